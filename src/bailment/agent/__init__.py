@@ -1,0 +1,1 @@
+"""The recipient's side: a device key, enrolment, the signing sidecar, SDK authentication."""

@@ -1,0 +1,1 @@
+"""What an outsider runs: fetch an export, verify it, perform every decision again."""

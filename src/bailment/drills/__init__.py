@@ -1,0 +1,1 @@
+"""The demonstration and, later, the drills against the breach."""

@@ -1,0 +1,1 @@
+"""The model APIs the gateway speaks, one file each."""
