@@ -7,22 +7,26 @@ A note is UTF-8 text that ends in a newline, a blank line, and one or more signa
 from __future__ import annotations
 
 import base64
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self, TypeVar
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from bailment.errors import FormatError, VerificationError
 
+KEY_SIZE = 32
 KEY_ID_SIZE = 4
 MAX_SIGNATURES = 100
 MAX_NOTE = 2**17  # sixteen post-quantum signatures of 5 kB fit
 
 _PRIVATE = "PRIVATE+KEY+"
+_CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f]")
+_NAME = re.compile(r"[^\s+\x00-\x1f\ud800-\udfff]+")
 
 
 class Signature(NamedTuple):
@@ -57,6 +61,9 @@ class PublicKey(ABC):
     name: str
     raw: bytes
 
+    def __post_init__(self) -> None:
+        check_name(self.name)
+
     @classmethod
     def parse(cls, vkey: str) -> Self:
         """The key of a vkey, `name+hex key id+base64(type || key)`; or FormatError."""
@@ -84,7 +91,7 @@ class PublicKey(ABC):
 
 
 @dataclass(frozen=True, slots=True)
-class PrivateKey:
+class PrivateKey(ABC):
     """A named Ed25519 private key; a subclass is one signature type."""
 
     kind: ClassVar[int]
@@ -102,7 +109,7 @@ class PrivateKey:
         """
         if not text.startswith(_PRIVATE):
             raise FormatError(f"a private key begins with `{_PRIVATE}`")
-        name, seed = _parse_key(text.removeprefix(_PRIVATE), cls.kind, secret=True)
+        name, seed = _parse_key(text.removeprefix(_PRIVATE), cls.kind)
         key = cls(name, Ed25519PrivateKey.from_private_bytes(seed))
         if key.text != text:
             raise FormatError("not a private key: its key id is another key's")
@@ -118,6 +125,9 @@ class PrivateKey:
     @abstractmethod
     def public(self) -> PublicKey:
         """The public key."""
+
+
+_Key = TypeVar("_Key", bound=PublicKey)
 
 
 class Verifier(PublicKey):
@@ -162,49 +172,44 @@ def open_note(data: bytes, known: Iterable[PublicKey]) -> Note:
     VerificationError if a known key's signature does not hold, or no known key signed.
     """
     note = parse_note(data)
+    verified = verify_signatures(note.text, note.signatures, known)
+    if not verified:
+        raise VerificationError("no known key signed the note")
+    return Note(note.text, tuple(signature for _, signature in verified))
+
+
+def verify_signatures(
+    text: str, signatures: Iterable[Signature], known: Iterable[_Key]
+) -> list[tuple[_Key, Signature]]:
+    """The signatures that known keys made, each with its key; VerificationError if one fails."""
     keys = {(key.name, key.key_id): key for key in known}
     verified = []
-    for signature in note.signatures:
+    for signature in signatures:
         key = keys.get((signature.name, signature.key_id))
         if key is None:
             continue
-        if not key.verify(note.text, signature.signature):
+        if not key.verify(text, signature.signature):
             raise VerificationError(f"the signature of `{key.name}` does not hold")
-        verified.append(signature)
-    if not verified:
-        raise VerificationError("no known key signed the note")
-    return Note(note.text, tuple(verified))
+        verified.append((key, signature))
+    return verified
 
 
 def parse_note(data: bytes) -> Note:
     """The note without verifying anything; FormatError if `data` is no note."""
-    if len(data) > MAX_NOTE:
-        raise FormatError(f"a note of `{len(data)}` bytes is longer than {MAX_NOTE}")
-    try:
-        note = data.decode()
-    except UnicodeDecodeError as error:
-        raise FormatError(f"the note is not UTF-8 at byte {error.start}") from None
-    if any(byte < 0x20 and byte != 0x0A for byte in data):
-        raise FormatError("the note holds a control character")
-    text, blank, lines = note.rpartition("\n\n")
+    text, blank, lines = _decode(data).rpartition("\n\n")
     if not blank:
         raise FormatError("the note has no blank line before its signatures")
-    return Note(text + "\n", parse_signatures(lines))
+    return Note(text + "\n", _parse_lines(lines))
 
 
-def parse_signatures(lines: str) -> tuple[Signature, ...]:
-    """The signature lines that end a note, at least one; or FormatError."""
-    *parts, end = lines.split("\n")
-    if end or not parts:
-        raise FormatError("the signature lines do not end in a newline")
-    if len(parts) > MAX_SIGNATURES:
-        raise FormatError(f"`{len(parts)}` signatures are more than {MAX_SIGNATURES}")
-    return tuple(map(_parse_signature, parts))
+def parse_signatures(data: bytes) -> tuple[Signature, ...]:
+    """Signature lines alone, at least one; or FormatError."""
+    return _parse_lines(_decode(data))
 
 
 def check_name(name: str) -> None:
     """FormatError unless `name` can be a key name: non-empty, no spaces, no plus."""
-    if not name or "+" in name or any(ch.isspace() or ch < " " for ch in name):
+    if not _NAME.fullmatch(name):
         raise FormatError(f"`{name[:200]}` is not a key name")
 
 
@@ -233,7 +238,28 @@ def ed25519_verify(public: bytes, signature: bytes, message: bytes) -> bool:
     return True
 
 
-def _parse_signature(line: str) -> Signature:
+def _decode(data: bytes) -> str:
+    if len(data) > MAX_NOTE:
+        raise FormatError(f"a note of `{len(data)}` bytes is longer than {MAX_NOTE}")
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise FormatError(f"the note is not UTF-8 at byte {error.start}") from None
+    if _CONTROL.search(text):
+        raise FormatError("the note holds a control character")
+    return text
+
+
+def _parse_lines(text: str) -> tuple[Signature, ...]:
+    *lines, end = text.split("\n")
+    if end or not lines:
+        raise FormatError("the signature lines do not end in a newline")
+    if len(lines) > MAX_SIGNATURES:
+        raise FormatError(f"`{len(lines)}` signatures are more than {MAX_SIGNATURES}")
+    return tuple(map(_parse_line, lines))
+
+
+def _parse_line(line: str) -> Signature:
     dash, _, rest = line.partition(" ")
     name, _, encoded = rest.partition(" ")
     if dash != "—":
@@ -245,13 +271,12 @@ def _parse_signature(line: str) -> Signature:
     return Signature(name, raw[:KEY_ID_SIZE], raw[KEY_ID_SIZE:])
 
 
-def _parse_key(text: str, kind: int, *, secret: bool = False) -> tuple[str, bytes]:
+def _parse_key(text: str, kind: int) -> tuple[str, bytes]:
     # Base64 may hold a plus, a name may not. That the key id belongs is the caller's to check.
-    shown = "the text" if secret else f"`{text[:200]}`"
+    # The text may be secret, so no message quotes it.
     name, _, rest = text.partition("+")
     _, _, encoded = rest.partition("+")
     raw = decode_base64(encoded)
-    check_name(name)
-    if len(raw) != 33 or raw[0] != kind:
-        raise FormatError(f"{shown} is not an Ed25519 key of type `{kind:#04x}`")
+    if len(raw) != 1 + KEY_SIZE or raw[0] != kind:
+        raise FormatError(f"not an Ed25519 key of type `{kind:#04x}` with its name and key id")
     return name, raw[1:]
