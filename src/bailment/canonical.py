@@ -7,6 +7,7 @@ encoding is byte for byte RFC 8785 (held by a property test against an independe
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -25,6 +26,11 @@ def encode(value: object) -> bytes:
     The caller promises the subset above; `check` tests it for values from outside.
     """
     return _encoder.encode(value)
+
+
+def digest(data: bytes) -> str:
+    """The SHA-256 of canonical bytes, as hex."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def check(value: object) -> None:

@@ -16,7 +16,7 @@ from bailment.errors import FormatError, VerificationError
 from bailment.ledger.tree import HASH_SIZE, MAX_SIZE, Frontier, Read, node_hash
 
 HEIGHT = 8
-WIDTH = 2**HEIGHT
+WIDTH: int = 2**HEIGHT
 MAX_LEVEL = 63
 MAX_ENTRY = 2**16 - 1
 ENTRIES = -1
@@ -103,6 +103,14 @@ def encode_tile(tile: Tile, read: Read) -> bytes:
     return b"".join(read(tile.level * HEIGHT, first + i) for i in range(tile.width))
 
 
+def tile_root(data: bytes) -> bytes:
+    """The hash that stands for a full tile at the level above."""
+    hashes = [data[at : at + HASH_SIZE] for at in range(0, len(data), HASH_SIZE)]
+    while len(hashes) > 1:
+        hashes = [node_hash(*pair) for pair in zip(hashes[::2], hashes[1::2], strict=True)]
+    return hashes[0]
+
+
 def encode_bundle(entries: Iterable[bytes]) -> bytes:
     """The bytes of an entry bundle; FormatError if an entry exceeds 65,535 bytes."""
     parts: list[bytes] = []
@@ -155,13 +163,7 @@ def tile_reader(size: int, fetch: Fetch) -> Read:
         first = index << above
         data = tile(level, first // WIDTH)
         start = first % WIDTH * HASH_SIZE
-        hashes = [
-            data[at : at + HASH_SIZE]
-            for at in range(start, start + (HASH_SIZE << above), HASH_SIZE)
-        ]
-        while len(hashes) > 1:
-            hashes = [node_hash(*pair) for pair in zip(hashes[::2], hashes[1::2], strict=True)]
-        return hashes[0]
+        return tile_root(data[start : start + (HASH_SIZE << above)])
 
     return read
 

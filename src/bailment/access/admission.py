@@ -1,0 +1,200 @@
+"""Admission: the conditions that only the append can know, as a fold over the log.
+
+The sequencer asks `admit` for each record in log order, inside its batch, and applies it; an
+auditor does exactly the same. There is no second store of used proofs or spent budgets: what was
+used and spent is what the log says.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import msgspec
+
+from bailment.access.proof import replay_key
+from bailment.access.reasons import Reason, Refused
+from bailment.errors import VerificationError
+from bailment.ledger.records import (
+    AccessClosed,
+    AccessOpened,
+    Budget,
+    Facts,
+    Policy,
+    TokenIssued,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """The decision saw a register or an instant that is past; decide again."""
+
+    why: str
+
+
+class Window(msgspec.Struct):
+    """What one link's budget has spent or reserved in the window that began at `start`."""
+
+    start: int
+    used: int
+
+
+class Opened(msgspec.Struct, frozen=True):
+    """An access that has not been closed: what it reserved, and in which windows."""
+
+    recipient: str
+    ceiling: int
+    windows: tuple[tuple[str, int], ...]
+    person: str
+    time: int
+
+
+class Counted(msgspec.Struct):
+    """What a snapshot keeps of admission: everything but the replay keys (see `Admission`)."""
+
+    budgets: dict[str, Window] = {}
+    open: dict[str, Opened] = {}
+    tokens: dict[str, TokenIssued] = {}
+
+
+class Admission:
+    """Used proofs, spent budgets, known tokens and open accesses.
+
+    Replay keys are remembered for the life of a proof and twice the skew, which is longer than
+    `check_proof` can accept one. They are not in snapshots: a proof carries a nonce of the process
+    that made it, so one signed before a restart is refused for its nonce.
+    """
+
+    def __init__(self, counted: Counted | None = None) -> None:
+        self.counted = counted or Counted()
+        self._replays: set[bytes] = set()
+        self._forget: deque[tuple[int, bytes]] = deque()
+
+    @property
+    def open(self) -> dict[str, Opened]:
+        """The accesses opened and not closed, by access id."""
+        return self.counted.open
+
+    def token(self, token_hash: str) -> TokenIssued | None:
+        """The record of a token, by its hash, while the token may live."""
+        return self.counted.tokens.get(token_hash)
+
+    # Conditions
+
+    def admit(
+        self,
+        facts: Facts,
+        replay: bytes,
+        budgets: tuple[tuple[str, Budget], ...],
+        time: int,
+        policy: Policy,
+    ) -> Refused | Stale | None:
+        """Whether a token or access record may enter the log at this log time.
+
+        `replay` is the replay key of its proof; `budgets` those of its chain, by link id.
+        """
+        if not isinstance(facts, AccessOpened | TokenIssued):
+            return None
+        if not -policy.skew_ms <= time - facts.decided <= policy.decision_ms:
+            return Stale("the decision is not of this moment")
+        if replay in self._replays:
+            return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
+        if isinstance(facts, TokenIssued):
+            return None
+        for link, budget in budgets:
+            window = self.counted.budgets.get(link)
+            start = _window_start(budget, time)
+            used = window.used if window is not None and window.start == start else 0
+            if used + facts.ceiling > budget.tokens:
+                return Refused(
+                    Reason.BUDGET_SPENT,
+                    f"{used} of {budget.tokens} tokens are spent or reserved in this window and "
+                    f"this access may need {facts.ceiling}; the window ends at "
+                    f"{start + budget.seconds * 1000}",
+                    f"link:{link}",
+                )
+        return None
+
+    # Folding
+
+    def apply(
+        self,
+        facts: Facts,
+        replay: bytes,
+        budgets: tuple[tuple[str, Budget], ...],
+        time: int,
+        policy: Policy,
+        recipient: str,
+    ) -> None:
+        """Count a record that was admitted."""
+        if isinstance(facts, AccessOpened):
+            self._remember(replay, time, policy)
+            self._reserve(facts, budgets, time, recipient)
+        elif isinstance(facts, AccessClosed):
+            self._settle(facts, recipient)
+        elif isinstance(facts, TokenIssued):
+            self._remember(replay, time, policy)
+            self._know(facts, time)
+
+    def _remember(self, replay: bytes, time: int, policy: Policy) -> None:
+        while self._forget and self._forget[0][0] < time:
+            self._replays.discard(self._forget.popleft()[1])
+        self._replays.add(replay)
+        until = time + policy.proof_ms + 2 * policy.skew_ms + policy.decision_ms
+        self._forget.append((until, replay))
+
+    def _know(self, facts: TokenIssued, time: int) -> None:
+        tokens = self.counted.tokens
+        # Tokens live alike long, so the oldest are first and this stops at once.
+        for name in [name for name, token in _first(tokens, 16) if token.until <= time]:
+            del tokens[name]
+        tokens[facts.token] = facts
+
+    def _reserve(
+        self,
+        facts: AccessOpened,
+        budgets: tuple[tuple[str, Budget], ...],
+        time: int,
+        recipient: str,
+    ) -> None:
+        if facts.access in self.counted.open:
+            raise VerificationError(f"access `{facts.access}` was opened twice")
+        windows = []
+        for link, budget in budgets:
+            start = _window_start(budget, time)
+            window = self.counted.budgets.get(link)
+            if window is None or window.start != start:
+                window = self.counted.budgets[link] = Window(start, 0)
+            window.used += facts.ceiling
+            windows.append((link, start))
+        token = self.counted.tokens.get(facts.token)
+        person = token.person if token is not None else ""
+        self.counted.open[facts.access] = Opened(
+            recipient, facts.ceiling, tuple(windows), person, time
+        )
+
+    def _settle(self, facts: AccessClosed, recipient: str) -> None:
+        opened = self.counted.open.pop(facts.access, None)
+        if opened is None:
+            raise VerificationError(f"access `{facts.access}` was closed but is not open")
+        if opened.recipient != recipient:
+            raise VerificationError(f"access `{facts.access}` was closed in another slot")
+        spent = facts.input + facts.output if facts.measured else opened.ceiling
+        for link, start in opened.windows:
+            window = self.counted.budgets.get(link)
+            if window is not None and window.start == start:
+                window.used += spent - opened.ceiling
+
+
+def replay_of(facts: Facts, thumbprint: str, jti: str) -> bytes:
+    """The replay key of a record's proof; empty for records without one."""
+    return replay_key(thumbprint, jti) if isinstance(facts, AccessOpened | TokenIssued) else b""
+
+
+def _window_start(budget: Budget, time: int) -> int:
+    span = budget.seconds * 1000
+    return time - time % span
+
+
+def _first(tokens: dict[str, TokenIssued], most: int) -> list[tuple[str, TokenIssued]]:
+    return [item for item, _ in zip(tokens.items(), range(most), strict=False)]

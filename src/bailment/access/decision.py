@@ -1,0 +1,127 @@
+"""The one place where access is decided.
+
+`decide` is pure: the gateway calls it before each access, `bailment why` explains with it, and
+the auditor calls it again for every access in the log. What only the append can know (is the
+proof fresh to the log, does the reservation fit every budget above, is the register still the
+one that was read) is in the conditions, which `admission` checks at the sequencer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailment.access.chain import Link
+from bailment.access.holds import held, subjects_of
+from bailment.access.reasons import Reason, Refused
+from bailment.access.register import Register
+from bailment.ledger.records import TokenIssued
+
+#: Actions that call no model and so need none named.
+LIST_MODELS = "list-models"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is asked: by which token, to do what, from where."""
+
+    token: TokenIssued
+    action: str
+    model: str
+    networks: tuple[str, ...]
+    ceiling: int
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """Access is allowed if the append finds these conditions to hold.
+
+    epoch     the register's position that the decision saw
+    budgets   the links along the chain that have a budget, each of which must fit `ceiling`
+    """
+
+    epoch: int
+    recipient: str
+    budgets: tuple[Link, ...]
+    ceiling: int
+
+
+def decide(request: Request, register: Register, now: int) -> Allowed | Refused:
+    """Whether this access is allowed now (ms)."""
+    if now >= request.token.until:
+        return Refused(Reason.TOKEN_EXPIRED, "the access token has expired")
+    return standing(request, register, now)
+
+
+def standing(request: Request, register: Register, now: int) -> Allowed | Refused:
+    """The decision without the token's own life: what an access already open depends on."""
+    token = request.token
+    device = register.state.devices.get(token.device)
+    path = register.path(register.link_of.get(token.device, ""))
+    if device is None or not path:
+        return Refused(Reason.LINK_UNKNOWN, "the device is not enrolled")
+    refused = _chain(token, path, register, now)
+    if refused is not None:
+        return refused
+    subject = held(register, subjects_of(path, request.model, token.purpose, request.networks), now)
+    if subject:
+        return Refused(Reason.HELD, "access is on hold", subject)
+    refused = _scope(request, path, register)
+    if refused is not None:
+        return refused
+    if register.key(device.key).thumbprint != token.thumbprint:
+        return Refused(Reason.PROOF_KEY, "the token is bound to another key than the device's")
+    budgets = tuple(link for link in path if link.budget is not None) if request.ceiling else ()
+    return Allowed(register.epoch, path[0].subject, budgets, request.ceiling)
+
+
+def _chain(token: TokenIssued, path: list[Link], register: Register, now: int) -> Refused | None:
+    if path[0].parent or tuple(link.id for link in path) != token.links:
+        return Refused(Reason.CHAIN_BROKEN, "the token names another chain than the register")
+    for link in path:
+        if register.state.links[link.id].ended:
+            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended", link.id)
+        if now >= link.until:
+            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", link.id)
+        if now < link.start:
+            return Refused(Reason.LINK_EARLY, f"the {link.kind}'s link has not begun", link.id)
+    return None
+
+
+def _scope(request: Request, path: list[Link], register: Register) -> Refused | None:
+    token = request.token
+    for link in path:
+        if link.purposes and token.purpose not in link.purposes:
+            return Refused(
+                Reason.PURPOSE_OUTSIDE_CHAIN, "the purpose is outside the chain", link.id
+            )
+        if link.networks and not any(block in link.networks for block in request.networks):
+            return Refused(
+                Reason.NETWORK_OUTSIDE_CHAIN, "the caller's network is outside the chain", link.id
+            )
+    if request.action == LIST_MODELS:
+        return None
+    if request.model not in register.state.models:
+        return Refused(Reason.MODEL_OUTSIDE_CHAIN, "there is no such model in the chain")
+    if token.models and request.model not in token.models:
+        return Refused(Reason.MODEL_OUTSIDE_CHAIN, "the token is for other models")
+    for link in path:
+        if link.models and request.model not in link.models:
+            # The same words as for a model that does not exist: names are not confirmed.
+            return Refused(
+                Reason.MODEL_OUTSIDE_CHAIN, "there is no such model in the chain", link.id
+            )
+    return None
+
+
+def models_of(
+    token: TokenIssued, register: Register, networks: tuple[str, ...], now: int
+) -> list[str]:
+    """The models that a generation would be allowed for now; what `/v1/models` answers."""
+    requests = (
+        Request(token, "generate", model, networks, 0) for model in sorted(register.state.models)
+    )
+    return [
+        request.model
+        for request in requests
+        if isinstance(standing(request, register, now), Allowed)
+    ]

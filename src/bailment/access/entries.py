@@ -1,0 +1,189 @@
+"""The rules by which a record may enter the register: one small function each.
+
+Each returns why not, as a value. `Register.apply` obeys them when it folds, the control plane
+asks them before it appends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from bailment.access import jwk as jwks
+from bailment.access import jws
+from bailment.access.chain import GRANTORS, narrows, read_link
+from bailment.access.holds import subject_exists
+from bailment.access.reasons import Reason, Refused
+from bailment.errors import FormatError
+from bailment.ledger.records import (
+    DelegationEnded,
+    DelegationGranted,
+    EnrolmentRequested,
+    HoldAdded,
+    HoldLifted,
+    InvitationIssued,
+    LogStarted,
+    ModelRegistered,
+    RecipientRegistered,
+    SpecApplied,
+)
+
+if TYPE_CHECKING:
+    from bailment.access.register import Register
+
+__all__ = ["GRANTORS", "RULES"]
+
+#: Longest life of a token that any policy may set (RFC 9700 asks for short ones; design, 5).
+MAX_TOKEN_MS = 300_000
+
+
+def _started(register: Register, facts: LogStarted, now: int) -> Refused | None:
+    if register.epoch:
+        return _wrong("the log has started already")
+    return _key(facts.issuer)
+
+
+def _spec(register: Register, facts: SpecApplied, now: int) -> Refused | None:
+    policy = facts.policy
+    if not 0 < policy.token_ms <= MAX_TOKEN_MS:
+        return _wrong("tokens must live between 1 ms and 300 s")
+    if min(policy.proof_ms, policy.decision_ms, policy.invitation_ms) <= 0 or policy.skew_ms < 0:
+        return _wrong("every span in the policy must be positive")
+    return None
+
+
+def _model(register: Register, facts: ModelRegistered, now: int) -> Refused | None:
+    if not facts.model or not facts.model.isascii() or len(facts.model) > 128:
+        return _wrong("a model's name is 1 to 128 ASCII characters")
+    if not 0 < facts.output <= facts.context:
+        return _wrong("a model's output limit lies between 1 and its context")
+    return None
+
+
+def _recipient(register: Register, facts: RecipientRegistered, now: int) -> Refused | None:
+    if facts.recipient in register.state.recipients:
+        return _wrong("the pseudonym is taken")
+    if any(facts.handle == other.handle for other in register.state.recipients.values()):
+        return _wrong(f"there is a recipient `{facts.handle}` already")
+    return _key(facts.key)
+
+
+def _granted(register: Register, facts: DelegationGranted, now: int) -> Refused | None:
+    try:
+        link = read_link(facts.link)
+        signed = jws.parse(facts.link)
+    except FormatError as error:
+        return _wrong(str(error))
+    if link.id in register.links or not link.id:
+        return _wrong("the link's id is taken")
+    parent = register.links.get(link.parent)
+    if link.parent and parent is None:
+        return Refused(Reason.LINK_UNKNOWN, "the parent link does not exist")
+    refused = narrows(link, parent) or _alive(register, link.parent, now)
+    if refused is not None:
+        return refused
+    key = register.grantor_key(link.parent)
+    if key is None or not jws.verify(signed, key):
+        return Refused(Reason.CHAIN_BROKEN, "the link is not signed by the delegating party")
+    if link.kind == "recipient":
+        return _recipient_link(register, link.subject, link.key)
+    if link.kind == "device":
+        return _device_link(register, link.subject, link.key, link.parent, now)
+    if link.subject in register.link_of and link.kind != "person":
+        return _wrong("the subject has a link already")
+    return _key(link.key) if link.key is not None else None
+
+
+def _recipient_link(register: Register, subject: str, key: Any) -> Refused | None:
+    recipient = register.state.recipients.get(subject)
+    if recipient is None or recipient.key != key:
+        return Refused(Reason.CHAIN_BROKEN, "the link's key is not the recipient's registered one")
+    return None
+
+
+def _device_link(
+    register: Register, subject: str, key: Any, parent: str, now: int
+) -> Refused | None:
+    device = register.state.devices.get(subject)
+    if device is None or device.key != key:
+        return Refused(Reason.CHAIN_BROKEN, "the device did not enrol with this key")
+    if register.state.invitations[device.invitation].link != parent:
+        return Refused(Reason.CHAIN_BROKEN, "the device enrolled for another person")
+    if subject in register.link_of:
+        return _wrong("the device has a link already")
+    if now >= device.until:
+        return Refused(Reason.LINK_EXPIRED, "the enrolment was not confirmed in time")
+    return None
+
+
+def _ended(register: Register, facts: DelegationEnded, now: int) -> Refused | None:
+    granted = register.state.links.get(facts.link)
+    if granted is None:
+        return Refused(Reason.LINK_UNKNOWN, "there is no such link")
+    return _wrong("the link was ended already") if granted.ended else None
+
+
+def _invited(register: Register, facts: InvitationIssued, now: int) -> Refused | None:
+    link = register.links.get(facts.link)
+    if link is None or link.kind != "person":
+        return Refused(Reason.LINK_UNKNOWN, "an invitation is for a person's link")
+    if facts.invitation in register.state.invitations:
+        return _wrong("the invitation exists already")
+    return _alive(register, facts.link, now)
+
+
+def _enrolled(register: Register, facts: EnrolmentRequested, now: int) -> Refused | None:
+    invitation = register.state.invitations.get(facts.invitation)
+    if invitation is None or invitation.used or now >= invitation.until:
+        return _wrong("the invitation is unknown, used or expired")
+    if facts.device in register.state.devices:
+        return _wrong("the device id is taken")
+    return _alive(register, invitation.link, now) or _key(facts.key)
+
+
+def _held(register: Register, facts: HoldAdded, now: int) -> Refused | None:
+    if facts.hold in register.state.holds:
+        return _wrong("the hold exists already")
+    if not subject_exists(register, facts.subject):
+        return _wrong(f"there is no `{facts.subject}` to hold")
+    return None
+
+
+def _lifted(register: Register, facts: HoldLifted, now: int) -> Refused | None:
+    return None if facts.hold in register.state.holds else _wrong("there is no such hold")
+
+
+def _alive(register: Register, link_id: str, now: int) -> Refused | None:
+    """Whether the chain down to this link stands now."""
+    for link in register.path(link_id):
+        if register.state.links[link.id].ended:
+            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended", link.id)
+        if now >= link.until:
+            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", link.id)
+    return None
+
+
+def _key(jwk: Any) -> Refused | None:
+    try:
+        jwks.parse(jwk)
+    except FormatError as error:
+        return _wrong(str(error))
+    return None
+
+
+def _wrong(detail: str) -> Refused:
+    return Refused(Reason.CHAIN_BROKEN, detail)
+
+
+RULES: dict[type, Callable[[Register, Any, int], Refused | None]] = {
+    LogStarted: _started,
+    SpecApplied: _spec,
+    ModelRegistered: _model,
+    RecipientRegistered: _recipient,
+    DelegationGranted: _granted,
+    DelegationEnded: _ended,
+    InvitationIssued: _invited,
+    EnrolmentRequested: _enrolled,
+    HoldAdded: _held,
+    HoldLifted: _lifted,
+}

@@ -1,0 +1,87 @@
+"""From reason to HTTP: the only table, and the only place that words a refusal.
+
+`title` is for everybody. `detail` (which link, which subject, whom to ask) goes only to a caller
+who proved its key; to anybody else the answer is the same whatever the register holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bailment.access.reasons import Reason, Refused
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An HTTP status and a sentence. `told` tells the caller the refusal's own detail too."""
+
+    status: int
+    title: str
+    told: bool = False
+
+
+ANSWERS: dict[Reason, Answer] = {
+    Reason.TOKEN_MISSING: Answer(401, "send an access token and a DPoP proof"),
+    Reason.TOKEN_MALFORMED: Answer(401, "the access token is malformed"),
+    Reason.TOKEN_UNTRUSTED: Answer(401, "the access token was not issued here"),
+    Reason.TOKEN_EXPIRED: Answer(401, "the access token has expired; fetch another"),
+    Reason.TOKEN_UNBOUND: Answer(401, "the access token is bound to no key"),
+    Reason.TOKEN_UNRECORDED: Answer(401, "the access token is not in the log; fetch another"),
+    Reason.CREDENTIALS_DISAGREE: Answer(401, "authorization and x-api-key disagree"),
+    Reason.PROOF_MISSING: Answer(401, "send a DPoP proof with the access token"),
+    Reason.PROOF_MALFORMED: Answer(401, "the DPoP proof is malformed"),
+    Reason.PROOF_SIGNATURE: Answer(401, "the DPoP proof's signature does not hold"),
+    Reason.PROOF_KEY: Answer(401, "the DPoP proof is by another key than the token's"),
+    Reason.PROOF_METHOD: Answer(401, "the DPoP proof is for another method"),
+    Reason.PROOF_TARGET: Answer(401, "the DPoP proof is for another URL"),
+    Reason.PROOF_TOKEN: Answer(401, "the DPoP proof is for another access token"),
+    Reason.PROOF_STALE: Answer(401, "the DPoP proof is too old"),
+    Reason.PROOF_FUTURE: Answer(401, "the DPoP proof is from the future: check the clock"),
+    Reason.PROOF_NONCE: Answer(401, "sign the DPoP proof with the nonce in this answer"),
+    Reason.PROOF_REPLAYED: Answer(401, "the DPoP proof has been used"),
+    Reason.PROOF_BODY: Answer(401, "the body is not the one that the DPoP proof was made for"),
+    Reason.CLIENT_ASSERTION: Answer(401, "the client assertion does not hold"),
+    Reason.HELD: Answer(403, "access is on hold", told=True),
+    Reason.CHAIN_BROKEN: Answer(403, "the delegation chain does not hold", told=True),
+    Reason.LINK_UNKNOWN: Answer(403, "the delegation is unknown", told=True),
+    Reason.LINK_ENDED: Answer(403, "the delegation was ended", told=True),
+    Reason.LINK_EXPIRED: Answer(403, "the delegation has expired", told=True),
+    Reason.LINK_EARLY: Answer(403, "the delegation has not begun", told=True),
+    Reason.MODEL_OUTSIDE_CHAIN: Answer(403, "the model is outside the delegation", told=True),
+    Reason.PURPOSE_OUTSIDE_CHAIN: Answer(403, "the purpose is outside the delegation", told=True),
+    Reason.NETWORK_OUTSIDE_CHAIN: Answer(403, "the network is outside the delegation", told=True),
+    Reason.BUDGET_SPENT: Answer(403, "the budget is spent", told=True),
+    Reason.BODY_MALFORMED: Answer(400, "the body is malformed", told=True),
+    Reason.BODY_DUPLICATE_KEY: Answer(400, "the body names a key twice", told=True),
+    Reason.BODY_TOO_LARGE: Answer(413, "the body is too large", told=True),
+    Reason.BODY_SLOW: Answer(408, "the body came too slowly"),
+    Reason.HEADERS_TOO_LARGE: Answer(431, "the headers are too large"),
+    Reason.CONTENT_TYPE: Answer(415, "the body must be JSON"),
+    Reason.MODEL_MISSING: Answer(400, "name a model", told=True),
+    Reason.FEATURE_REFUSED: Answer(400, "this feature is not offered here", told=True),
+    Reason.ROUTE_UNKNOWN: Answer(404, "there is nothing here"),
+    Reason.METHOD_NOT_ALLOWED: Answer(405, "this method is not allowed here"),
+    Reason.UPSTREAM_UNREACHABLE: Answer(502, "the model server cannot be reached"),
+    Reason.UPSTREAM_TIMEOUT: Answer(504, "the model server did not answer in time"),
+    Reason.UPSTREAM_INVALID: Answer(502, "the model server answered with garbage"),
+    Reason.UPSTREAM_ABORTED: Answer(502, "the model server broke off"),
+    Reason.UPSTREAM_REFUSED: Answer(502, "the model server refused the request", told=True),
+    Reason.LOG_UNAVAILABLE: Answer(503, "the log cannot be written, so there is no access"),
+    Reason.DISK_RESERVE: Answer(503, "the log's disk is almost full, so there is no access"),
+    Reason.CLOCK_BEHIND: Answer(503, "the clock is behind the log, so there is no access"),
+    Reason.DRAINING: Answer(503, "the gateway is shutting down"),
+    Reason.OVERLOADED: Answer(503, "the gateway is at its limit"),
+}
+
+
+def detail_for(refused: Refused, *, verified: bool, contact: str) -> str:
+    """What the caller reads beside the title; empty where it may not know more."""
+    answer = ANSWERS[refused.reason]
+    if not (verified and answer.told):
+        return ""
+    detail = refused.detail
+    if refused.subject:
+        detail += f" ({refused.subject})"
+    if answer.status == 403 and contact:
+        detail += f"; contact {contact}"
+    return detail

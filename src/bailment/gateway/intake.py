@@ -1,0 +1,114 @@
+"""Intake: what a request says before anybody has proved anything, and its body, within bounds."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import ipaddress
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from bailment.access.reasons import Reason, Refused
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class ClientGone(Exception):
+    """The client went away before its body was complete; nobody is left to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A request's head. `address` is the caller's, as far as configured proxies can say."""
+
+    method: str
+    path: str
+    headers: tuple[tuple[bytes, bytes], ...]
+    address: str
+    client: str
+
+    def header(self, name: bytes) -> str:
+        """The first header of this lower-case name; empty if there is none."""
+        for found, value in self.headers:
+            if found == name:
+                return value.decode("latin-1")
+        return ""
+
+
+def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
+    """The head of an ASGI request."""
+    headers = tuple(scope["headers"])
+    peer = (scope.get("client") or ("", 0))[0]
+    arrival = Arrival(scope["method"], scope["path"], headers, peer, "")
+    address = _behind_proxies(arrival, peer, proxies) if proxies else peer
+    client = arrival.header(b"user-agent")[:200]
+    return Arrival(arrival.method, arrival.path, headers, address, _printable(client))
+
+
+async def read_body(
+    arrival: Arrival, receive: Receive, limit: int, seconds: float
+) -> tuple[bytes, bytes] | Refused:
+    """The body and its SHA-256. Raises ClientGone if the client leaves first."""
+    declared = arrival.header(b"content-length")
+    if declared.isdigit() and int(declared) > limit:
+        return _too_large(limit)
+    try:
+        # A whole body mostly comes with the first message, which is there already.
+        message = await receive() if declared else await asyncio.wait_for(receive(), seconds)
+        if not message.get("more_body"):
+            body = _part(message)
+            return _too_large(limit) if len(body) > limit else _digested(body)
+        return await asyncio.wait_for(_rest(message, receive, limit), seconds)
+    except TimeoutError:
+        return Refused(Reason.BODY_SLOW, f"the body took longer than {seconds:g} s")
+
+
+async def _rest(message: MutableMapping[str, Any], receive: Receive, limit: int) -> Any:
+    parts, size = [], 0
+    while True:
+        part = _part(message)
+        size += len(part)
+        if size > limit:
+            return _too_large(limit)
+        parts.append(part)
+        if not message.get("more_body"):
+            return _digested(b"".join(parts))
+        message = await receive()
+
+
+def _part(message: MutableMapping[str, Any]) -> bytes:
+    if message["type"] == "http.disconnect":
+        raise ClientGone
+    return bytes(message.get("body", b""))
+
+
+def _digested(body: bytes) -> tuple[bytes, bytes]:
+    return body, hashlib.sha256(body).digest()
+
+
+def _too_large(limit: int) -> Refused:
+    return Refused(Reason.BODY_TOO_LARGE, f"a body has at most {limit} bytes here")
+
+
+def _behind_proxies(arrival: Arrival, peer: str, proxies: tuple[str, ...]) -> str:
+    """The nearest address that no configured proxy vouches for (RFC 7239 §8.1)."""
+    hops = [hop.strip() for hop in arrival.header(b"x-forwarded-for").split(",") if hop.strip()]
+    address = peer
+    while hops and _within(address, proxies):
+        address = hops.pop()
+    return address
+
+
+def _within(address: str, blocks: tuple[str, ...]) -> bool:
+    try:
+        place = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(place in ipaddress.ip_network(block) for block in blocks)
+
+
+def _printable(text: str) -> str:
+    return "".join(ch for ch in text if ch.isprintable())

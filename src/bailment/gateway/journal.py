@@ -1,0 +1,206 @@
+"""The journal of accesses: no record, no access.
+
+`open` returns only when the `access.opened` record is durable in a signed checkpoint, `close`
+when `access.closed` is. Refusals are bounded: the first of each subject and reason in a minute is
+a record at once, the rest of that minute becomes one counted record.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import msgspec
+
+from bailment.access.admission import Stale
+from bailment.access.decision import Allowed, Request, decide
+from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
+from bailment.gateway.metrics import Metrics
+from bailment.ledger.records import AccessClosed, AccessOpened, AccessRefused, TokenIssued
+from bailment.store.log import Log
+from bailment.store.sequencer import Sequenced
+
+_MINUTE_MS = 60_000
+#: How often a decision is made again because the register moved under it.
+_ATTEMPTS = 20
+#: Refusal tallies kept at once; beyond it new subjects are only counted in the metrics.
+_MAX_TALLIES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What the record keeps of the request, beside the decision."""
+
+    kind: str
+    proof: str
+    replay: bytes
+    method: str
+    path: str
+    body: str
+    stream: bool
+    address: str
+    client: str
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """An access that is open, on the record."""
+
+    id: str
+    request: Request
+    recipient: str
+    index: int
+
+
+@dataclass(slots=True)
+class _Tally:
+    facts: AccessRefused
+    recipient: str
+    count: int = 0
+
+
+class Journal:
+    """Writes accesses and refusals of one gateway."""
+
+    def __init__(self, log: Log, metrics: Metrics, reserve_bytes: int) -> None:
+        self._log = log
+        self._metrics = metrics
+        self._reserve = reserve_bytes
+        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        self._disk_low = False
+
+    def available(self) -> Refused | None:
+        """Why nothing can be served just now, or None."""
+        sequencer = self._log.sequencer
+        if sequencer.failed.done():
+            return Refused(Reason.LOG_UNAVAILABLE)
+        if sequencer.clock_behind:
+            return Refused(Reason.CLOCK_BEHIND)
+        if self._disk_low:
+            return Refused(Reason.DISK_RESERVE)
+        return None
+
+    async def open(self, request: Request, evidence: Evidence) -> Access | Refused:
+        """Decide, and put the access on the record; decide again while the register moves."""
+        register = self._log.fold.register
+        for _ in range(_ATTEMPTS):
+            now = now_ms()
+            decision = decide(request, register, now)
+            if isinstance(decision, Refused):
+                return decision
+            answer = await self._append(request, evidence, decision, now)
+            if not isinstance(answer, Stale):
+                return answer
+        return Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest")
+
+    async def _append(
+        self, request: Request, evidence: Evidence, allowed: Allowed, now: int
+    ) -> Access | Refused | Stale:
+        sequencer = self._log.sequencer
+        facts = AccessOpened(
+            os.urandom(16).hex(),
+            request.action,
+            evidence.kind,
+            request.token.token,
+            evidence.proof,
+            evidence.method,
+            evidence.path,
+            evidence.body,
+            request.model,
+            evidence.stream,
+            allowed.ceiling,
+            request.networks,
+            now,
+        )
+        draft = sequencer.draft(
+            facts,
+            allowed.recipient,
+            person=request.token.person,
+            personal={"address": evidence.address, "client": evidence.client},
+            epoch=allowed.epoch,
+            replay=evidence.replay,
+            budgets=tuple((link.id, link.budget) for link in allowed.budgets if link.budget),
+        )
+        answer = await sequencer.append(draft)
+        if not isinstance(answer, Sequenced):
+            return answer
+        self._metrics.open.inc()
+        return Access(facts.access, request, allowed.recipient, answer.index)
+
+    async def close(self, access: Access, closed: AccessClosed) -> bool:
+        """Put the end of an access on the record; False if the log could not be written."""
+        sequencer = self._log.sequencer
+        answer = await sequencer.append(sequencer.draft(closed, access.recipient))
+        self._metrics.open.dec()
+        self._metrics.accesses.labels(closed.outcome).inc()
+        self._metrics.tokens.labels("input").inc(closed.input)
+        self._metrics.tokens.labels("output").inc(closed.output)
+        return isinstance(answer, Sequenced)
+
+    async def close_orphans(self) -> int:
+        """After a restart: close as aborted what a process before this one left open."""
+        orphans = dict(self._log.fold.admission.open)
+        for access, opened in orphans.items():
+            facts = AccessClosed(access, "aborted", reason="the gateway restarted")
+            await self._log.sequencer.append(self._log.sequencer.draft(facts, opened.recipient))
+        return len(orphans)
+
+    async def refuse(
+        self, refused: Refused, token: TokenIssued | None, *, action: str = "", model: str = ""
+    ) -> None:
+        """Count a refusal; the first of its subject, reason and minute is on the record at once.
+
+        `token` is the one shown, if it is in the log; without one there is nobody to name and
+        only the counter moves.
+        """
+        self._metrics.refusals.labels(refused.reason.value).inc()
+        recipient = self._recipient(token)
+        if token is None or not recipient:
+            return
+        now = now_ms()
+        key = (token.device, refused.reason.value, now // _MINUTE_MS)
+        tally = self._tallies.get(key)
+        if tally is not None:
+            tally.count += 1
+            return
+        if len(self._tallies) >= _MAX_TALLIES:
+            return
+        facts = AccessRefused(
+            token.device,
+            refused.reason.value,
+            1,
+            now,
+            now,
+            detail=refused.detail[:200],
+            action=action,
+            model=model[:128] if model.isascii() else "",
+            person=token.person,
+            token=token.token,
+        )
+        self._tallies[key] = _Tally(facts, recipient)
+        sequencer = self._log.sequencer
+        await sequencer.append(sequencer.draft(facts, recipient))
+
+    async def tick(self) -> None:
+        """Once a second: counted refusals of past minutes, due heads, the disk."""
+        self._disk_low = self._log.free_bytes() < self._reserve
+        self._metrics.entries.set(self._log.fold.size)
+        self._log.sequencer.tick()
+        await self.flush(now_ms())
+
+    async def flush(self, now: int) -> None:
+        """Write one record for what was counted in minutes that are over."""
+        minute = now // _MINUTE_MS
+        for key in [key for key in self._tallies if key[2] < minute]:
+            tally = self._tallies.pop(key)
+            if tally.count:
+                until = min(now, (key[2] + 1) * _MINUTE_MS)
+                facts = msgspec.structs.replace(tally.facts, count=tally.count, until=until)
+                await self._log.sequencer.append(self._log.sequencer.draft(facts, tally.recipient))
+
+    def _recipient(self, token: TokenIssued | None) -> str:
+        if token is None:
+            return ""
+        register = self._log.fold.register
+        return register.recipient_of(register.link_of.get(token.device, ""))

@@ -1,0 +1,306 @@
+"""One request, top to bottom.
+
+    intake      what arrives, within bounds                       intake.py
+    proof       which token, and is it in its owner's hands        credentials.py
+    body        read, and held against the proof
+    dialect     what is asked; parsed only now, after proof        dialects/
+    decision    is it allowed                                      access/decision.py
+    opened      on the record, durable, or nothing happens         journal.py
+    upstream    the model's server                                 upstream.py
+    relay       the answer, under the cutoff                       relay.py
+    closed      on the record, before the end of the answer        journal.py
+
+Whatever says no on the way is answered by `exchange.py` in the words of `answers.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bailment.access.chain import networks_of
+from bailment.access.decision import Request, models_of
+from bailment.access.fold import Fold
+from bailment.access.nonce import Nonces
+from bailment.access.proof import check_body, replay_key
+from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
+from bailment.gateway.credentials import Caller, Credentials, Stranger
+from bailment.gateway.dialects import models
+from bailment.gateway.dialects.base import Action, Ask, Dialect
+from bailment.gateway.dialects.catalogue import Route, route, shape
+from bailment.gateway.exchange import Exchange
+from bailment.gateway.flights import Flight, Flights
+from bailment.gateway.intake import Arrival, ClientGone, Receive, Scope, Send, arrive, read_body
+from bailment.gateway.journal import Access, Evidence, Journal
+from bailment.gateway.relay import PASSED_ON, Broken, Progress, read_answer, relay_stream, why
+from bailment.gateway.upstream import Upstream, UpstreamError, UpstreamResponse
+from bailment.ledger.records import AccessClosed
+from bailment.settings import Settings
+
+#: What of the client's headers goes upstream; its credentials never do.
+_PASSED_HEADERS = frozenset({b"content-type", b"accept", b"anthropic-version"})
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    """Carries requests for models. One for each gateway; holds no state of any request."""
+
+    fold: Fold
+    journal: Journal
+    flights: Flights
+    upstreams: Mapping[str, Upstream]
+    settings: Settings
+    nonces: Nonces
+    credentials: Credentials
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Carry one ASGI request."""
+        arrival = arrive(scope, self.settings.listen.proxies)
+        anthropic = bool(arrival.header(b"anthropic-version"))
+        way = route(arrival.method, arrival.path, anthropic=anthropic)
+        dialect = shape(arrival.path, anthropic=anthropic)
+        nonce = self.nonces.current(now_ms())
+        exchange = Exchange(send, nonce, dialect, self.settings.issuer.contact)
+        if isinstance(way, Refused):
+            await self._turn_away(way, exchange)
+            return
+        try:
+            await self._enter(arrival, way, exchange, receive)
+        except ClientGone:
+            return
+
+    async def _enter(
+        self, arrival: Arrival, way: Route, exchange: Exchange, receive: Receive
+    ) -> None:
+        """Proof, body, dialect, decision, opened."""
+        closed = self._unavailable()
+        if closed is not None:
+            await self._turn_away(closed, exchange)
+            return
+        caller = self.credentials.check(arrival, now_ms())
+        if isinstance(caller, Stranger):
+            await self.journal.refuse(caller.refused, caller.token)
+            await exchange.refuse(caller.refused, verified=False)
+            return
+        limits = self.settings.limits
+        body = await read_body(arrival, receive, limits.body_bytes, limits.body_seconds)
+        if isinstance(body, Refused):
+            await self._refuse(body, caller, exchange)
+            return
+        content, digest = body
+        mismatch = check_body(caller.proof, digest)
+        if mismatch is not None:
+            # Whoever sent this body is not shown to be the key's holder.
+            await self.journal.refuse(mismatch, caller.token)
+            await exchange.refuse(mismatch, verified=False)
+            return
+        ask = _LISTING if way.listing else way.dialect.parse(arrival.path, content)
+        if isinstance(ask, Refused):
+            await self._refuse(ask, caller, exchange)
+            return
+        request = self._request(caller, ask, arrival, len(content))
+        access = await self.journal.open(request, _evidence(caller, arrival, digest, ask))
+        if isinstance(access, Refused):
+            await self._refuse(access, caller, exchange, request)
+            return
+        exchange.access = access.id
+        if way.listing:
+            await self._list_models(way, access, exchange)
+        else:
+            await self._carry(arrival, way.dialect, ask, access, exchange, receive)
+
+    async def _carry(
+        self,
+        arrival: Arrival,
+        dialect: Dialect,
+        ask: Ask,
+        access: Access,
+        exchange: Exchange,
+        receive: Receive,
+    ) -> None:
+        """Upstream, relay, closed: from here on every way out closes the access."""
+        flight = self.flights.take_off(access)
+        progress = Progress()
+        leaving = asyncio.create_task(_watch(receive, flight))
+        try:
+            response = await self._upstream(arrival, ask, flight)
+            flight.upstream = response
+            progress.status = response.status
+            if response.status == 200 and ask.stream:
+                await self._stream(response, dialect, ask, flight, progress, exchange)
+            else:
+                await self._answer(response, dialect, flight, progress, exchange)
+        except (UpstreamError, Broken, asyncio.CancelledError) as error:
+            _uncancel(flight)
+            if flight.upstream is not None:
+                flight.upstream.abort()
+            await self._break_off(why(error, flight), flight, progress, exchange)
+        finally:
+            leaving.cancel()
+            self.flights.land(flight)
+
+    async def _upstream(self, arrival: Arrival, ask: Ask, flight: Flight) -> UpstreamResponse:
+        upstream = self.upstreams.get(ask.model)
+        if upstream is None:
+            raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, "no server is set for this model")
+        headers = [pair for pair in arrival.headers if pair[0] in _PASSED_HEADERS]
+        flight.waiting = True
+        try:
+            return await upstream.send(arrival.method, arrival.path, headers, ask.body)
+        finally:
+            flight.waiting = False
+
+    async def _answer(
+        self,
+        response: UpstreamResponse,
+        dialect: Dialect,
+        flight: Flight,
+        progress: Progress,
+        exchange: Exchange,
+    ) -> None:
+        """A whole answer: closed on the record, then sent."""
+        body = await read_answer(response, dialect, progress, self.settings.limits.answer_bytes)
+        if response.status != 200 and response.status not in PASSED_ON:
+            detail = f"it answered with status {response.status}"
+            raise Broken(Refused(Reason.UPSTREAM_REFUSED, detail))
+        if flight.refused is not None:
+            raise Broken(flight.refused)
+        progress.sent = len(body)
+        outcome = "complete" if response.status == 200 else "upstream-refused"
+        if await self.journal.close(flight.access, progress.closed(flight.access.id, outcome)):
+            await exchange.whole(response.status, body)
+        else:
+            await exchange.refuse(Refused(Reason.LOG_UNAVAILABLE), verified=True)
+
+    async def _stream(
+        self,
+        response: UpstreamResponse,
+        dialect: Dialect,
+        ask: Ask,
+        flight: Flight,
+        progress: Progress,
+        exchange: Exchange,
+    ) -> None:
+        """A stream: its events as they come, its end only after the access is closed."""
+        reader = dialect.reader(ask.strip_usage)
+        await exchange.head(200, b"text/event-stream; charset=utf-8", (b"x-accel-buffering", b"no"))
+        await relay_stream(response, reader, flight, progress, exchange.send)
+        progress.sent += len(reader.held)
+        if await self.journal.close(flight.access, progress.closed(flight.access.id, "complete")):
+            await exchange.end(reader.held)
+        else:
+            await exchange.refuse(Refused(Reason.LOG_UNAVAILABLE), verified=True)
+
+    async def _break_off(
+        self, refused: Refused, flight: Flight, progress: Progress, exchange: Exchange
+    ) -> None:
+        """Close the access as what it was, then tell the client, if it is still there."""
+        if flight.gone:
+            await self.journal.close(
+                flight.access, progress.closed(flight.access.id, "client-left")
+            )
+            return
+        outcome = _OUTCOMES.get(refused.reason, "cut")
+        closed = progress.closed(flight.access.id, outcome, refused.reason.value)
+        await self.journal.close(flight.access, closed)
+        await exchange.refuse(refused, verified=True)
+
+    async def _list_models(self, way: Route, access: Access, exchange: Exchange) -> None:
+        """What the caller may use, from the register; on the record like any access."""
+        register = self.fold.register
+        names = models_of(access.request.token, register, access.request.networks, now_ms())
+        owner = register.state.origin
+        listed = [models.Model(n, register.state.models[n].created, owner) for n in names]
+        chosen = [model for model in listed if model.id == way.model]
+        anthropic = way.dialect.name == "messages"
+        refused = None
+        if not way.model:
+            body = models.listing(listed, anthropic=anthropic)
+        elif chosen:
+            body = models.single(chosen[0], anthropic=anthropic)
+        else:
+            refused = Refused(Reason.MODEL_OUTSIDE_CHAIN, "there is no such model in the chain")
+        status = 403 if refused else 200
+        closed = AccessClosed(access.id, "complete", status, measured=True)
+        if not await self.journal.close(access, closed):
+            refused = Refused(Reason.LOG_UNAVAILABLE)
+        if refused is not None:
+            await exchange.refuse(refused, verified=True)
+        else:
+            await exchange.whole(200, body)
+
+    def _request(self, caller: Caller, ask: Ask, arrival: Arrival, size: int) -> Request:
+        """What the decision is asked. The ceiling is what the access can cost at the most."""
+        register = self.fold.register
+        model = register.state.models.get(ask.model)
+        ceiling = 0
+        if model is not None and ask.action is Action.GENERATE:
+            # A token is at least one byte of the body, and answers share the prompt.
+            output = min(ask.max_output or model.output, model.output) * ask.choices
+            ceiling = min(size, model.context) + output
+        networks = networks_of(arrival.address, register.networks)
+        return Request(caller.token, ask.action.value, ask.model, networks, ceiling)
+
+    def _unavailable(self) -> Refused | None:
+        if self.flights.draining:
+            return Refused(Reason.DRAINING)
+        return self.journal.available()
+
+    async def _refuse(
+        self,
+        refused: Refused,
+        caller: Caller,
+        exchange: Exchange,
+        request: Request | None = None,
+    ) -> None:
+        """Refuse a caller that proved its key: it is told why."""
+        action, model = (request.action, request.model) if request else ("", "")
+        await self.journal.refuse(refused, caller.token, action=action, model=model)
+        await exchange.refuse(refused, verified=True)
+
+    async def _turn_away(self, refused: Refused, exchange: Exchange) -> None:
+        """Refuse somebody of whom nothing is known."""
+        await self.journal.refuse(refused, None)
+        await exchange.refuse(refused, verified=False)
+
+
+_LISTING = Ask(Action.LIST_MODELS, "", False, None, 0, b"")
+
+_OUTCOMES = {
+    Reason.UPSTREAM_UNREACHABLE: "upstream-failed",
+    Reason.UPSTREAM_TIMEOUT: "upstream-failed",
+    Reason.UPSTREAM_INVALID: "upstream-failed",
+    Reason.UPSTREAM_ABORTED: "upstream-failed",
+    Reason.UPSTREAM_REFUSED: "upstream-refused",
+    Reason.DRAINING: "aborted",
+}
+
+
+def _evidence(caller: Caller, arrival: Arrival, digest: bytes, ask: Ask) -> Evidence:
+    return Evidence(
+        caller.kind,
+        caller.proof.compact,
+        replay_key(caller.proof.thumbprint, caller.proof.claims.jti),
+        arrival.method,
+        arrival.path,
+        digest.hex(),
+        ask.stream,
+        arrival.address,
+        arrival.client,
+    )
+
+
+async def _watch(receive: Receive, flight: Flight) -> None:
+    """Notice when the client goes away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    flight.leave()
+
+
+def _uncancel(flight: Flight) -> None:
+    """A cut cancels only a wait; what follows (the record of the end) must not be cancelled."""
+    task = asyncio.current_task()
+    if (flight.refused or flight.gone) and task is not None and task.cancelling():
+        task.uncancel()

@@ -1,0 +1,41 @@
+"""What the gateway counts for `/metrics`. Labels are closed lists, so cardinality is bounded."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """One registry for each gateway, so that two in one process do not mix."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.accesses = Counter(
+            "bailment_accesses", "Accesses by how they ended.", ["outcome"], registry=self.registry
+        )
+        self.refusals = Counter(
+            "bailment_refusals", "Refusals by reason.", ["reason"], registry=self.registry
+        )
+        self.open = Gauge("bailment_accesses_open", "Accesses open now.", registry=self.registry)
+        self.tokens = Counter(
+            "bailment_model_tokens",
+            "Model tokens by direction.",
+            ["direction"],
+            registry=self.registry,
+        )
+        self.entries = Gauge(
+            "bailment_log_entries", "Entries in the durable log.", registry=self.registry
+        )
+        self.findings = Counter(
+            "bailment_findings", "Findings by kind.", ["kind"], registry=self.registry
+        )
+        self.first_byte = Histogram(
+            "bailment_upstream_first_byte_seconds",
+            "From the request at the model server to its first byte.",
+            registry=self.registry,
+            buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
+        )
+
+    def expose(self) -> bytes:
+        """The registry in the Prometheus text format."""
+        return generate_latest(self.registry)

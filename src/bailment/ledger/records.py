@@ -1,0 +1,325 @@
+"""What a record says: one struct of facts for each type, and the personal part beside it.
+
+Facts are all that the register's fold, the decision and the auditor read. They name people and
+devices by random ids only. Names and raw addresses are in the personal part, which nothing
+folds, so that erasing it changes no decision (`formats/log.md`, sections 6 and 7).
+
+Fields are append-only: a new one gets a default and never changes the meaning of an old record.
+Times are integer milliseconds since the epoch, ids 32 hex digits, hashes 64 hex digits, except
+where a JOSE RFC speaks base64url.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from bailment import canonical
+from bailment.errors import FormatError
+
+
+class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The root of all facts; `TYPE` is the record type in the leaf."""
+
+    TYPE: ClassVar[str] = ""
+    #: True where the record changes the register, so that decisions made before it are stale.
+    REGISTERS: ClassVar[bool] = False
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The numbers that decisions obey; logged, so that an auditor applies the same ones."""
+
+    token_ms: int = 300_000
+    proof_ms: int = 60_000
+    skew_ms: int = 5_000
+    #: How long after the decision the log may still accept the access.
+    decision_ms: int = 2_000
+    invitation_ms: int = 900_000
+    #: At most this long after a record, a `log.heads` record follows.
+    heads_ms: int = 60_000
+    contact: str = ""
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """At most `tokens` (input and output together) in each window of `seconds`."""
+
+    tokens: int
+    seconds: int
+
+
+class LogStarted(Facts, frozen=True):
+    """The first record: who keeps this log. `issuer` is the public JWK that signs tokens.
+
+    It lies in the issuer's own slot, whose pseudonym it thereby names.
+    """
+
+    TYPE: ClassVar[str] = "log.started"
+    REGISTERS: ClassVar[bool] = True
+    origin: str
+    url: str
+    issuer: dict[str, str]
+
+
+class SpecApplied(Facts, frozen=True):
+    """The policy from here on."""
+
+    TYPE: ClassVar[str] = "spec.applied"
+    REGISTERS: ClassVar[bool] = True
+    policy: Policy
+    author: str
+
+
+class ModelRegistered(Facts, frozen=True):
+    """A model: `context` and `output` are its limits in tokens, the ceiling of one access."""
+
+    TYPE: ClassVar[str] = "model.registered"
+    REGISTERS: ClassVar[bool] = True
+    model: str
+    context: int
+    output: int
+    created: int
+    author: str
+
+
+class RecipientRegistered(Facts, frozen=True):
+    """An organisation; `recipient` is its fixed random pseudonym, `key` its admin's JWK."""
+
+    TYPE: ClassVar[str] = "recipient.registered"
+    REGISTERS: ClassVar[bool] = True
+    recipient: str
+    handle: str
+    contact: str
+    key: dict[str, str]
+    author: str
+
+
+class DelegationGranted(Facts, frozen=True):
+    """A link of a chain, as the delegating party signed it (`formats/access.md`)."""
+
+    TYPE: ClassVar[str] = "delegation.granted"
+    REGISTERS: ClassVar[bool] = True
+    link: str
+
+
+class DelegationEnded(Facts, frozen=True):
+    """A link and everything below it is over, for good."""
+
+    TYPE: ClassVar[str] = "delegation.ended"
+    REGISTERS: ClassVar[bool] = True
+    link: str
+    author: str
+    reason: str
+
+
+class InvitationIssued(Facts, frozen=True):
+    """A one-use invitation to enrol a device under a person's link; `invitation` is its hash."""
+
+    TYPE: ClassVar[str] = "invitation.issued"
+    REGISTERS: ClassVar[bool] = True
+    invitation: str
+    link: str
+    until: int
+
+
+class EnrolmentRequested(Facts, frozen=True):
+    """A device showed the invitation and proved its key; it waits for a person's confirmation."""
+
+    TYPE: ClassVar[str] = "enrolment.requested"
+    REGISTERS: ClassVar[bool] = True
+    device: str
+    invitation: str
+    name: str
+    key: dict[str, str]
+    key_class: str
+    proof: str
+    until: int
+
+
+class HoldAdded(Facts, frozen=True):
+    """A lock on `subject` (`person:<id>`, `model:<id>`, …, or `everything`); `until` 0: no end."""
+
+    TYPE: ClassVar[str] = "hold.added"
+    REGISTERS: ClassVar[bool] = True
+    hold: str
+    subject: str
+    reason: str
+    author: str
+    until: int = 0
+
+
+class HoldLifted(Facts, frozen=True):
+    """The end of a hold."""
+
+    TYPE: ClassVar[str] = "hold.lifted"
+    REGISTERS: ClassVar[bool] = True
+    hold: str
+    reason: str
+    author: str
+
+
+class TokenIssued(Facts, frozen=True):
+    """An access token, by its hash (RFC 9449 `ath`), with what it allows and the key it binds.
+
+    `proof` is the DPoP proof with which the device asked; `body` the digest of its form.
+    """
+
+    TYPE: ClassVar[str] = "token.issued"
+    token: str
+    device: str
+    person: str
+    links: tuple[str, ...]
+    models: tuple[str, ...]
+    purpose: str
+    key_class: str
+    thumbprint: str
+    issued: int
+    until: int
+    decided: int
+    proof: str
+    body: str
+
+
+class AccessOpened(Facts, frozen=True):
+    """One access, allowed: everything from which the decision can be made again.
+
+    `token` is the hash of the token, whose record came before; `proof` the client's signed DPoP
+    proof over method, path and body; `ceiling` the tokens reserved; `networks` the declared
+    networks that the caller's address lies in.
+    """
+
+    TYPE: ClassVar[str] = "access.opened"
+    access: str
+    action: str
+    kind: str
+    token: str
+    proof: str
+    method: str
+    path: str
+    body: str
+    model: str
+    stream: bool
+    ceiling: int
+    networks: tuple[str, ...]
+    decided: int
+
+
+class AccessClosed(Facts, frozen=True):
+    """How an access ended. `measured` false: usage is unknown and the ceiling was charged."""
+
+    TYPE: ClassVar[str] = "access.closed"
+    access: str
+    outcome: str
+    status: int = 0
+    input: int = 0
+    output: int = 0
+    measured: bool = False
+    bytes: int = 0
+    reason: str = ""
+
+
+class AccessRefused(Facts, frozen=True):
+    """`count` refusals of one subject for one reason between `since` and `until`.
+
+    `model` and `action` are those of the first. The subject is the device whose token was shown;
+    whether the caller *is* that device is just what was not proved.
+    """
+
+    TYPE: ClassVar[str] = "access.refused"
+    device: str
+    reason: str
+    count: int
+    since: int
+    until: int
+    detail: str = ""
+    action: str = ""
+    model: str = ""
+    person: str = ""
+    token: str = ""
+
+
+class FindingRaised(Facts, frozen=True):
+    """Something a person should look at, in one sentence, with the numbers behind it."""
+
+    TYPE: ClassVar[str] = "finding.raised"
+    finding: str
+    kind: str
+    sentence: str
+    since: int
+    until: int
+    numbers: dict[str, int] = {}
+    model: str = ""
+
+
+class PersonErased(Facts, frozen=True):
+    """A person's key was destroyed: from here on the personal parts under it cannot be opened."""
+
+    TYPE: ClassVar[str] = "person.erased"
+    person: str
+    author: str
+    reason: str
+
+
+class LogHeads(Facts, frozen=True):
+    """A head of every slot, over all entries before this one; the leaf carries the root.
+
+    `secret` salts the slots' heads: auditors recompute the root with it, a recipient is given
+    its own slot's salt only.
+    """
+
+    TYPE: ClassVar[str] = "log.heads"
+    secret: str
+
+
+class LogSnapshot(Facts, frozen=True):
+    """The digest of the state folded from the first `size` entries."""
+
+    TYPE: ClassVar[str] = "log.snapshot"
+    size: int
+    digest: str
+
+
+TYPES: dict[str, type[Facts]] = {
+    cls.TYPE: cls
+    for cls in (
+        LogStarted,
+        SpecApplied,
+        ModelRegistered,
+        RecipientRegistered,
+        DelegationGranted,
+        DelegationEnded,
+        InvitationIssued,
+        EnrolmentRequested,
+        HoldAdded,
+        HoldLifted,
+        TokenIssued,
+        AccessOpened,
+        AccessClosed,
+        AccessRefused,
+        FindingRaised,
+        PersonErased,
+        LogHeads,
+        LogSnapshot,
+    )
+}
+
+_decoders: dict[str, msgspec.json.Decoder[Any]] = {
+    name: msgspec.json.Decoder(cls) for name, cls in TYPES.items()
+}
+
+
+def decode_facts(record_type: str, data: bytes) -> Facts:
+    """The facts of a record; FormatError for an unknown type or an unknown or missing field."""
+    decoder = _decoders.get(record_type)
+    if decoder is None:
+        raise FormatError(f"unknown record type `{record_type[:40]}`")
+    try:
+        facts: Facts = decoder.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise FormatError(f"the facts of a `{record_type}` are wrong: {error}") from None
+    return facts
+
+
+def policy_digest(policy: Policy) -> str:
+    """The spec digest in each leaf: SHA-256 over the policy's canonical JSON, as hex."""
+    return canonical.digest(canonical.encode(policy))

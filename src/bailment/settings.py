@@ -1,0 +1,140 @@
+"""Settings: `bailment.toml` in the issuer's folder, read once at start, strictly.
+
+An unknown key is an error, for a misspelt bound that is silently ignored is no bound. What
+decisions obey is not here but in the policy, which is a record in the log.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import msgspec
+
+from bailment.errors import ConfigurationError
+
+
+class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    pass
+
+
+class Issuer(_Section, frozen=True):
+    """Who runs this. `origin` names the log and never changes; `url` is what clients call."""
+
+    origin: str
+    url: str
+    contact: str
+
+
+class Listen(_Section, frozen=True):
+    """Where the gateway listens: an address, TLS unless it is loopback or behind a TLS proxy."""
+
+    host: str = "127.0.0.1"
+    port: int = 8443
+    certificate: str = ""
+    key: str = ""
+    #: True where a proxy in front ends TLS and its network can be trusted with what it carries.
+    plain_behind_proxy: bool = False
+    #: Networks whose X-Forwarded-For is believed, innermost hop last.
+    proxies: tuple[str, ...] = ()
+
+
+class Limits(_Section, frozen=True):
+    """Bounds on what a caller may send or hold."""
+
+    body_bytes: int = 8 * 1024 * 1024
+    answer_bytes: int = 32 * 1024 * 1024
+    header_bytes: int = 32 * 1024
+    header_count: int = 100
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    connections: int = 4096
+    drain_seconds: float = 20.0
+    disk_reserve_bytes: int = 64 * 1024 * 1024
+
+
+class Meter(_Section, frozen=True):
+    """The model server's own counters (Prometheus names), which are held against the log."""
+
+    path: str = "/metrics"
+    input: tuple[str, ...] = ("llamacpp:prompt_tokens_total", "llamacpp:prompt_tokens_cached_total")
+    output: tuple[str, ...] = ("llamacpp:tokens_predicted_total",)
+    seconds: float = 20.0
+
+
+class Model(_Section, frozen=True):
+    """A model's server. `url` is http(s)://host:port or unix:///path; the key is in a file."""
+
+    url: str
+    context: int
+    output: int
+    key_file: str = ""
+    connect_seconds: float = 5.0
+    first_byte_seconds: float = 120.0
+    idle_seconds: float = 60.0
+    pool: int = 64
+    meter: Meter | None = None
+
+
+class Settings(_Section, frozen=True):
+    """The whole file."""
+
+    issuer: Issuer
+    listen: Listen = Listen()
+    limits: Limits = Limits()
+    models: dict[str, Model] = {}
+    #: Auditors who may read entry bundles over HTTP: name → SHA-256 (hex) of their credential.
+    auditors: dict[str, str] = {}
+
+
+def load_settings(path: Path) -> Settings:
+    """The settings in a file; ConfigurationError says which key is wrong and why."""
+    try:
+        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
+    except OSError as error:
+        raise ConfigurationError(f"cannot read `{path}`: {error.strerror}") from None
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise ConfigurationError(f"`{path}`: {_plain(str(error))}") from None
+    _check(settings, path)
+    return settings
+
+
+def _plain(message: str) -> str:
+    found = re.match(r"Object contains unknown field `(.+?)`(?: - at `\$\.?(.*)`)?$", message)
+    if found:
+        return f"the key `{found[1]}` is unknown in `{found[2] or 'the top level'}`: misspelt?"
+    return message[:1].lower() + message[1:]
+
+
+def _check(settings: Settings, path: Path) -> None:
+    url = urlsplit(settings.issuer.url)
+    if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query:
+        raise ConfigurationError(
+            f"`{path}`: issuer.url must be http(s)://host[:port], not `{settings.issuer.url}`"
+        )
+    listen = settings.listen
+    if bool(listen.certificate) != bool(listen.key):
+        raise ConfigurationError(f"`{path}`: listen.certificate and listen.key go together")
+    exposed = not (_is_loopback(listen.host) or listen.certificate or listen.plain_behind_proxy)
+    if exposed:
+        raise ConfigurationError(
+            f"`{path}`: listen.host `{listen.host}` is not loopback and there is no TLS",
+            hint="set listen.certificate and listen.key, or listen.plain_behind_proxy = true",
+        )
+    for block in listen.proxies:
+        try:
+            ipaddress.ip_network(block)
+        except ValueError:
+            raise ConfigurationError(f"`{path}`: listen.proxies: `{block}` is no network") from None
+    for name, digest in settings.auditors.items():
+        if not re.fullmatch(r"[0-9a-f]{64}", digest):
+            raise ConfigurationError(f"`{path}`: auditors.{name} is not a SHA-256 in hex")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

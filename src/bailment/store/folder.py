@@ -1,0 +1,99 @@
+"""The issuer's folder: what lies where, and the lock that makes one process its owner."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+from bailment.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Paths in an issuer's folder.
+
+    bailment.toml    settings
+    secrets/         the log's and the issuer's private keys, the key-encryption key (0600)
+    log/             what C2SP clients read: checkpoint, tile/…, tile/entries/…
+    bodies/          encrypted facts and personal parts, in bundles like the entries
+    snapshots/       the folded state at some sizes
+    staging.db       entries not yet in full bundles, with their signed checkpoints
+    keys.db          the keys of the bodies, wrapped
+    """
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.root / "bailment.toml"
+
+    @property
+    def secrets(self) -> Path:
+        return self.root / "secrets"
+
+    @property
+    def log(self) -> Path:
+        return self.root / "log"
+
+    @property
+    def bodies(self) -> Path:
+        return self.root / "bodies"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.root / "snapshots"
+
+    @property
+    def staging(self) -> Path:
+        return self.root / "staging.db"
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys.db"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.root / "control.sock"
+
+    def require(self) -> None:
+        """Raise ConfigurationError unless an issuer was initialised here."""
+        if not self.settings.is_file():
+            raise ConfigurationError(
+                f"`{self.root}` is not an issuer's folder", hint=f"bailment init {self.root}"
+            )
+
+
+class FolderLock:
+    """One process owns the folder. Held until closed; the kernel lets go when a process dies."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._path = folder.root / "lock"
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(self._descriptor, 20).decode(errors="replace").strip() or "unknown"
+            os.close(self._descriptor)
+            raise ConfigurationError(
+                f"another process (pid {holder}) owns `{folder.root}`",
+                hint="stop it, or talk to it: most commands use its control socket",
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, str(os.getpid()).encode(), 0)
+
+    def close(self) -> None:
+        os.close(self._descriptor)
+
+    def __enter__(self) -> FolderLock:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

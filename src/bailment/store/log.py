@@ -1,0 +1,170 @@
+"""Opening a log: recovery and the ordinary start are the same path.
+
+The last staged row is the truth about the head. Whatever derives from it (tiles, snapshots, the
+fold) is checked against it or made again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from bailment import canonical
+from bailment.access.fold import Fold
+from bailment.errors import ConfigurationError, FormatError, VerificationError
+from bailment.ledger.checkpoint import Checkpoint, open_checkpoint
+from bailment.ledger.records import LogSnapshot
+from bailment.ledger.tiles import WIDTH, tile_reader
+from bailment.ledger.tree import Frontier, leaf_hash
+from bailment.store.durable import Files
+from bailment.store.folder import Folder
+from bailment.store.publisher import Publisher, PublisherThread
+from bailment.store.reader import LogReader
+from bailment.store.secrets import Secrets
+from bailment.store.sequencer import Sequencer
+from bailment.store.staging import Staging, unframe
+from bailment.store.vault import Vault
+
+SNAPSHOT_EVERY = 20_000
+PUBLISH_SECONDS = 1.0
+
+
+@dataclass(slots=True)
+class Log:
+    """An open log: its sequencer, its reader and the thread that publishes it."""
+
+    folder: Folder
+    sequencer: Sequencer
+    reader: LogReader
+    vault: Vault
+    _publisher: PublisherThread
+    _staging: tuple[Staging, Staging]
+
+    @property
+    def fold(self) -> Fold:
+        return self.sequencer.fold
+
+    def free_bytes(self) -> int:
+        """What the disk has left for this process."""
+        status = os.statvfs(self.folder.root)
+        return status.f_bavail * status.f_frsize
+
+    async def close(self) -> None:
+        """Commit, publish and close everything."""
+        await self.sequencer.close()
+        await asyncio.to_thread(self._publisher.stop)
+        for staging in self._staging:
+            staging.close()
+        self.vault.close()
+
+
+def open_log(
+    folder: Folder,
+    secrets: Secrets,
+    now: Callable[[], int],
+    *,
+    files: Files | None = None,
+    staging: Callable[..., Staging] = Staging,
+    snapshot_every: int = SNAPSHOT_EVERY,
+) -> Log:
+    """Open the log for writing. The caller holds the folder's lock and runs an event loop.
+
+    ConfigurationError or VerificationError if what is stored does not hold together.
+    """
+    files = files or Files()
+    writer = staging(folder.staging)
+    vault = Vault(folder.keys, secrets.kek)
+    reader = LogReader(folder, vault)
+    checkpoint = stored_checkpoint(writer, secrets)
+    publisher = Publisher(folder, staging(folder.staging), secrets.log.public, files)
+    if publisher.published > checkpoint.size:
+        raise ConfigurationError(
+            f"the published log has {publisher.published} entries and the stored one "
+            f"{checkpoint.size}: an old backup was restored",
+            hint="see docs/recovery.md",
+        )
+    edge = _right_edge(folder, writer, publisher.published, checkpoint)
+    fold = recover(folder, reader, checkpoint)
+    sequencer = Sequencer(
+        fold, edge, writer, vault, secrets.log, now, snapshot_every=snapshot_every
+    )
+    head = writer.head()
+    sequencer.checkpoint = head.checkpoint if head else b""
+    sequencer.keep_snapshot = lambda size, data: _keep_snapshot(folder, files, size, data)
+    loop = asyncio.get_running_loop()
+
+    def failed(error: BaseException) -> None:
+        loop.call_soon_threadsafe(sequencer.fail, error)
+
+    thread = PublisherThread(publisher, PUBLISH_SECONDS, failed)
+    thread.start()
+    return Log(folder, sequencer, reader, vault, thread, (writer, publisher.staging))
+
+
+def stored_checkpoint(staging: Staging, secrets: Secrets) -> Checkpoint:
+    """The log's head as stored; of size 0 in a new log."""
+    head = staging.head()
+    if head is None:
+        return Checkpoint(secrets.log.name, 0, Frontier().root())
+    return open_checkpoint(head.checkpoint, secrets.log.public)
+
+
+def recover(folder: Folder, reader: LogReader, checkpoint: Checkpoint) -> Fold:
+    """The fold of all stored entries, from the newest snapshot that the log vouches for."""
+    for path in sorted(folder.snapshots.glob("[0-9]*"), key=lambda p: int(p.name), reverse=True):
+        if int(path.name) > checkpoint.size:
+            continue
+        try:
+            data = path.read_bytes()
+            fold = Fold.decode(data)
+        except (OSError, FormatError):
+            continue
+        if _continue(fold, reader, LogSnapshot(fold.size, canonical.digest(data))):
+            return fold
+    fold = Fold()
+    _continue(fold, reader, None)
+    return fold
+
+
+def _continue(fold: Fold, reader: LogReader, expected: LogSnapshot | None) -> bool:
+    """Fold everything after the snapshot; whether the log holds the snapshot's own record."""
+    vouched = expected is None
+    for record in reader.records(fold.size):
+        vouched = vouched or record.facts == expected
+        fold.follow(record.leaf, leaf_hash(record.entry), record.facts)
+    return vouched
+
+
+def _right_edge(
+    folder: Folder, staging: Staging, published: int, checkpoint: Checkpoint
+) -> Frontier:
+    """The tree's right edge: from the tiles up to the staged rows, then from those."""
+    batches = staging.since(0)
+    base = -(-batches[0].first // WIDTH) * WIDTH if batches else 0
+
+    def fetch(path: str) -> bytes | None:
+        try:
+            return (folder.log / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    edge = Frontier.at(base, tile_reader(published, fetch))
+    for batch in batches:
+        for offset, entry in enumerate(unframe(batch.leaves)):
+            if batch.first + offset >= base:
+                edge.push(leaf_hash(entry))
+    if edge.size != checkpoint.size or edge.root() != checkpoint.root:
+        raise VerificationError("the stored entries do not have the root of the signed checkpoint")
+    return edge
+
+
+def _keep_snapshot(folder: Folder, files: Files, size: int, data: bytes) -> None:
+    try:
+        files.write(folder.snapshots / str(size), data)
+    except OSError:
+        return  # a snapshot only saves time at the next start
+    kept = sorted((int(path.name) for path in folder.snapshots.glob("[0-9]*")), reverse=True)
+    for old in kept[3:]:
+        (folder.snapshots / str(old)).unlink(missing_ok=True)

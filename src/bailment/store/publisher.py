@@ -1,0 +1,163 @@
+"""The publisher: from staged batches to the write-once tiles that C2SP clients read.
+
+Derived and repeatable: it runs the same way after a crash, and writing what is there already
+changes nothing. The order makes every published checkpoint servable: bundles and tiles first,
+synced, then the checkpoint over them, and only then are staged rows let go, those whose full
+bundle is on disk.
+"""
+
+from __future__ import annotations
+
+import errno
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from bailment.errors import BailmentError, VerificationError
+from bailment.ledger.checkpoint import open_checkpoint
+from bailment.ledger.note import Verifier
+from bailment.ledger.tiles import (
+    ENTRIES,
+    WIDTH,
+    Tile,
+    encode_bundle,
+    encode_tile,
+    new_bundles,
+    new_tiles,
+    tile_reader,
+)
+from bailment.ledger.tree import leaf_hash
+from bailment.store.durable import Files
+from bailment.store.folder import Folder
+from bailment.store.staging import Batch, Staging, frame, unframe
+
+#: What C2SP clients may read; the folder above decides who reaches it.
+_READABLE = 0o644
+
+
+class Publisher:
+    """Publishes one log's folder. Not shared between threads at the same time."""
+
+    def __init__(self, folder: Folder, staging: Staging, verifier: Verifier, files: Files) -> None:
+        self._folder = folder
+        self.staging = staging
+        self._files = files
+        self.published = self._read_published(verifier)
+
+    def publish(self) -> int:
+        """Publish up to the last staged checkpoint; the size that is now published."""
+        base = self.published // WIDTH * WIDTH
+        batches = self.staging.since(base)
+        if not batches or batches[-1].end <= self.published:
+            return self.published
+        size = batches[-1].end
+        entries = _column(batches, base, "leaves")
+        self._write_bundles(base, size, entries, batches)
+        self._write_tiles(base, size, entries)
+        self._files.write(self._folder.log / "checkpoint", batches[-1].checkpoint, _READABLE)
+        self._forget_partials(self.published, size)
+        self.published = size
+        self.staging.forget(size // WIDTH * WIDTH)
+        return size
+
+    def _read_published(self, verifier: Verifier) -> int:
+        try:
+            note = (self._folder.log / "checkpoint").read_bytes()
+        except FileNotFoundError:
+            return 0
+        return open_checkpoint(note, verifier).size
+
+    def _write_bundles(
+        self, base: int, size: int, entries: list[bytes], batches: list[Batch]
+    ) -> None:
+        facts = personal = None
+        for tile in new_bundles(self.published, size):
+            start = tile.index * WIDTH - base
+            data = encode_bundle(entries[start : start + tile.width])
+            self._files.write_once(self._folder.log / tile.path, data, _READABLE)
+            if tile.width < WIDTH:
+                continue  # its bodies are staged still
+            if facts is None or personal is None:
+                facts = _column(batches, base, "facts")
+                personal = _column(batches, base, "personal")
+            for name, column in (("facts", facts), ("personal", personal)):
+                body = frame(column[start : start + WIDTH])
+                self._files.write_once(bodies_path(self._folder, name, tile.index), body)
+
+    def _write_tiles(self, base: int, size: int, entries: list[bytes]) -> None:
+        read = tile_reader(size, lambda path: _bytes(self._folder.log / path))
+        for tile in new_tiles(self.published, size):
+            if tile.level == 0:
+                start = tile.index * WIDTH - base
+                data = b"".join(map(leaf_hash, entries[start : start + tile.width]))
+            else:
+                data = encode_tile(tile, read)
+            self._files.write_once(self._folder.log / tile.path, data, _READABLE)
+
+    def _forget_partials(self, old: int, new: int) -> None:
+        """Partial tiles may go once the full one is there (tlog-tiles, Partial Tiles)."""
+        full = [tile for tile in new_tiles(old, new) if tile.width == WIDTH]
+        full += [tile for tile in new_bundles(old, new) if tile.width == WIDTH]
+        for tile in full:
+            path = self._folder.log / tile.path
+            shutil.rmtree(path.with_name(path.name + ".p"), ignore_errors=True)
+
+
+class PublisherThread:
+    """Publishes every `interval` seconds until stopped.
+
+    A full disk is waited out, for nothing of it reaches the checkpoint. Anything else ends the
+    process through `on_failure`.
+    """
+
+    def __init__(
+        self, publisher: Publisher, interval: float, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._publisher = publisher
+        self._interval = interval
+        self._on_failure = on_failure
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="log-publisher", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Publish what is staged and end the thread."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(self._interval)
+            try:
+                self._publisher.publish()
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    self._on_failure(error)
+                    return
+            except BailmentError as error:
+                self._on_failure(error)
+                return
+
+
+def bodies_path(folder: Folder, column: str, bundle: int) -> Path:
+    """Where the sealed facts or personal parts of a full bundle lie."""
+    return folder.bodies / Tile(ENTRIES, bundle).path.replace("tile/entries", column)
+
+
+def _column(batches: list[Batch], base: int, name: str) -> list[bytes]:
+    """One column of consecutive batches, from entry `base` on."""
+    if batches[0].first > base:
+        raise VerificationError(f"entries from {base} on are neither published nor staged")
+    records = [record for batch in batches for record in unframe(getattr(batch, name))]
+    return records[base - batches[0].first :]
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

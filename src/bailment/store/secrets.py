@@ -1,0 +1,64 @@
+"""The issuer's secrets: made once at `init`, each in a file that only its owner can read."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from bailment.access import jwk
+from bailment.errors import ConfigurationError, FormatError
+from bailment.ledger.note import Signer
+from bailment.store.durable import Files, read_private
+from bailment.store.folder import Folder
+
+_LOG, _ISSUER, _KEK = "log.key", "issuer.pem", "bodies.key"
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """The log's signing key, the key of tokens and first links, and the key over the bodies."""
+
+    log: Signer
+    issuer: ec.EllipticCurvePrivateKey
+    kek: bytes
+
+    @property
+    def issuer_key(self) -> jwk.PublicKey:
+        return jwk.from_key(self.issuer.public_key())
+
+
+def make_secrets(folder: Folder, origin: str, files: Files) -> Secrets:
+    """Make and store new secrets for the log of this origin."""
+    secrets = Secrets(
+        Signer(origin, Ed25519PrivateKey.generate()),
+        ec.generate_private_key(ec.SECP256R1()),
+        os.urandom(32),
+    )
+    pem = secrets.issuer.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    files.write(folder.secrets / _LOG, secrets.log.text.encode() + b"\n")
+    files.write(folder.secrets / _ISSUER, pem)
+    files.write(folder.secrets / _KEK, secrets.kek.hex().encode() + b"\n")
+    return secrets
+
+
+def load_secrets(folder: Folder) -> Secrets:
+    """The stored secrets; ConfigurationError names a file that is missing, open or damaged."""
+    log, issuer, kek = (read_private(folder.secrets / name) for name in (_LOG, _ISSUER, _KEK))
+    try:
+        signer = Signer.parse(log.decode().strip())
+        key = load_pem_private_key(issuer, None)
+        kek = bytes.fromhex(kek.decode().strip())
+    except (FormatError, ValueError, TypeError):
+        raise ConfigurationError(f"a key in `{folder.secrets}` is damaged") from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise ConfigurationError(f"`{folder.secrets / _ISSUER}` is not a P-256 key")
+    return Secrets(signer, key, kek)

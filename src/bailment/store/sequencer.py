@@ -1,0 +1,324 @@
+"""The sequencer: the one place where records enter the log, in one order.
+
+Callers `append` and wait. Whoever waits while a commit runs goes into the next batch together
+(group commit). In one pass over the batch, on the event loop, conditions are checked and leaves
+made; then one transaction on the writer thread makes entries and signed checkpoint durable; only
+then does anybody hear of it. State moves ahead of the disk only in this object, and a failed
+commit ends the process, so recovery is the ordinary start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from bailment import canonical
+from bailment.access.admission import Stale
+from bailment.access.fold import Budgets, Fold
+from bailment.access.reasons import Reason, Refused
+from bailment.ledger.checkpoint import Checkpoint, sign_checkpoint
+from bailment.ledger.leaf import SALT_SIZE, Leaf, commit_facts, commit_personal, encode_leaf
+from bailment.ledger.note import Signer
+from bailment.ledger.records import Facts, LogHeads, LogSnapshot
+from bailment.ledger.tree import Frontier, leaf_hash
+from bailment.store.staging import Batch, CommitFailed, Staging, frame
+from bailment.store.vault import Vault, facts_key, person_key
+
+MAX_BATCH = 512
+#: A clock this far behind the log's own time serves no access until it has caught up.
+CLOCK_TOLERANCE_MS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """The record is at `index`, in the durable signed checkpoint of this `size`."""
+
+    index: int
+    size: int
+    time: int
+
+
+@dataclass(slots=True)
+class Draft:
+    """A record on its way into the log, committed to and sealed, not yet in order.
+
+    epoch     the register's position that the decision saw; None if it does not matter
+    replay    the replay key of the proof, `budgets` those of the chain: the conditions
+    urgent    goes to the head of the next batch (holds do)
+    """
+
+    facts: Facts
+    recipient: str
+    commitment: str
+    sealed: bytes
+    personal_commitment: str = ""
+    personal_sealed: bytes = b""
+    epoch: int | None = None
+    replay: bytes = b""
+    budgets: Budgets = ()
+    urgent: bool = False
+    done: asyncio.Future[Sequenced | Refused | Stale] | None = field(default=None)
+
+
+class Sequencer:
+    """Appends to the log. All methods run on one event loop; only commits leave it."""
+
+    def __init__(
+        self,
+        fold: Fold,
+        frontier: Frontier,
+        staging: Staging,
+        vault: Vault,
+        signer: Signer,
+        now: Callable[[], int],
+        *,
+        snapshot_every: int,
+    ) -> None:
+        self.fold = fold
+        self.checkpoint = b""
+        self._frontier = frontier
+        self._staging = staging
+        self._vault = vault
+        self._signer = signer
+        self._now = now
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
+        self._waiting: deque[Draft] = deque()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._closed = False
+        self._heads_time = fold.time
+        self._heads_size = fold.size
+        self._snapshot_every = snapshot_every
+        self._snapshot_size = fold.size
+        #: Called after each commit with what became durable, in log order.
+        self.listeners: list[Callable[[list[tuple[int, Leaf, Facts]]], None]] = []
+        #: Called with (size, bytes) of a snapshot whose record is about to be appended.
+        self.keep_snapshot: Callable[[int, bytes], None] = lambda size, data: None
+        #: Resolves with the cause when the log has failed and the process must end.
+        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    # Drafting
+
+    def draft(
+        self,
+        facts: Facts,
+        recipient: str = "",
+        *,
+        person: str = "",
+        personal: dict[str, str] | None = None,
+        epoch: int | None = None,
+        replay: bytes = b"",
+        budgets: Budgets = (),
+        urgent: bool = False,
+    ) -> Draft:
+        """Commit to the record and seal it; `recipient` defaults to the issuer's own slot."""
+        recipient = recipient or self.fold.issuer_slot
+        body = os.urandom(SALT_SIZE) + canonical.encode(facts)
+        commitment = commit_facts(body)
+        key = facts_key(recipient, self.fold.time or self._now())
+        draft = Draft(
+            facts,
+            recipient,
+            commitment,
+            self._vault.seal(key, body, commitment),
+            epoch=epoch,
+            replay=replay,
+            budgets=budgets,
+            urgent=urgent,
+        )
+        if person and personal:
+            body = os.urandom(SALT_SIZE) + canonical.encode(personal)
+            draft.personal_commitment = commit_personal(body)
+            draft.personal_sealed = self._vault.seal(
+                person_key(person), body, draft.personal_commitment
+            )
+        return draft
+
+    async def append(self, draft: Draft) -> Sequenced | Refused | Stale:
+        """Append the record and return when it is durable in a signed checkpoint.
+
+        Refused or Stale: a condition does not hold, and nothing was appended.
+        """
+        if self._closed:
+            return Refused(Reason.LOG_UNAVAILABLE, "the log is closed")
+        draft.done = asyncio.get_running_loop().create_future()
+        if draft.urgent:
+            self._waiting.appendleft(draft)
+        else:
+            self._waiting.append(draft)
+        if self._idle.is_set():
+            self._commit_next()
+        return await asyncio.shield(draft.done)
+
+    @property
+    def size(self) -> int:
+        """Entries sequenced, of which the last batch may not be durable yet."""
+        return self._frontier.size
+
+    @property
+    def clock_behind(self) -> bool:
+        """Whether the clock was set back behind the log."""
+        return self._now() < self.fold.time - CLOCK_TOLERANCE_MS
+
+    def tick(self) -> None:
+        """Let a due `log.heads` record in although nothing else is appended."""
+        if self._idle.is_set() and not self._closed and self._heads_due(self._now()):
+            self._commit_next()
+
+    async def close(self) -> None:
+        """Commit what waits, then accept nothing more."""
+        self._closed = True
+        await self._idle.wait()
+        self._writer.shutdown(wait=True)
+
+    # One batch
+
+    def _commit_next(self) -> None:
+        time = max(self.fold.time, self._now())
+        drafts = self._admit(time)
+        if not drafts:
+            return
+        self._idle.clear()
+        first = self._frontier.size
+        leaves = [self._sequence(draft, time) for draft in drafts]
+        checkpoint = Checkpoint(self._signer.name, self._frontier.size, self._frontier.root())
+        entries = [entry for _, entry in leaves]
+        facts = frame([draft.sealed for draft in drafts])
+        personal = frame([draft.personal_sealed for draft in drafts])
+
+        def commit() -> Batch:
+            note = sign_checkpoint(checkpoint, self._signer)
+            batch = Batch(first, len(drafts), time, frame(entries), facts, personal, note)
+            self._staging.commit(batch)
+            return batch
+
+        loop = asyncio.get_running_loop()
+        task = loop.run_in_executor(self._writer, commit)
+        task.add_done_callback(lambda done: self._committed(done, drafts, leaves))
+
+    def _admit(self, time: int) -> list[Draft]:
+        """Take what waits into a batch; answer at once those whose conditions do not hold."""
+        batch: list[Draft] = []
+        epoch = self.fold.register.epoch
+        at = self._frontier.size
+        if self._heads_due(time):
+            batch.append(self.draft(LogHeads(os.urandom(32).hex())))
+        while self._waiting and len(batch) < MAX_BATCH:
+            draft = self._waiting.popleft()
+            refused = self._condition(draft, epoch, time)
+            if refused is not None:
+                _answer(draft, refused)
+                continue
+            self.fold.admission.apply(
+                draft.facts,
+                draft.replay,
+                draft.budgets,
+                time,
+                self.fold.register.policy,
+                draft.recipient,
+            )
+            batch.append(draft)
+            if draft.facts.REGISTERS:
+                epoch = at + len(batch)
+                # Later drafts saw the register without this record: it must be folded first.
+                break
+        return batch
+
+    def _condition(self, draft: Draft, epoch: int, time: int) -> Refused | Stale | None:
+        if draft.epoch is not None and draft.epoch != epoch:
+            return Stale("the register has changed since the decision")
+        return self.fold.admission.admit(
+            draft.facts, draft.replay, draft.budgets, time, self.fold.register.policy
+        )
+
+    def _sequence(self, draft: Draft, time: int) -> tuple[Leaf, bytes]:
+        slots, register = self.fold.slots, self.fold.register
+        heads = ""
+        if isinstance(draft.facts, LogHeads):
+            heads = slots.root(bytes.fromhex(draft.facts.secret)).hex()
+            self._heads_time, self._heads_size = time, self._frontier.size + 1
+        head = slots.head(draft.recipient)
+        leaf = Leaf(
+            draft.facts.TYPE,
+            time,
+            draft.recipient,
+            head.count,
+            head.last,
+            register.state.spec,
+            register.epoch,
+            draft.commitment,
+            1,
+            draft.personal_commitment,
+            heads,
+        )
+        entry = encode_leaf(leaf)
+        hashed = leaf_hash(entry)
+        slots.push(draft.recipient, hashed)
+        self._frontier.push(hashed)
+        return leaf, entry
+
+    def _heads_due(self, time: int) -> bool:
+        due = time - self._heads_time >= self.fold.register.policy.heads_ms
+        return due and self._heads_size < self._frontier.size and self.fold.size > 0
+
+    def _committed(
+        self,
+        done: asyncio.Future[Batch],
+        drafts: list[Draft],
+        leaves: list[tuple[Leaf, bytes]],
+    ) -> None:
+        error = done.exception()
+        if error is not None:
+            self.fail(error, drafts)
+            return
+        batch = done.result()
+        self.checkpoint = batch.checkpoint
+        self._fold(batch, drafts, leaves)
+        for offset, draft in enumerate(drafts):
+            _answer(draft, Sequenced(batch.first + offset, batch.end, batch.time))
+        if self.fold.size - self._snapshot_size >= self._snapshot_every:
+            self._snapshot()
+        self._idle.set()
+        if self._waiting:
+            self._commit_next()
+
+    def _fold(self, batch: Batch, drafts: list[Draft], leaves: list[tuple[Leaf, bytes]]) -> None:
+        fold = self.fold
+        news = []
+        for offset, (draft, (leaf, _)) in enumerate(zip(drafts, leaves, strict=True)):
+            fold.register.apply(batch.first + offset, draft.facts, batch.time)
+            news.append((batch.first + offset, leaf, draft.facts))
+        if fold.size == 0:
+            fold.issuer_slot = drafts[0].recipient
+        fold.size, fold.time = batch.end, batch.time
+        for listener in self.listeners:
+            listener(news)
+
+    def _snapshot(self) -> None:
+        """Between batches, when register, slots and admission all stand at the same size."""
+        data = self.fold.encode()
+        self._snapshot_size = self.fold.size
+        self.keep_snapshot(self.fold.size, data)
+        record = LogSnapshot(self.fold.size, canonical.digest(data))
+        self._waiting.append(self.draft(record))
+
+    def fail(self, error: BaseException, drafts: Sequence[Draft] = ()) -> None:
+        """Refuse everything from here on; whoever owns the process must end it."""
+        self._closed = True
+        refused = Refused(Reason.LOG_UNAVAILABLE, "the log could not be written")
+        for draft in (*drafts, *self._waiting):
+            _answer(draft, refused)
+        self._waiting.clear()
+        self._idle.set()
+        if not self.failed.done():
+            cause = error if isinstance(error, CommitFailed) else CommitFailed(str(error))
+            self.failed.set_result(cause)
+
+
+def _answer(draft: Draft, answer: Sequenced | Refused | Stale) -> None:
+    if draft.done is not None and not draft.done.done():
+        draft.done.set_result(answer)

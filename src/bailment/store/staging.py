@@ -1,0 +1,150 @@
+"""The staging table: where a batch of entries and its signed checkpoint become durable as one.
+
+A commit is one INSERT of one row in SQLite (WAL, `synchronous=FULL`): entries, encrypted bodies
+and the checkpoint over them stand or fall together, under one fsync. The row goes in only if it
+continues the last one, which is the compare-and-swap on the log's head. Conditions need no table
+of their own: they are a fold over the entries (`access/admission.py`).
+
+One statement matters for speed too: the interpreter lock is let go once per commit, not once per
+row.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bailment.errors import BailmentError, ConfigurationError
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS batches (
+    first      INTEGER PRIMARY KEY,
+    count      INTEGER NOT NULL,
+    time       INTEGER NOT NULL,
+    leaves     BLOB NOT NULL,
+    facts      BLOB NOT NULL,
+    personal   BLOB NOT NULL,
+    checkpoint BLOB NOT NULL
+)
+"""
+_INSERT = """
+INSERT INTO batches SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+WHERE coalesce((SELECT first + count FROM batches ORDER BY first DESC LIMIT 1), 0) = ?1
+"""
+_HEAD = "SELECT * FROM batches ORDER BY first DESC LIMIT 1"
+_SINCE = """
+SELECT * FROM batches
+WHERE first >= coalesce((SELECT max(first) FROM batches WHERE first <= ?1), 0)
+ORDER BY first
+"""
+_FORGET = """
+DELETE FROM batches WHERE first + count <= ?1 AND first < (SELECT max(first) FROM batches)
+"""
+
+
+class CommitFailed(BailmentError):
+    """The batch may or may not be durable. Nothing may be acknowledged; the process must end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Consecutive entries. Blobs of records are framed: big-endian uint32 length, then bytes."""
+
+    first: int
+    count: int
+    time: int
+    leaves: bytes
+    facts: bytes
+    personal: bytes
+    checkpoint: bytes
+
+    @property
+    def end(self) -> int:
+        return self.first + self.count
+
+
+class Staging:
+    """One connection to the staging table. Not shared between threads at the same time."""
+
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
+        mode = "ro" if read_only else "rwc"
+        try:
+            self._db = sqlite3.connect(
+                f"{path.absolute().as_uri()}?mode={mode}",
+                uri=True,
+                isolation_level=None,
+                check_same_thread=False,
+                timeout=5.0,
+            )
+            if not read_only:
+                path.chmod(0o600)
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.execute(_SCHEMA)
+                self._check(path)
+        except sqlite3.Error as error:
+            raise ConfigurationError(
+                f"cannot open `{path}`: {error}",
+                hint="no access is served; see docs/recovery.md",
+            ) from None
+
+    def _check(self, path: Path) -> None:
+        found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if found != "ok":
+            raise ConfigurationError(
+                f"`{path}` is damaged: {found}", hint="restore it; see docs/recovery.md"
+            )
+
+    def commit(self, batch: Batch) -> None:
+        """Make the batch durable. Any failure is CommitFailed and final."""
+        try:
+            cursor = self._db.execute(
+                _INSERT,
+                (
+                    batch.first,
+                    batch.count,
+                    batch.time,
+                    batch.leaves,
+                    batch.facts,
+                    batch.personal,
+                    batch.checkpoint,
+                ),
+            )
+        except sqlite3.Error as error:
+            raise CommitFailed(f"the log could not be written: {error}") from error
+        if cursor.rowcount != 1:
+            raise CommitFailed(f"the log does not end at {batch.first}: another process wrote it")
+
+    def head(self) -> Batch | None:
+        """The last batch, whose checkpoint is the log's; None in an empty log."""
+        row = self._db.execute(_HEAD).fetchone()
+        return Batch(*row) if row else None
+
+    def since(self, index: int) -> list[Batch]:
+        """The batches that hold entries from `index` on, in order, as one consistent view."""
+        rows = self._db.execute(_SINCE, (index,))
+        return [batch for batch in (Batch(*row) for row in rows) if batch.end > index]
+
+    def forget(self, index: int) -> None:
+        """Delete batches that end at or before `index`, but never the last one."""
+        self._db.execute(_FORGET, (index,))
+
+    def close(self) -> None:
+        self._db.close()
+
+
+def frame(records: Sequence[bytes]) -> bytes:
+    """Join records, each behind its length."""
+    return b"".join(b"%b%b" % (struct.pack(">I", len(record)), record) for record in records)
+
+
+def unframe(data: bytes) -> Iterator[bytes]:
+    """Take a framed blob apart."""
+    at = 0
+    while at < len(data):
+        (size,) = struct.unpack_from(">I", data, at)
+        yield data[at + 4 : at + 4 + size]
+        at += 4 + size
