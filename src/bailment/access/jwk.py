@@ -128,12 +128,9 @@ def _parse_rsa(jwk: dict[str, object]) -> PublicKey:
         raise FormatError("the `e` of the `jwk` is not 65537")
     octets = _octets(jwk, "n", _RSA_BITS[-1] // 8)
     modulus = int.from_bytes(octets, "big")
-    if octets[:1] == b"\0" or modulus.bit_length() not in _RSA_BITS:
-        raise FormatError("the `n` of the `jwk` is not a number of 2048 to 4096 bits")
-    try:
-        key = rsa.RSAPublicNumbers(65537, modulus).public_key()
-    except ValueError:
-        raise FormatError("the `n` of the `jwk` is no RSA modulus") from None
+    if octets[:1] == b"\0" or modulus.bit_length() not in _RSA_BITS or modulus % 2 == 0:
+        raise FormatError("the `n` of the `jwk` is not an odd number of 2048 to 4096 bits")
+    key = rsa.RSAPublicNumbers(65537, modulus).public_key()
     return _public(key, jwk, ("e", "kty", "n"))
 
 
