@@ -103,13 +103,18 @@ def _counted(usage: _Usage | None) -> Usage | None:
 
 
 class ChatReader(StreamReader):
-    """Ends at `data: [DONE]`, or at a chunk that carries an `error`."""
+    """Ends at `data: [DONE]`, or at a chunk that carries an `error`.
 
-    __slots__ = ("_strip_usage",)
+    Usage comes in a last chunk without choices. Some servers send one for each choice, which add
+    up, and some report the running total in other chunks as well, which the last ones replace.
+    """
+
+    __slots__ = ("_strip_usage", "_totalled")
 
     def __init__(self, strip_usage: bool) -> None:
         super().__init__()
         self._strip_usage = strip_usage
+        self._totalled = 0
 
     def judge(self, event: bytes, data: bytes) -> Fate:
         if data.startswith(b"[DONE]"):
@@ -124,8 +129,11 @@ class ChatReader(StreamReader):
                 for name, value in choice.delta.items()
             ):
                 self.output_events += 1
-        if chunk.usage is not None:
+        if chunk.usage is None:
+            return Fate.FORWARD
+        if chunk.choices:
             self.usage = _counted(chunk.usage)
-            if self._strip_usage and chunk.choices == []:
-                return Fate.DROP
-        return Fate.FORWARD
+            return Fate.FORWARD
+        self._totalled += chunk.usage.completion_tokens
+        self.usage = Usage(chunk.usage.prompt_tokens, self._totalled)
+        return Fate.DROP if self._strip_usage else Fate.FORWARD
