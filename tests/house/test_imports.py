@@ -1,0 +1,65 @@
+"""The rooms import one another only as the house allows."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).parents[2]
+PYPROJECT = ROOT / "pyproject.toml"
+LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
+
+
+def test_the_import_contracts_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    status = lint_imports(config_filename=str(PYPROJECT), no_cache=True, no_logo=True)
+    assert status == 0, capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"),
+    [
+        ("ledger", "access"),
+        ("access", "clock"),
+        ("store", "gateway"),
+        ("gateway", "control"),
+        ("agent", "store"),
+        ("auditor", "store"),
+        ("auditor", "agent"),
+    ],
+)
+def test_the_contracts_catch_a_planted_import(importer: str, imported: str, tmp_path: Path) -> None:
+    assert _lint_a_house_with(tmp_path, importer, imported) == 1
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported"), [("agent", "access"), ("auditor", "ledger"), ("gateway", "store")]
+)
+def test_the_contracts_allow_what_the_house_allows(
+    importer: str, imported: str, tmp_path: Path
+) -> None:
+    assert _lint_a_house_with(tmp_path, importer, imported) == 0
+
+
+def _lint_a_house_with(folder: Path, importer: str, imported: str) -> int:
+    """Build every room empty but for one import, and lint it with the project's contracts."""
+    contract = tomllib.loads(PYPROJECT.read_text())["tool"]["importlinter"]["contracts"][0]
+    house = folder / "bailment"
+    house.mkdir()
+    (house / "__init__.py").touch()
+    for layer in contract["layers"]:
+        for room in layer.split("|"):
+            (house / f"{room.strip(' ()')}.py").touch()
+    (house / f"{importer}.py").write_text(f"import bailment.{imported}\n")
+    run = subprocess.run(
+        [LINT_IMPORTS, "--config", str(PYPROJECT), "--no-cache"],
+        cwd=folder,  # which the linter searches before the installed package
+        capture_output=True,
+        text=True,
+    )
+    assert "Contracts: " in run.stdout, run.stdout + run.stderr
+    return run.returncode
