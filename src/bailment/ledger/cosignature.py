@@ -60,8 +60,8 @@ class WitnessSigner(PrivateKey):
         with every checkpoint this key has cosigned.
         """
         time = now // 1000
-        signature = time.to_bytes(8) + self.key.sign(_message(text, time))
-        return Signature(self.name, self.public.key_id, signature)
+        signature = self.key.sign(_message(text, time))
+        return Signature(self.name, self.public.key_id, time.to_bytes(8) + signature)
 
 
 def witnessed(data: bytes, witnesses: Iterable[Witness]) -> dict[Witness, int]:
