@@ -91,7 +91,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise DuplicateKey(f"the key `{key[:80]}` appears twice in one object")
+                shown = key[:80].encode(errors="backslashreplace").decode()  # lone surrogates
+                raise DuplicateKey(f"the key `{shown}` appears twice in one object")
             seen.add(key)
     return result
 

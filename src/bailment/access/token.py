@@ -45,15 +45,10 @@ class Confirmation(msgspec.Struct, frozen=True):
     jkt: Thumbprint
 
 
-class AccessDetail(
-    msgspec.Struct,
-    frozen=True,
-    forbid_unknown_fields=True,
-    tag_field="type",
-    tag="bailment_access",
-):
+class AccessDetail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """RFC 9396 authorization details: what for, and which models; no models means no narrowing."""
 
+    type: Literal["bailment_access"]
     purpose: Name
     models: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)] = ()
 
