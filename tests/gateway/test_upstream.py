@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import hashlib
-import ipaddress
 import ssl
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from bailment.access.reasons import Reason
 from bailment.errors import ConfigurationError
 from bailment.gateway.connection import HIGH_WATER
 from bailment.gateway.upstream import Upstream, UpstreamConfig, UpstreamError
 
-from .scripted import Peer, pooled, response
+from .scripted import Peer, certificate, pooled, response
 
 pytestmark = pytest.mark.anyio
 
@@ -213,33 +207,6 @@ async def test_tcp_with_a_base_path(tmp_path: Path) -> None:
         assert await ask(client) == b"ok"
         await client.close()
     assert heads[0].startswith(b"POST /base/a HTTP/1.1\r\nhost: 127.0.0.1:%d\r\n" % port)
-
-
-def certificate(folder: Path) -> Path:
-    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "model")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
-            critical=False,
-        )
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "model.pem"
-    path.write_bytes(
-        made.public_bytes(serialization.Encoding.PEM)
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption(),
-        )
-    )
-    return path
 
 
 async def test_tls_is_verified_kept_alive_and_backpressured(tmp_path: Path) -> None:

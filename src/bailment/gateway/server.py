@@ -1,0 +1,333 @@
+"""The listener: uvicorn's HTTP protocol with the bounds it lacks, and the server around it.
+
+Who goes over a bound gets a small problem document (RFC 9457) and loses the connection. How large
+a body may be is the application's to say; how slowly it may come is said here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import partial
+from itertools import chain
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import httptools
+import msgspec
+import uvicorn
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from bailment.access.reasons import Reason
+from bailment.gateway.answers import ANSWERS
+from bailment.gateway.dialects.base import PROBLEM_TYPE
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+    from uvicorn.server import ServerState
+
+SLICE: Final = 32_768  # bytes parsed between two looks at the bounds
+MAX_PIPELINE: Final = 16  # requests that wait behind the one that is being answered
+MAX_DISCARD: Final = 262_144  # bytes of a body nobody waits for, read to keep the connection
+LINGER: Final = 2.0  # seconds for a refused client to read why before its connection is cut
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one client may cost.
+
+    A head may take `header_seconds`, from the connection or its own first byte. A body may take
+    `body_seconds`, and one more for each `body_pace` bytes that have come. A client that takes
+    nothing of its answer for `write_seconds` is cut, and one that asks nothing for
+    `idle_seconds` after an answer.
+    """
+
+    connections: int = 4096
+    header_count: int = 100
+    header_bytes: int = 32_768
+    target_bytes: int = 8_192
+    header_seconds: float = 10.0
+    body_seconds: float = 30.0
+    body_pace: int = 16_384
+    write_seconds: float = 60.0
+    idle_seconds: float = 65.0
+
+
+class _Phase(Enum):
+    """What the parser expects or is in."""
+
+    HEAD = auto()
+    BODY = auto()
+    NEXT = auto()  # the message is complete and the next has not begun
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """One connection of uvicorn's, within `Bounds`."""
+
+    def __init__(
+        self,
+        bounds: Bounds,
+        config: uvicorn.Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self.bounds = bounds
+        self.headers = []
+        self._phase = self._timed = _Phase.HEAD
+        self._messages = 0
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._body_due = 0.0  # loop time by which a body of no bytes is too slow
+        self._refused = False
+        self._clock: asyncio.TimerHandle | None = None  # times what is read
+        self._cut: asyncio.TimerHandle | None = None  # times what is written
+
+    # What the transport calls
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        over = len(self.connections) - self.bounds.connections
+        if over > self.bounds.connections:
+            transport.abort()  # too many even to be told
+        elif over > 0:
+            self._refuse(Reason.OVERLOADED)
+        else:
+            self._clock = self.loop.call_later(self.bounds.header_seconds, self._check_head)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        for timer in (self._clock, self._cut):
+            if timer is not None:
+                timer.cancel()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if len(data) <= SLICE:
+            self._feed(data)
+        else:
+            view = memoryview(data)
+            for start in range(0, len(data), SLICE):
+                self._feed(view[start : start + SLICE])
+        if self._phase is not self._timed:
+            self._time()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._cut_after(self.bounds.write_seconds)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._cut is not None and not self._refused and not self.transport.is_closing():
+            self._cut.cancel()
+
+    # What the parser calls; an exception stops it and arrives in `_feed`
+
+    def on_message_begin(self) -> None:
+        self._phase = _Phase.HEAD
+        self._messages += 1
+        self._head_bytes = 0
+        self._unset_keepalive_if_required()
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        bounds = self.bounds
+        fields = b"".join(chain.from_iterable(self.headers))
+        if (
+            len(self.headers) > bounds.header_count
+            or len(fields) > bounds.header_bytes
+            or len(self.url) > bounds.target_bytes
+        ):
+            self._refuse(Reason.HEADERS_TOO_LARGE)
+            raise ValueError("refused")
+        if not fields.isascii():
+            for _, value in self.headers:
+                value.decode("utf-8")
+        if self.parser.should_upgrade():
+            # What follows an upgrade is taken for another request, so none is let in.
+            raise ValueError("an upgrade")
+        super().on_headers_complete()
+        self._phase = _Phase.BODY
+        self._body_bytes = 0
+        self.headers = []  # trailers must not join the headers that the application reads
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if not self.cycle.response_complete:
+            super().on_body(body)
+        elif self._body_bytes > MAX_DISCARD:
+            self._refuse(Reason.BODY_TOO_LARGE)
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        self._phase = _Phase.NEXT
+        self.headers = []
+
+    # What uvicorn calls
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._cut_after(self.bounds.write_seconds)
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._cut_after(LINGER)
+
+    # The bounds
+
+    def _feed(self, data: bytes | memoryview) -> None:
+        if self._refused or self.transport.is_closing():
+            return
+        messages = self._messages
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._refuse(Reason.BODY_MALFORMED, "this is no request of HTTP/1.1")
+            return
+        if self._phase is _Phase.HEAD and self._messages == messages:
+            self._head_bytes += len(data)
+        bounds = self.bounds
+        if self._head_bytes > bounds.header_bytes or len(self.headers) > bounds.header_count:
+            self._refuse(Reason.HEADERS_TOO_LARGE)
+        elif len(self.pipeline) > MAX_PIPELINE:
+            self._refuse(Reason.OVERLOADED)
+
+    def _time(self) -> None:
+        """Time the phase in which the parser was left; most requests come whole and need none."""
+        self._timed = self._phase
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+        if self._refused:
+            return
+        if self._phase is _Phase.HEAD:
+            self._clock = self.loop.call_later(self.bounds.header_seconds, self._check_head)
+        elif self._phase is _Phase.BODY:
+            self._body_due = self.loop.time() + self.bounds.body_seconds
+            self._clock = self.loop.call_at(self._body_due, self._check_body)
+
+    def _check_head(self) -> None:
+        if self._answering():
+            self._clock = self.loop.call_later(self.bounds.header_seconds, self._check_head)
+        else:
+            self._refuse(Reason.BODY_SLOW, "the head of the request came too slowly")
+
+    def _check_body(self) -> None:
+        now = self.loop.time()
+        allowed = self._body_bytes / self.bounds.body_pace
+        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
+            # It is the application that does not read.
+            self._body_due = now + self.bounds.body_seconds - allowed
+        if self._body_due + allowed <= now:
+            self._refuse(Reason.BODY_SLOW)
+        else:
+            self._clock = self.loop.call_at(self._body_due + allowed, self._check_body)
+
+    def _answering(self) -> bool:
+        # Before the first request there is no cycle, though uvicorn's annotation knows of none.
+        return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
+
+    def _refuse(self, reason: Reason, detail: str = "") -> None:
+        """Read no more; answer, if it is this request's turn; and let the connection go."""
+        if self._refused:
+            return
+        self._refused = True
+        self._unset_keepalive_if_required()
+        in_body, answering = self._phase is _Phase.BODY, self._answering()
+        if answering and not in_body:
+            self.cycle.keep_alive = False  # what was asked before is answered first
+            return
+        if answering and (self.pipeline or self.cycle.response_started):
+            self.transport.abort()
+            return
+        if answering:
+            self.cycle.disconnected = True
+            self.cycle.waiting_for_100_continue = False
+            self.cycle.message_event.set()
+        if answering or not in_body:
+            self.transport.write(self._problem(reason, detail))
+        # Closing now, with bytes unread, would reset the connection under the answer.
+        self.flow.resume_reading()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self._cut_after(LINGER)
+
+    def _cut_after(self, seconds: float) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+        self._cut = self.loop.call_later(seconds, self.transport.abort)
+
+    def _problem(self, reason: Reason, detail: str) -> bytes:
+        answer = ANSWERS[reason]
+        problem = {
+            "type": PROBLEM_TYPE + reason,
+            "title": answer.title,
+            "status": answer.status,
+            "detail": detail,
+            "reason": reason.value,
+        }
+        body = msgspec.json.encode(problem)
+        fields = b"".join(b"%b: %b\r\n" % field for field in self.server_state.default_headers)
+        return b"%b%bcontent-type: application/problem+json\r\n%b%d\r\n\r\n%b" % (
+            STATUS_LINE[answer.status],
+            fields,
+            b"connection: close\r\ncontent-length: ",
+            len(body),
+            body,
+        )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, which sees the requests that it cancels end before the lifespan does."""
+
+    async def _wait_tasks_to_complete(self) -> None:
+        try:
+            await super()._wait_tasks_to_complete()
+        except asyncio.CancelledError:
+            tasks = set(self.server_state.tasks)
+            for task in tasks:
+                task.cancel()
+            if tasks:
+                await asyncio.wait(tasks)
+            raise
+
+
+def build_server(
+    app: ASGI3Application,
+    *,
+    bounds: Bounds,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    uds: str | None = None,
+    tls: ssl.SSLContext | None = None,
+    drain_seconds: float = 20.0,
+) -> uvicorn.Server:
+    """A server for `app`, to be run with `await server.serve()` on a uvloop event loop.
+
+    Sockets that are bound already go to `serve(sockets=[…])` instead of an address here.
+    Forwarded-for headers are not believed, and there are no WebSockets. On SIGTERM or
+    `should_exit` requests have `drain_seconds` to end, are cancelled then, and the application's
+    lifespan ends last.
+    """
+    config = uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        uds=uds,
+        loop="uvloop",
+        http=cast("type[asyncio.Protocol]", partial(BoundedProtocol, bounds)),
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        # Both go to the event loop as they are, which takes fractions.
+        timeout_keep_alive=bounds.idle_seconds,  # type: ignore[arg-type]
+        timeout_graceful_shutdown=drain_seconds,  # type: ignore[arg-type]
+        ssl_context_factory=None if tls is None else lambda config, default: tls,
+    )
+    return _Server(config)
