@@ -47,6 +47,8 @@ def typed(members: dict[str, Any], head: type[T]) -> T | Refused:
     except msgspec.ValidationError as error:
         words = str(error)
         return malformed(words[:1].lower() + words[1:])
+    except RecursionError:
+        return malformed("the JSON is nested too deeply")
 
 
 def with_member(body: bytes, members: dict[str, Any], name: str, value: object) -> bytes | Refused:
@@ -58,11 +60,11 @@ def with_member(body: bytes, members: dict[str, Any], name: str, value: object) 
     if name in members:
         try:
             return json.dumps({**members, name: value}, allow_nan=False).encode("ascii")
-        except ValueError:
-            return malformed("a number is out of range")
+        except (ValueError, RecursionError):
+            return malformed("a number is too large, or the nesting too deep, to be sent on")
     brace = body.index(b"{") + 1
     comma = b"," if members else b""
-    member = json.dumps({name: value}, separators=(",", ":")).encode("ascii")[1:-1]
+    member = msgspec.json.encode({name: value})[1:-1]
     return b"".join((body[:brace], member, comma, body[brace:]))
 
 

@@ -27,6 +27,7 @@ COMMON: dict[str, str] = {
     "container": STATE + "leave it out",
     "models": "the chain admits only the one in `model`; send one request for each",
     "fallbacks": "the chain admits only the one in `model`; leave it out",
+    "lora": "the chain admits the model as it is served; leave it out",
     "n_predict": "it overrides the limit that the budget reserves; use the dialect's own limit",
     "n_cmpl": "it overrides the number of choices that the budget reserves; use `n`",
 }
@@ -36,8 +37,9 @@ _NESTED_IDS = {
     "diagnostics": "previous_message_id",
     "prompt_cache_options": "comparison_response_id",
 }
-_INWARD = ("content", "output", "source", "file", "audio", "image_url", "input_audio", "tool")
-_ADDRESSES = ("url", "image_url", "file_url", "audio_url", "video_url")
+_ADDRESSES = frozenset({"url", "image_url", "file_url", "audio_url", "video_url"})
+_WATCHED = _ADDRESSES | {"file_id", "id", "tools", "definition"}
+_INWARD = _ADDRESSES | {"content", "output", "source", "file", "audio", "input_audio", "tool"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ def _names(members: dict[str, Any], rules: Rules) -> Refused | None:
     return None
 
 
-def _tools(tools: object, rules: Rules) -> Refused | None:
+def _tools(tools: object, rules: Rules, *, grouped: bool = False) -> Refused | None:
     if tools is None:
         return None
     if not isinstance(tools, list):
@@ -94,12 +96,14 @@ def _tools(tools: object, rules: Rules) -> Refused | None:
         if not isinstance(tool, dict):
             return malformed("each of `tools` must be an object")
         kind = tool.get("type")
-        if kind == "namespace" and "tools" in tool:
-            if refused := _tools(tool["tools"], rules):
+        if not (kind is None or isinstance(kind, str)):
+            return malformed("the `type` of a tool must be a string")
+        if kind == "namespace" and not grouped:
+            if refused := _tools(tool.get("tools"), rules, grouped=True):
                 return refused
-        elif not (kind is None or isinstance(kind, str)) or not rules.client_runs(kind):
+        elif not rules.client_runs(kind):
             return _refused(
-                f"tools.type: {str(kind)[:80]!a}",
+                f"tools.type: {(kind or '')[:80]!a}",
                 "only tools which the client itself runs stay within the chain; offer it as a "
                 "function that you run",
             )
@@ -111,25 +115,29 @@ def _content(values: list[Any], rules: Rules) -> Refused | None:
     while values:
         value = values.pop()
         if isinstance(value, list):
-            values.extend(value)
+            values += value
         elif isinstance(value, dict):
-            if refused := _block(value) or _tools(value.get("tools"), rules):
-                return refused
-            if "definition" in value and (refused := _tools([value["definition"]], rules)):
-                return refused
-            values.extend(value[name] for name in _INWARD if name in value)
+            for name, inner in value.items():
+                if name in _WATCHED and (refused := _member(value, name, inner, rules)):
+                    return refused
+                if name in _INWARD:
+                    values.append(inner)
     return None
 
 
-def _block(block: dict[str, Any]) -> Refused | None:
-    if block.get("file_id") is not None:
-        return _refused("file_id", STATE + "send the content itself")
-    if "id" in block and len(block) <= 1 + ("type" in block):
-        return _refused("id", STATE + "send the item itself")
-    for name in _ADDRESSES:
-        address = block.get(name)
-        if isinstance(address, str) and address[:5].lower() != "data:":
-            return _refused(name, "the model fetches nothing; send the content as a data: URL")
+def _member(block: dict[str, Any], name: str, value: object, rules: Rules) -> Refused | None:
+    if name == "tools":
+        return _tools(value, rules)
+    if name == "definition":
+        return _tools([value], rules)
+    if name == "file_id":
+        return None if value is None else _refused(name, STATE + "send the content itself")
+    if name == "id":
+        untyped = block.get("type") is None and block.keys().isdisjoint({"role", "content"})
+        refers = untyped or block.get("type") == "item_reference"
+        return _refused(name, STATE + "send the item itself") if refers else None
+    if isinstance(value, str) and value[:5].lower() != "data:":
+        return _refused(name, "the model fetches nothing; send the content as a data: URL")
     return None
 
 
