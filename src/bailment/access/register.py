@@ -44,9 +44,10 @@ class Invitation(msgspec.Struct):
 
 
 class Granted(msgspec.Struct):
-    """A link in the register: as signed, and whether it was ended."""
+    """A link in the register: as signed, at which entry of the log, and whether it was ended."""
 
     compact: str
+    index: int
     ended: bool = False
 
 
@@ -141,10 +142,10 @@ class Register:
                 f"entry {index}, a `{facts.TYPE}`, cannot be there: {refused.reason}: "
                 f"{refused.detail}"
             )
-        self._write(facts)
+        self._write(index, facts)
         self.state.epoch = index + 1
 
-    def _write(self, facts: Facts) -> None:
+    def _write(self, index: int, facts: Facts) -> None:
         state = self.state
         match facts:
             case LogStarted():
@@ -157,7 +158,7 @@ class Register:
                 state.recipients[facts.recipient] = facts
             case DelegationGranted():
                 link = read_link(facts.link)
-                state.links[link.id] = Granted(facts.link)
+                state.links[link.id] = Granted(facts.link, index)
                 self._index(link)
             case DelegationEnded():
                 state.links[facts.link].ended = True

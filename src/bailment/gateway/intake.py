@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -49,43 +48,27 @@ def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
 
 
 async def read_body(
-    arrival: Arrival, receive: Receive, limit: int, seconds: float
+    arrival: Arrival, receive: Receive, limit: int
 ) -> tuple[bytes, bytes] | Refused:
-    """The body and its SHA-256. Raises ClientGone if the client leaves first."""
+    """The body and its SHA-256. Raises ClientGone if the client leaves first.
+
+    How slowly a body may come is bounded by the listener (`server.Bounds`).
+    """
     declared = arrival.header(b"content-length")
     if declared.isdigit() and int(declared) > limit:
         return _too_large(limit)
-    try:
-        # A whole body mostly comes with the first message, which is there already.
-        message = await receive() if declared else await asyncio.wait_for(receive(), seconds)
-        if not message.get("more_body"):
-            body = _part(message)
-            return _too_large(limit) if len(body) > limit else _digested(body)
-        return await asyncio.wait_for(_rest(message, receive, limit), seconds)
-    except TimeoutError:
-        return Refused(Reason.BODY_SLOW, f"the body took longer than {seconds:g} s")
-
-
-async def _rest(message: MutableMapping[str, Any], receive: Receive, limit: int) -> Any:
-    parts, size = [], 0
-    while True:
-        part = _part(message)
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientGone
+        part = message.get("body", b"")
         size += len(part)
         if size > limit:
             return _too_large(limit)
         parts.append(part)
-        if not message.get("more_body"):
-            return _digested(b"".join(parts))
-        message = await receive()
-
-
-def _part(message: MutableMapping[str, Any]) -> bytes:
-    if message["type"] == "http.disconnect":
-        raise ClientGone
-    return bytes(message.get("body", b""))
-
-
-def _digested(body: bytes) -> tuple[bytes, bytes]:
+        more = message.get("more_body", False)
+    body = b"".join(parts)
     return body, hashlib.sha256(body).digest()
 
 

@@ -1,8 +1,7 @@
 """The journal of accesses: no record, no access.
 
 `open` returns only when the `access.opened` record is durable in a signed checkpoint, `close`
-when `access.closed` is. Refusals are bounded: the first of each subject and reason in a minute is
-a record at once, the rest of that minute becomes one counted record.
+when `access.closed` is.
 """
 
 from __future__ import annotations
@@ -10,22 +9,18 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-import msgspec
-
 from bailment.access.admission import Stale
 from bailment.access.decision import Allowed, Request, decide
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.gateway.metrics import Metrics
-from bailment.ledger.records import AccessClosed, AccessOpened, AccessRefused, TokenIssued
+from bailment.ledger.records import AccessClosed, AccessOpened, TokenIssued
 from bailment.store.log import Log
+from bailment.store.refusals import Refusals
 from bailment.store.sequencer import Sequenced
 
-_MINUTE_MS = 60_000
 #: How often a decision is made again because the register moved under it.
 _ATTEMPTS = 20
-#: Refusal tallies kept at once; beyond it new subjects are only counted in the metrics.
-_MAX_TALLIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +48,6 @@ class Access:
     index: int
 
 
-@dataclass(slots=True)
-class _Tally:
-    facts: AccessRefused
-    recipient: str
-    count: int = 0
-
-
 class Journal:
     """Writes accesses and refusals of one gateway."""
 
@@ -67,7 +55,7 @@ class Journal:
         self._log = log
         self._metrics = metrics
         self._reserve = reserve_bytes
-        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        self.refusals = Refusals(log)
         self._disk_low = False
 
     def available(self) -> Refused | None:
@@ -149,58 +137,14 @@ class Journal:
     async def refuse(
         self, refused: Refused, token: TokenIssued | None, *, action: str = "", model: str = ""
     ) -> None:
-        """Count a refusal; the first of its subject, reason and minute is on the record at once.
-
-        `token` is the one shown, if it is in the log; without one there is nobody to name and
-        only the counter moves.
-        """
+        """Count a refusal; on the record, within bounds, if it is known whose token was shown."""
         self._metrics.refusals.labels(refused.reason.value).inc()
-        recipient = self._recipient(token)
-        if token is None or not recipient:
-            return
-        now = now_ms()
-        key = (token.device, refused.reason.value, now // _MINUTE_MS)
-        tally = self._tallies.get(key)
-        if tally is not None:
-            tally.count += 1
-            return
-        if len(self._tallies) >= _MAX_TALLIES:
-            return
-        facts = AccessRefused(
-            token.device,
-            refused.reason.value,
-            1,
-            now,
-            now,
-            detail=refused.detail[:200],
-            action=action,
-            model=model[:128] if model.isascii() else "",
-            person=token.person,
-            token=token.token,
-        )
-        self._tallies[key] = _Tally(facts, recipient)
-        sequencer = self._log.sequencer
-        await sequencer.append(sequencer.draft(facts, recipient))
+        if token is not None:
+            await self.refusals.record(refused, token, action=action, model=model)
 
     async def tick(self) -> None:
         """Once a second: counted refusals of past minutes, due heads, the disk."""
         self._disk_low = self._log.free_bytes() < self._reserve
         self._metrics.entries.set(self._log.fold.size)
         self._log.sequencer.tick()
-        await self.flush(now_ms())
-
-    async def flush(self, now: int) -> None:
-        """Write one record for what was counted in minutes that are over."""
-        minute = now // _MINUTE_MS
-        for key in [key for key in self._tallies if key[2] < minute]:
-            tally = self._tallies.pop(key)
-            if tally.count:
-                until = min(now, (key[2] + 1) * _MINUTE_MS)
-                facts = msgspec.structs.replace(tally.facts, count=tally.count, until=until)
-                await self._log.sequencer.append(self._log.sequencer.draft(facts, tally.recipient))
-
-    def _recipient(self, token: TokenIssued | None) -> str:
-        if token is None:
-            return ""
-        register = self._log.fold.register
-        return register.recipient_of(register.link_of.get(token.device, ""))
+        await self.refusals.flush(now_ms())

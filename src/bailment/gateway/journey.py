@@ -84,8 +84,7 @@ class Journey:
             await self.journal.refuse(caller.refused, caller.token)
             await exchange.refuse(caller.refused, verified=False)
             return
-        limits = self.settings.limits
-        body = await read_body(arrival, receive, limits.body_bytes, limits.body_seconds)
+        body = await read_body(arrival, receive, self.settings.limits.body_bytes)
         if isinstance(body, Refused):
             await self._refuse(body, caller, exchange)
             return

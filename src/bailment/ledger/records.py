@@ -11,12 +11,15 @@ where a JOSE RFC speaks base64url.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import msgspec
 
 from bailment import canonical
 from bailment.errors import FormatError
+
+#: Where a device's key lives: proven in hardware, in hardware by its own word, or in a file.
+KeyClass = Literal["hw-attested", "hw-unattested", "software"]
 
 
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -131,7 +134,7 @@ class EnrolmentRequested(Facts, frozen=True):
     invitation: str
     name: str
     key: dict[str, str]
-    key_class: str
+    key_class: KeyClass
     proof: str
     until: int
 

@@ -1,0 +1,234 @@
+"""`bailment serve`: gateway and control plane in one process, which owns the issuer's folder."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import ssl
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bailment import __version__
+from bailment.access.nonce import Nonces
+from bailment.clock import now_ms
+from bailment.control.actions import Actions
+from bailment.control.console import console_app
+from bailment.control.public import public_app
+from bailment.errors import BailmentError, ConfigurationError
+from bailment.gateway.app import Gateway
+from bailment.gateway.server import Bounds, build_server
+from bailment.ledger.records import LogStarted, Policy, SpecApplied
+from bailment.settings import Settings, load_settings
+from bailment.store.durable import Files
+from bailment.store.folder import Folder, FolderLock
+from bailment.store.log import Log, open_log
+from bailment.store.people import People
+from bailment.store.secrets import Secrets, load_secrets, make_secrets
+from bailment.store.sequencer import Sequenced
+
+logger = structlog.get_logger("bailment.serve")
+
+#: A nonce lives for one to two of these, which is longer than any honest proof needs.
+_NONCE_PERIOD_MS = 120_000
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An issuer opened for writing."""
+
+    folder: Folder
+    settings: Settings
+    secrets: Secrets
+    log: Log
+    actions: Actions
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Folder) -> AsyncIterator[Issuer]:
+    """Own the folder and open its log; close both at the end."""
+    folder.require()
+    settings = load_settings(folder.settings)
+    secrets = load_secrets(folder)
+    if secrets.log.name != settings.issuer.origin:
+        raise ConfigurationError(
+            f"issuer.origin is `{settings.issuer.origin}`, and the log's key is "
+            f"`{secrets.log.name}`'s",
+            hint="the origin is fixed at init; put it back",
+        )
+    with FolderLock(folder):
+        log = open_log(folder, secrets, now_ms)
+        try:
+            people = People(log.fold.register, log.reader)
+            yield Issuer(folder, settings, secrets, log, Actions(log, secrets, people))
+        finally:
+            await log.close()
+
+
+async def initialise(folder: Folder, settings_text: str, origin: str, author: str) -> str:
+    """Make a new issuer's folder: settings, secrets, and the log's first two records.
+
+    Returns the vkey to pin. ConfigurationError if there is something already.
+    """
+    if folder.root.exists() and any(folder.root.iterdir()):
+        raise ConfigurationError(f"`{folder.root}` is not empty", hint="choose a new folder")
+    folder.root.mkdir(parents=True, exist_ok=True)
+    folder.root.chmod(0o700)
+    files = Files()
+    files.write(folder.settings, settings_text.encode())
+    settings = load_settings(folder.settings)
+    secrets = make_secrets(folder, origin, files)
+    async with opened(folder) as issuer:
+        sequencer = issuer.log.sequencer
+        started = LogStarted(origin, settings.issuer.url, secrets.issuer_key.jwk)
+        await _must(sequencer.append(sequencer.draft(started, os.urandom(16).hex())))
+        policy = Policy(contact=settings.issuer.contact)
+        await issuer.actions.append(lambda now: SpecApplied(policy, author))
+    return secrets.log.public.vkey
+
+
+async def serve(folder: Folder, ready: asyncio.Event | None = None) -> None:
+    """Serve until SIGTERM or SIGINT. Raises BailmentError if the log fails."""
+    async with opened(folder) as issuer:
+        if issuer.log.fold.register.state.url != issuer.settings.issuer.url:
+            raise ConfigurationError(
+                "issuer.url is not the one in the log, which every proof is made for",
+                hint=f"put back `{issuer.log.fold.register.state.url}`",
+            )
+        await _register_models(issuer)
+        nonces = Nonces(os.urandom(32), _NONCE_PERIOD_MS)
+        gateway = Gateway(issuer.log, issuer.settings, nonces, folder.root)
+        public = public_app(issuer.actions, nonces, issuer.settings.auditors)
+        servers = [
+            _public_server(_Front(gateway, public), issuer.settings),
+            _control_server(console_app(issuer.actions, lambda: _status(issuer, gateway)), folder),
+        ]
+        await gateway.start()
+        try:
+            await _run(servers, issuer.log, gateway, ready)
+        finally:
+            folder.control_socket.unlink(missing_ok=True)
+
+
+async def _run(
+    servers: list[uvicorn.Server], log: Log, gateway: Gateway, ready: asyncio.Event | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    log.sequencer.failed.add_done_callback(lambda _: asked.set())
+    running = [asyncio.create_task(server.serve()) for server in servers]
+    for task in running:
+        task.add_done_callback(lambda _: asked.set())
+    announce = asyncio.create_task(_announce(servers, ready))
+    await asked.wait()
+    logger.info("stopping", open=len(gateway.flights))
+    await gateway.stop()
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*running, return_exceptions=True)
+    announce.cancel()
+    if log.sequencer.failed.done():
+        cause = log.sequencer.failed.result()
+        raise BailmentError(
+            f"the log failed and the process ends: {cause}",
+            hint="nothing acknowledged is lost; find the cause, then start again",
+        )
+
+
+async def _announce(servers: list[uvicorn.Server], ready: asyncio.Event | None) -> None:
+    while not all(server.started for server in servers):  # uvicorn has no event for it
+        await asyncio.sleep(0.01)  # noqa: ASYNC110
+    logger.info("serving", version=__version__)
+    if ready is not None:
+        ready.set()
+
+
+class _Front:
+    """One listener for both: models, health and metrics to the gateway, the rest to control."""
+
+    _CONTROL = ("/oauth/", "/enrol/", "/delegations", "/log/", "/.well-known/")
+
+    def __init__(self, gateway: Gateway, public: ASGIApp) -> None:
+        self._gateway = gateway
+        self._public = public
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+        elif scope["path"].startswith(self._CONTROL):
+            await self._public(scope, receive, send)
+        else:
+            await self._gateway(scope, receive, send)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    """Nothing starts or ends with the listener; `serve` owns what lives longer."""
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+def _public_server(app: Any, settings: Settings) -> uvicorn.Server:
+    listen, limits = settings.listen, settings.limits
+    tls = None
+    if listen.certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        tls.load_cert_chain(listen.certificate, listen.key)
+    bounds = Bounds(
+        connections=limits.connections,
+        header_count=limits.header_count,
+        header_bytes=limits.header_bytes,
+        header_seconds=limits.header_seconds,
+        body_seconds=limits.body_seconds,
+    )
+    server = build_server(app, bounds=bounds, host=listen.host, port=listen.port, tls=tls)
+    return _without_signals(server)
+
+
+def _control_server(app: Any, folder: Folder) -> uvicorn.Server:
+    folder.control_socket.unlink(missing_ok=True)
+    server = build_server(app, bounds=Bounds(connections=64), uds=str(folder.control_socket))
+    return _without_signals(server)
+
+
+def _without_signals(server: uvicorn.Server) -> uvicorn.Server:
+    """There are two servers and one drain before either stops, so signals are `serve`'s."""
+    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
+    return server
+
+
+async def _register_models(issuer: Issuer) -> None:
+    known = issuer.log.fold.register.state.models
+    for name, model in issuer.settings.models.items():
+        found = known.get(name)
+        if found is None or (found.context, found.output) != (model.context, model.output):
+            await issuer.actions.register_model(name, model.context, model.output, "settings")
+
+
+def _status(issuer: Issuer, gateway: Gateway) -> dict[str, Any]:
+    refused = gateway.journal.available()
+    return {
+        "version": __version__,
+        "pid": os.getpid(),
+        "size": issuer.log.fold.size,
+        "epoch": issuer.log.fold.register.epoch,
+        "open": len(gateway.flights),
+        "access": refused.reason.value if refused else "served",
+    }
+
+
+async def _must(appending: Any) -> None:
+    answer = await appending
+    if not isinstance(answer, Sequenced):
+        raise BailmentError(f"the log refused its own record: {answer}")

@@ -1,0 +1,204 @@
+"""What admins do, each as records: check against the register, append, and answer.
+
+Every action is one way through: build the record, ask the register's own rule, append on the
+condition that the register has not moved, and start again if it has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets as entropy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+
+from bailment.access.chain import Link, narrows, read_link, sign_link
+from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
+from bailment.errors import BailmentError
+from bailment.ledger.records import (
+    DelegationEnded,
+    DelegationGranted,
+    Facts,
+    HoldAdded,
+    HoldLifted,
+    InvitationIssued,
+    ModelRegistered,
+    PersonErased,
+    RecipientRegistered,
+)
+from bailment.store.log import Log
+from bailment.store.people import People
+from bailment.store.secrets import Secrets
+from bailment.store.sequencer import Sequenced
+from bailment.store.vault import person_key
+
+_ATTEMPTS = 50
+
+
+class Denied(BailmentError):
+    """An admin's action is not possible; `refused` says why."""
+
+    def __init__(self, refused: Refused) -> None:
+        super().__init__(refused.detail or refused.reason.value)
+        self.refused = refused
+
+
+@dataclass(frozen=True, slots=True)
+class Invited:
+    """A one-use invitation; only its hash is kept."""
+
+    code: str
+    url: str
+    until: int
+
+
+@dataclass(slots=True)
+class Actions:
+    """The control plane's verbs, over one log."""
+
+    log: Log
+    secrets: Secrets
+    people: People
+
+    async def append(
+        self,
+        make: Callable[[int], Facts],
+        recipient: str = "",
+        *,
+        person: str = "",
+        personal: dict[str, str] | None = None,
+        urgent: bool = False,
+    ) -> Sequenced:
+        """Append the record that `make(now)` builds; Denied if the register's rule refuses it."""
+        register, sequencer = self.log.fold.register, self.log.sequencer
+        for _ in range(_ATTEMPTS):
+            now = max(now_ms(), self.log.fold.time)
+            facts = make(now)
+            refused = register.check(facts, now)
+            if refused is not None:
+                raise Denied(refused)
+            draft = sequencer.draft(
+                facts,
+                recipient,
+                person=person,
+                personal=personal,
+                epoch=register.epoch,
+                urgent=urgent,
+            )
+            answer = await sequencer.append(draft)
+            if isinstance(answer, Sequenced):
+                return answer
+            if isinstance(answer, Refused):
+                raise Denied(answer)
+        raise Denied(Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest"))
+
+    async def register_model(self, model: str, context: int, output: int, author: str) -> None:
+        """Make a model known, or change its limits."""
+        await self.append(lambda now: ModelRegistered(model, context, output, now, author))
+
+    async def register_recipient(
+        self,
+        handle: str,
+        contact: str,
+        key: dict[str, str],
+        grant: Link,
+        author: str,
+    ) -> tuple[str, str]:
+        """Register an organisation and sign its link; its pseudonym and the link's id.
+
+        `grant` is the link to sign; its id, parent, subject and key are set here.
+        """
+        pseudonym = os.urandom(16).hex()
+        link = msgspec.structs.replace(
+            grant, id=os.urandom(16).hex(), parent="", kind="recipient", subject=pseudonym, key=key
+        )
+        unknown = set(link.models) - set(self.log.fold.register.state.models)
+        if unknown:
+            raise Denied(Refused(Reason.MODEL_OUTSIDE_CHAIN, f"there is no model `{min(unknown)}`"))
+        compact = sign_link(link, self.secrets.issuer, self.secrets.issuer_key.thumbprint)
+        refused = narrows(read_link(compact), None)
+        if refused is not None:
+            raise Denied(refused)
+        recipient = RecipientRegistered(pseudonym, handle, contact, key, author)
+        await self.append(lambda now: recipient, pseudonym)
+        await self.append(lambda now: DelegationGranted(compact), pseudonym)
+        return pseudonym, link.id
+
+    async def grant(self, compact: str, personal: dict[str, str] | None) -> tuple[Link, int]:
+        """Accept a link that a recipient signed."""
+        link = read_link(compact)
+        recipient = self.log.fold.register.recipient_of(link.parent)
+        if link.kind == "recipient" or not recipient:
+            raise Denied(Refused(Reason.CHAIN_BROKEN, "the link stands under no recipient's"))
+        if link.kind == "person" and not (personal and personal.get("name")):
+            raise Denied(Refused(Reason.CHAIN_BROKEN, "a person's link comes with the name"))
+        person = link.subject if link.kind == "person" else ""
+        facts = DelegationGranted(compact)
+        answer = await self.append(lambda now: facts, recipient, person=person, personal=personal)
+        return link, answer.index
+
+    async def invite(self, link_id: str) -> Invited:
+        """Issue an invitation to enrol a device under a person's link."""
+        register = self.log.fold.register
+        code = entropy.token_urlsafe(24)
+        hashed = invitation_hash(code)
+        until = 0
+
+        def make(now: int) -> Facts:
+            nonlocal until
+            until = now + register.policy.invitation_ms
+            return InvitationIssued(hashed, link_id, until)
+
+        await self.append(make, register.recipient_of(link_id))
+        return Invited(code, f"{register.state.url}/enrol#{code}", until)
+
+    async def hold(self, subject: str, reason: str, author: str, until: int = 0) -> str:
+        """Lock a subject. Returns when the hold is in the log and every decision sees it."""
+        hold = HoldAdded(os.urandom(16).hex(), subject, reason, author, until)
+        await self.append(lambda now: hold, self._slot_of(subject), urgent=True)
+        return hold.hold
+
+    async def lift(self, hold: str, reason: str, author: str) -> None:
+        """Unlock."""
+        found = self.log.fold.register.state.holds.get(hold)
+        slot = self._slot_of(found.subject) if found else ""
+        await self.append(lambda now: HoldLifted(hold, reason, author), slot)
+
+    async def end_link(self, link_id: str, reason: str, author: str) -> None:
+        """End a link, and so everything below it, for good."""
+        slot = self.log.fold.register.recipient_of(link_id)
+        await self.append(lambda now: DelegationEnded(link_id, author, reason), slot, urgent=True)
+
+    async def erase(self, person: str, reason: str, author: str) -> None:
+        """End a person's access, record it, and destroy the key of everything personal."""
+        register = self.log.fold.register
+        link_id = register.link_of.get(person, "")
+        link = register.links.get(link_id)
+        if link is None or link.kind != "person":
+            raise Denied(Refused(Reason.LINK_UNKNOWN, f"there is no person `{person}`"))
+        if not register.state.links[link_id].ended:
+            await self.end_link(link_id, reason, author)
+        facts = PersonErased(person, author, reason)
+        await self.append(lambda now: facts, register.recipient_of(link_id))
+        self.log.vault.destroy(person_key(person))
+        self.people.forget(person)
+
+    def _slot_of(self, subject: str) -> str:
+        """The recipient that a hold concerns, so that it sees the record; else the issuer."""
+        register = self.log.fold.register
+        kind, _, name = subject.partition(":")
+        if kind == "recipient":
+            return name
+        if kind == "device":
+            device = register.state.devices.get(name)
+            invitation = register.state.invitations.get(device.invitation) if device else None
+            return register.recipient_of(invitation.link) if invitation else ""
+        return register.recipient_of(name if kind == "link" else register.link_of.get(name, ""))
+
+
+def invitation_hash(code: str) -> str:
+    """What the log keeps of an invitation."""
+    return hashlib.sha256(code.encode()).hexdigest()

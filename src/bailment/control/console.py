@@ -1,0 +1,129 @@
+"""The control socket: what the issuer's own commands say to the running process.
+
+Reachable only through a 0600 socket in the issuer's folder, so the operating system has
+authenticated the caller: it is the owner of the folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from bailment.access.chain import Link
+from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
+from bailment.control.actions import Actions, Denied
+from bailment.control.requests import answer, bounded_body, refusal
+from bailment.ledger.records import Budget
+
+
+class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="act"):
+    """An action, by its tag; `author` is who asked for it."""
+
+    author: str
+
+
+class AddRecipient(Act, frozen=True, tag="recipient-add"):
+    """Register an organisation and grant it models for purposes."""
+
+    handle: str
+    contact: str
+    key: dict[str, str]
+    models: tuple[str, ...]
+    purposes: tuple[str, ...]
+    until: int
+    networks: tuple[str, ...] = ()
+    budget: Budget | None = None
+    depth: int = 0
+
+
+class AddHold(Act, frozen=True, tag="hold-add"):
+    """Lock a subject; `until` 0 means until lifted."""
+
+    subject: str
+    reason: str
+    until: int = 0
+
+
+class LiftHold(Act, frozen=True, tag="hold-lift"):
+    """Unlock."""
+
+    hold: str
+    reason: str
+
+
+class EndLink(Act, frozen=True, tag="link-end"):
+    """End a link for good."""
+
+    link: str
+    reason: str
+
+
+class ErasePerson(Act, frozen=True, tag="person-erase"):
+    """Destroy what names a person."""
+
+    person: str
+    reason: str
+
+
+Acts = AddRecipient | AddHold | LiftHold | EndLink | ErasePerson
+
+
+def console_app(actions: Actions, status: Callable[[], dict[str, Any]]) -> Starlette:
+    """The application behind the control socket."""
+
+    async def act(request: Request) -> Response:
+        body = await bounded_body(request)
+        if isinstance(body, Refused):
+            return refusal(body)
+        try:
+            done = await perform(actions, msgspec.json.decode(body, type=Acts))
+        except msgspec.DecodeError as error:
+            return refusal(Refused(Reason.BODY_MALFORMED, str(error)))
+        except Denied as denied:
+            return refusal(denied.refused)
+        return answer(done)
+
+    async def tell(request: Request) -> Response:
+        return answer(status())
+
+    return Starlette(routes=[Route("/act", act, methods=["POST"]), Route("/status", tell)])
+
+
+async def perform(actions: Actions, act: Acts) -> dict[str, Any]:
+    """Do it; what there is to say about it afterwards."""
+    match act:
+        case AddRecipient():
+            grant = Link(
+                "",
+                "",
+                "recipient",
+                "",
+                now_ms(),
+                act.until,
+                None,
+                act.models,
+                act.purposes,
+                act.networks,
+                act.budget,
+                act.depth,
+            )
+            pseudonym, link = await actions.register_recipient(
+                act.handle, act.contact, act.key, grant, act.author
+            )
+            return {"recipient": pseudonym, "link": link}
+        case AddHold():
+            return {"hold": await actions.hold(act.subject, act.reason, act.author, act.until)}
+        case LiftHold():
+            await actions.lift(act.hold, act.reason, act.author)
+        case EndLink():
+            await actions.end_link(act.link, act.reason, act.author)
+        case ErasePerson():
+            await actions.erase(act.person, act.reason, act.author)
+    return {}

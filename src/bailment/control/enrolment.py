@@ -1,0 +1,200 @@
+"""Enrolment and delegation over HTTP: what a recipient's admin and a new device send.
+
+No secret crosses the network but the one-use invitation. A device proves its fresh key; the
+recipient's admin, who must be told the device's short code by a person, signs the device's link.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bailment.access.chain import Link
+from bailment.access.enrolment import code_of
+from bailment.access.nonce import Nonces
+from bailment.access.reasons import Reason, Refused
+from bailment.control.actions import Actions, Denied, invitation_hash
+from bailment.control.requests import answer, bounded_body, proven, refusal
+from bailment.errors import FormatError
+from bailment.ledger.records import EnrolmentRequested, Facts, KeyClass
+
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class EnrolBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /enrol/requests`. Keys in hardware come with their attestation, which is not read
+    yet, so a key's own word for where it lives is not believed here."""
+
+    invitation: _Text
+    name: _Text
+    key_class: KeyClass = "software"
+
+
+class DelegationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`POST /delegations`."""
+
+    link: Annotated[str, msgspec.Meta(max_length=16384)]
+    personal: Annotated[dict[str, _Text], msgspec.Meta(max_length=8)] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """The handlers."""
+
+    actions: Actions
+    nonces: Nonces
+
+    async def enrol(self, request: Request) -> Response:
+        """A device shows its invitation and proves its key."""
+        sent = await proven(request, self.actions.log.fold, self.nonces)
+        if isinstance(sent, Refused):
+            return refusal(sent)
+        body = _read(sent.body, EnrolBody)
+        if isinstance(body, Refused):
+            return refusal(body)
+        if body.key_class != "software":
+            return refusal(Refused(Reason.BODY_MALFORMED, "`key_class` must be `software`"))
+        device = os.urandom(16).hex()
+        hashed = invitation_hash(body.invitation)
+
+        def make(now: int) -> Facts:
+            return EnrolmentRequested(
+                device,
+                hashed,
+                body.name,
+                sent.proof.header.key.jwk,
+                body.key_class,
+                sent.proof.compact,
+                now + self.actions.log.fold.register.policy.invitation_ms,
+            )
+
+        state = self.actions.log.fold.register.state
+        link_id = state.invitations[hashed].link if hashed in state.invitations else ""
+        try:
+            await self.actions.append(make, self.actions.log.fold.register.recipient_of(link_id))
+        except Denied as denied:
+            return refusal(denied.refused)
+        enrolled = state.devices[device]
+        return answer(
+            {
+                "device": device,
+                "code": code_of(sent.proof.thumbprint),
+                "status": "pending",
+                "person": self._link(link_id).subject,
+                "expires": enrolled.until,
+            },
+            201,
+        )
+
+    async def status(self, request: Request) -> Response:
+        """A device asks whether it was confirmed, and what it may use."""
+        register = self.actions.log.fold.register
+        device = register.state.devices.get(request.path_params["device"])
+        if device is None:
+            return refusal(Refused(Reason.LINK_UNKNOWN, "there is no such device"))
+        key = register.key(device.key)
+        sent = await proven(request, self.actions.log.fold, self.nonces, key.thumbprint)
+        if isinstance(sent, Refused):
+            return refusal(sent)
+        path = register.path(register.link_of.get(device.device, ""))
+        active = bool(path)
+        expired = not active and self.actions.log.fold.time >= device.until
+        return answer(
+            {
+                "device": device.device,
+                "status": "active" if active else "expired" if expired else "pending",
+                "links": [link.id for link in path],
+                "models": _common(path, "models"),
+                "purposes": _common(path, "purposes"),
+            }
+        )
+
+    async def pending(self, request: Request) -> Response:
+        """A recipient's admin looks up the device that shows this code."""
+        found = await self._as_admin(request)
+        if isinstance(found, Response):
+            return found
+        recipient, _ = found
+        code = request.query_params.get("code", "")
+        register = self.actions.log.fold.register
+        for device in register.state.devices.values():
+            link = self._link(register.state.invitations[device.invitation].link)
+            waiting = device.device not in register.link_of
+            ours = register.recipient_of(link.id) == recipient
+            if waiting and ours and code_of(register.key(device.key).thumbprint) == code:
+                return answer(
+                    {
+                        "device": device.device,
+                        "person": link.subject,
+                        "person_name": self.actions.people.name(link.subject),
+                        "name": device.name,
+                        "key_class": device.key_class,
+                        "key": device.key,
+                        "parent": link.id,
+                        "until": link.until,
+                        "expires": device.until,
+                    }
+                )
+        return refusal(Refused(Reason.LINK_UNKNOWN, "no device of yours waits with this code"))
+
+    async def mine(self, request: Request) -> Response:
+        """A recipient's admin asks for the link that it may delegate from."""
+        found = await self._as_admin(request)
+        if isinstance(found, Response):
+            return found
+        return answer(found[1])
+
+    async def delegate(self, request: Request) -> Response:
+        """Accept a signed link; its signature is all the authority there is."""
+        raw = await bounded_body(request)
+        body = raw if isinstance(raw, Refused) else _read(raw, DelegationBody)
+        if isinstance(body, Refused):
+            return refusal(body)
+        try:
+            link, _ = await self.actions.grant(body.link, body.personal)
+            reply: dict[str, object] = {"link": link.id}
+            if link.kind == "person":
+                invited = await self.actions.invite(link.id)
+                reply["invitation"] = {
+                    "code": invited.code,
+                    "url": invited.url,
+                    "expires": invited.until,
+                }
+        except Denied as denied:
+            return refusal(denied.refused)
+        except FormatError as error:
+            return refusal(Refused(Reason.BODY_MALFORMED, str(error)))
+        return answer(reply, 201)
+
+    async def _as_admin(self, request: Request) -> tuple[str, Link] | Response:
+        """The recipient (and its link) whose admin key signed the request."""
+        sent = await proven(request, self.actions.log.fold, self.nonces)
+        if isinstance(sent, Refused):
+            return refusal(sent)
+        register = self.actions.log.fold.register
+        for link in register.links.values():
+            key = register.key(link.key) if link.kind == "recipient" and link.key else None
+            if key is not None and key.thumbprint == sent.proof.thumbprint:
+                return link.subject, link
+        return refusal(Refused(Reason.PROOF_KEY, "the key is no recipient's"))
+
+    def _link(self, link_id: str) -> Link:
+        return self.actions.log.fold.register.links[link_id]
+
+
+def _read(body: bytes, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.DecodeError as error:
+        return Refused(Reason.BODY_MALFORMED, str(error))
+
+
+def _common(path: list[Link], name: str) -> list[str]:
+    """What every link of the chain that says anything allows."""
+    sets = [set(getattr(link, name)) for link in path if getattr(link, name)]
+    return sorted(set.intersection(*sets)) if sets else []

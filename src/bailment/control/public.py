@@ -1,0 +1,128 @@
+"""The control plane's public routes: tokens, enrolment, delegation, and the log itself."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Mapping
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bailment.access.nonce import Nonces
+from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
+from bailment.control.actions import Actions
+from bailment.control.enrolment import Enrolment
+from bailment.control.requests import answer, refusal
+from bailment.control.tokens import TokenEndpoint
+from bailment.errors import FormatError
+from bailment.ledger.tiles import ENTRIES, parse_path
+
+#: tlog-tiles: everything but the checkpoint never changes.
+_FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
+
+
+def public_app(actions: Actions, nonces: Nonces, auditors: Mapping[str, str]) -> ASGIApp:
+    """The application. `auditors` maps names to the SHA-256 (hex) of their credentials."""
+    enrolment = Enrolment(actions, nonces)
+    log = LogRoutes(actions, auditors)
+    tokens = TokenEndpoint(actions.log, actions.secrets, nonces)
+    app = Starlette(
+        routes=[
+            Route("/.well-known/oauth-authorization-server", _Metadata(actions)),
+            Route("/oauth/token", tokens.issue, methods=["POST"]),
+            Route("/enrol/requests", enrolment.enrol, methods=["POST"]),
+            Route("/enrol/requests/{device}", enrolment.status),
+            Route("/enrol/pending", enrolment.pending),
+            Route("/delegations", enrolment.delegate, methods=["POST"]),
+            Route("/delegations/mine", enrolment.mine),
+            Route("/log/checkpoint", log.checkpoint),
+            Route("/log/{path:path}", log.tile),
+        ]
+    )
+    return _with_nonce(app, nonces)
+
+
+class LogRoutes:
+    """C2SP tlog-tiles over HTTP, from the published folder. Entry bundles are for auditors."""
+
+    def __init__(self, actions: Actions, auditors: Mapping[str, str]) -> None:
+        self._root = actions.log.folder.log
+        self._auditors = auditors
+
+    async def checkpoint(self, request: Request) -> Response:
+        """The latest published checkpoint."""
+        note = await run_in_threadpool(_read, self._root / "checkpoint")
+        if note is None:
+            return PlainTextResponse("the log is empty\n", 404)
+        return Response(note, media_type="text/plain", headers={"cache-control": "no-store"})
+
+    async def tile(self, request: Request) -> Response:
+        """A tile or, with an auditor's credential, an entry bundle."""
+        try:
+            tile = parse_path(request.path_params["path"])
+        except FormatError as error:
+            return PlainTextResponse(f"{error}\n", 404)
+        if tile.level == ENTRIES and not self._is_auditor(request):
+            return refusal(Refused(Reason.TOKEN_MISSING, "entry bundles are for auditors"))
+        data = await run_in_threadpool(_read, self._root / tile.path)
+        if data is None:
+            return PlainTextResponse("there is no such tile\n", 404)
+        return Response(data, media_type="application/octet-stream", headers=_FOREVER)
+
+    def _is_auditor(self, request: Request) -> bool:
+        scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+        digest = hashlib.sha256(credential.encode()).hexdigest()
+        known = [hmac.compare_digest(digest, one) for one in self._auditors.values()]
+        return scheme.lower() == "bearer" and any(known)
+
+
+class _Metadata:
+    """RFC 8414."""
+
+    def __init__(self, actions: Actions) -> None:
+        self._actions = actions
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        url = self._actions.log.fold.register.state.url
+        response = answer(
+            {
+                "issuer": url,
+                "token_endpoint": f"{url}/oauth/token",
+                "grant_types_supported": ["client_credentials"],
+                "response_types_supported": [],
+                "token_endpoint_auth_methods_supported": ["private_key_jwt"],
+                "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
+                "dpop_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
+                "authorization_details_types_supported": ["bailment_access"],
+            }
+        )
+        await response(scope, receive, send)
+
+
+def _with_nonce(app: ASGIApp, nonces: Nonces) -> ASGIApp:
+    """Hand out the current nonce with every answer (RFC 9449 §8.2)."""
+
+    async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_nonce(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                nonce = nonces.current(now_ms()).encode()
+                message["headers"] = [*message.get("headers", ()), (b"dpop-nonce", nonce)]
+            await send(message)
+
+        await app(scope, receive, send_with_nonce)
+
+    return wrapped
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None

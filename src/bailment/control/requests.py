@@ -1,0 +1,105 @@
+"""Reading requests to the control plane: bounded bodies, proofs without a token, problems."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from bailment.access.fold import Fold
+from bailment.access.nonce import Nonces
+from bailment.access.presentation import presented_proof
+from bailment.access.proof import Proof, check_body, check_proof, read_proof
+from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
+
+MAX_BODY = 64 * 1024
+
+#: Statuses of refusals here; a reason that is not listed is 403.
+_STATUSES = {
+    Reason.BODY_TOO_LARGE: 413,
+    Reason.BODY_MALFORMED: 400,
+    Reason.LOG_UNAVAILABLE: 503,
+    Reason.CLOCK_BEHIND: 503,
+    Reason.OVERLOADED: 429,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A body whose sender holds the key in the proof."""
+
+    proof: Proof
+    body: bytes
+
+
+async def bounded_body(request: Request) -> bytes | Refused:
+    """The body, at most `MAX_BODY` bytes of it."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > MAX_BODY:
+            return Refused(Reason.BODY_TOO_LARGE, f"at most {MAX_BODY} bytes")
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def proven(
+    request: Request, fold: Fold, nonces: Nonces, thumbprint: str | None = None
+) -> Proven | Refused:
+    """The body of a request with a DPoP proof by the key of this thumbprint, or by any key."""
+    shown = presented_proof(request.scope["headers"])
+    if isinstance(shown, Refused):
+        return shown
+    proof = read_proof(shown)
+    if isinstance(proof, Refused):
+        return proof
+    now, policy = now_ms(), fold.register.policy
+    refused = check_proof(
+        proof,
+        method=request.method,
+        target=fold.register.state.url + request.url.path,
+        token=None,
+        nonces=nonces.accepted(now),
+        now_ms=now,
+        lifetime_ms=policy.proof_ms,
+        skew_ms=policy.skew_ms,
+        expected_thumbprint=thumbprint or proof.thumbprint,
+    )
+    if refused is not None:
+        return refused
+    body = await bounded_body(request)
+    if isinstance(body, Refused):
+        return body
+    mismatch = check_body(proof, hashlib.sha256(body).digest())
+    return mismatch or Proven(proof, body)
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(
+        msgspec.json.encode(value),
+        status,
+        media_type="application/json",
+        headers={"cache-control": "no-store"},
+    )
+
+
+def refusal(refused: Refused) -> Response:
+    """A refusal as an RFC 9457 problem, with its reason."""
+    proof = refused.reason.startswith(("proof", "client"))
+    status = _STATUSES.get(refused.reason, 401 if proof else 403)
+    headers = {"cache-control": "no-store"}
+    if refused.reason is Reason.PROOF_NONCE:
+        headers["www-authenticate"] = 'DPoP error="use_dpop_nonce"'
+    problem = {
+        "type": f"urn:bailment:reason:{refused.reason}",
+        "title": refused.reason.value.replace("-", " "),
+        "status": status,
+        "detail": refused.detail,
+        "reason": refused.reason.value,
+    }
+    return JSONResponse(problem, status, headers, "application/problem+json")

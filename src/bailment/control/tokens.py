@@ -1,0 +1,225 @@
+"""The token endpoint: a device that proves its key gets a token bound to it, on the record.
+
+OAuth 2 client credentials (RFC 6749 §4.4) with a client assertion (RFC 7523), DPoP (RFC 9449)
+and authorization details (RFC 9396). The device's key must sign all of it; the token lives at
+most five minutes and is worthless until the log holds its record.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from urllib.parse import parse_qsl
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from bailment.access import decision
+from bailment.access.admission import Stale
+from bailment.access.assertion import verify_assertion
+from bailment.access.chain import Link, networks_of
+from bailment.access.nonce import Nonces
+from bailment.access.proof import replay_key, token_hash
+from bailment.access.reasons import Reason, Refused
+from bailment.access.token import AccessDetail, Claims, Confirmation, Details, sign_token
+from bailment.clock import now_ms
+from bailment.control.requests import Proven, answer, proven
+from bailment.ledger.records import EnrolmentRequested, TokenIssued
+from bailment.store.log import Log
+from bailment.store.refusals import Refusals
+from bailment.store.secrets import Secrets
+from bailment.store.sequencer import Sequenced
+
+_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+#: Tokens that one device may fetch in the life of one.
+_TOKENS_A_LIFE = 60
+_ATTEMPTS = 20
+
+#: RFC 6749 §5.2, RFC 9449 §5 and RFC 9396 §5 codes by reason; the rest is `invalid_grant`.
+_ERRORS = {
+    Reason.PROOF_NONCE: "use_dpop_nonce",
+    Reason.CLIENT_ASSERTION: "invalid_client",
+    Reason.BODY_MALFORMED: "invalid_request",
+    Reason.BODY_TOO_LARGE: "invalid_request",
+    Reason.PURPOSE_OUTSIDE_CHAIN: "invalid_authorization_details",
+    Reason.MODEL_OUTSIDE_CHAIN: "invalid_authorization_details",
+    Reason.LOG_UNAVAILABLE: "temporarily_unavailable",
+    Reason.OVERLOADED: "slow_down",
+}
+
+
+class TokenEndpoint:
+    """`POST /oauth/token`."""
+
+    def __init__(self, log: Log, secrets: Secrets, nonces: Nonces) -> None:
+        self._log = log
+        self._secrets = secrets
+        self._nonces = nonces
+        self._refusals = Refusals(log)
+        self._issued: dict[str, deque[int]] = {}
+
+    async def issue(self, request: Request) -> Response:
+        """Answer one token request."""
+        issued = await self._issue(request)
+        return _error(issued) if isinstance(issued, Refused) else answer(issued)
+
+    async def _issue(self, request: Request) -> dict[str, object] | Refused:
+        sent = await proven(request, self._log.fold, self._nonces)
+        if isinstance(sent, Refused):
+            return sent
+        form = _form(sent.body)
+        if isinstance(form, Refused):
+            return form
+        device = self._authenticate(form, sent)
+        if isinstance(device, Refused):
+            return device
+        detail = _detail(form.get("authorization_details", ""))
+        if isinstance(detail, Refused):
+            return detail
+        if not self._within_rate(device.device):
+            return Refused(Reason.OVERLOADED, "this device fetches tokens too often: reuse them")
+        address = request.client.host if request.client else ""
+        return await self._grant(device, detail, sent, address)
+
+    def _authenticate(self, form: dict[str, str], sent: Proven) -> EnrolmentRequested | Refused:
+        """The device, if assertion and proof are by its key."""
+        if form.get("grant_type") != "client_credentials":
+            return Refused(Reason.BODY_MALFORMED, "`grant_type` must be `client_credentials`")
+        if form.get("client_assertion_type") != _ASSERTION_TYPE:
+            return Refused(Reason.BODY_MALFORMED, f"`client_assertion_type`: `{_ASSERTION_TYPE}`")
+        register = self._log.fold.register
+        device = register.state.devices.get(form.get("client_id", ""))
+        if device is None:
+            return Refused(Reason.CLIENT_ASSERTION, "the client is unknown")
+        key = register.key(device.key)
+        if sent.proof.thumbprint != key.thumbprint:
+            return Refused(Reason.PROOF_KEY, "the proof is by another key than the device's")
+        checked = verify_assertion(
+            form.get("client_assertion", ""),
+            key,
+            device=device.device,
+            audience=register.state.url,
+            now_ms=now_ms(),
+            skew_ms=register.policy.skew_ms,
+        )
+        return checked if isinstance(checked, Refused) else device
+
+    async def _grant(
+        self, device: EnrolmentRequested, detail: AccessDetail, sent: Proven, address: str
+    ) -> dict[str, object] | Refused:
+        """Decide, sign, and put the token on the record."""
+        register = self._log.fold.register
+        for _ in range(_ATTEMPTS):
+            now = now_ms()
+            path = register.path(register.link_of.get(device.device, ""))
+            token, facts = self._token(device, detail, sent, now, path)
+            networks = networks_of(address, register.networks)
+            request = decision.Request(facts, decision.LIST_MODELS, "", networks, 0)
+            allowed = decision.standing(request, register, now)
+            if isinstance(allowed, Refused):
+                await self._refusals.record(allowed, facts, action="token")
+                return allowed
+            draft = self._log.sequencer.draft(
+                facts,
+                allowed.recipient,
+                epoch=allowed.epoch,
+                replay=replay_key(sent.proof.thumbprint, sent.proof.claims.jti),
+            )
+            appended = await self._log.sequencer.append(draft)
+            if isinstance(appended, Sequenced):
+                return {
+                    "access_token": token,
+                    "token_type": "DPoP",
+                    "expires_in": (facts.until - facts.issued) // 1000,
+                    "authorization_details": [detail],
+                }
+            if not isinstance(appended, Stale):
+                return appended
+        return Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest")
+
+    def _token(
+        self,
+        device: EnrolmentRequested,
+        detail: AccessDetail,
+        sent: Proven,
+        now: int,
+        path: list[Link],
+    ) -> tuple[str, TokenIssued]:
+        """The signed token and the record that it will live by."""
+        register = self._log.fold.register
+        seconds = now // 1000
+        until = seconds + register.policy.token_ms // 1000
+        person = next((link.subject for link in path if link.kind == "person"), "")
+        links = tuple(link.id for link in path)
+        claims = Claims(
+            iss=register.state.url,
+            aud=register.state.url,
+            sub=person,
+            client_id=device.device,
+            iat=seconds,
+            exp=until,
+            jti=os.urandom(16).hex(),
+            cnf=Confirmation(sent.proof.thumbprint),
+            lnk=links,
+            key_class=device.key_class,
+            authorization_details=(detail,),
+        )
+        token = sign_token(claims, self._secrets.issuer)
+        facts = TokenIssued(
+            token_hash(token),
+            device.device,
+            person,
+            links,
+            tuple(detail.models),
+            detail.purpose,
+            device.key_class,
+            sent.proof.thumbprint,
+            seconds * 1000,
+            until * 1000,
+            now,
+            sent.proof.compact,
+            hashlib.sha256(sent.body).hexdigest(),
+        )
+        return token, facts
+
+    def _within_rate(self, device: str) -> bool:
+        now = now_ms()
+        times = self._issued.setdefault(device, deque())
+        while times and times[0] <= now - self._log.fold.register.policy.token_ms:
+            times.popleft()
+        if len(times) >= _TOKENS_A_LIFE:
+            return False
+        times.append(now)
+        return True
+
+
+def _form(body: bytes) -> dict[str, str] | Refused:
+    """RFC 6749 §3.2: no parameter may come twice."""
+    try:
+        pairs = parse_qsl(body.decode(), strict_parsing=True, max_num_fields=20)
+    except (ValueError, UnicodeDecodeError):
+        return Refused(Reason.BODY_MALFORMED, "the body is not a form")
+    form = dict(pairs)
+    if len(form) != len(pairs):
+        return Refused(Reason.BODY_MALFORMED, "a parameter comes twice")
+    return form
+
+
+def _detail(text: str) -> AccessDetail | Refused:
+    try:
+        return msgspec.json.decode(text, type=Details)[0]
+    except msgspec.DecodeError as error:
+        return Refused(Reason.BODY_MALFORMED, f"`authorization_details` is wrong: {error}")
+
+
+def _error(refused: Refused) -> Response:
+    error = _ERRORS.get(refused.reason)
+    if error is None:
+        error = "invalid_dpop_proof" if refused.reason.startswith("proof") else "invalid_grant"
+    status = {"invalid_client": 401, "temporarily_unavailable": 503, "slow_down": 429}
+    return answer(
+        {"error": error, "error_description": refused.detail, "reason": refused.reason.value},
+        status.get(error, 400),
+    )
