@@ -34,7 +34,15 @@ from bailment.gateway.exchange import Exchange
 from bailment.gateway.flights import Flight, Flights
 from bailment.gateway.intake import Arrival, ClientGone, Receive, Scope, Send, arrive, read_body
 from bailment.gateway.journal import Access, Evidence, Journal
-from bailment.gateway.relay import PASSED_ON, Broken, Progress, read_answer, relay_stream, why
+from bailment.gateway.relay import (
+    NOTHING,
+    PASSED_ON,
+    Broken,
+    Progress,
+    read_answer,
+    relay_stream,
+    why,
+)
 from bailment.gateway.upstream import Upstream, UpstreamError, UpstreamResponse
 from bailment.ledger.records import AccessClosed
 from bailment.settings import Settings
@@ -201,6 +209,8 @@ class Journey:
                 flight.access, progress.closed(flight.access.id, "client-left")
             )
             return
+        if refused.reason is Reason.UPSTREAM_UNREACHABLE:
+            progress.usage, progress.final = NOTHING, True
         outcome = _OUTCOMES.get(refused.reason, "cut")
         closed = progress.closed(flight.access.id, outcome, refused.reason.value)
         await self.journal.close(flight.access, closed)

@@ -23,6 +23,10 @@ from bailment.ledger.records import AccessClosed
 PASSED_ON = frozenset({400, 404, 413, 422, 429})
 
 
+#: What an access used that never reached the model.
+NOTHING = Usage(0, 0)
+
+
 class Broken(Exception):
     """The answer cannot go on: say why if the client can still hear it, then break off."""
 
@@ -40,17 +44,17 @@ class Progress:
     sent: int = 0
     usage: Usage | None = None
     events: int = 0
+    final: bool = False  # usage is all there is: nothing of the model's work is unknown
 
     def closed(self, access: str, outcome: str, reason: str = "") -> AccessClosed:
         """The record of the end."""
-        measured = self.usage is not None
         return AccessClosed(
             access,
             outcome,
             self.status,
             self.usage.input_tokens if self.usage else 0,
             max(self.usage.output_tokens if self.usage else 0, self.events),
-            measured and outcome == "complete",
+            self.final and self.usage is not None,
             self.sent,
             reason,
         )
@@ -61,7 +65,9 @@ async def read_answer(
 ) -> bytes:
     """A whole JSON answer, its usage noted. Raises UpstreamError or Broken."""
     body = await response.read(limit)
+    progress.final = True
     if progress.status != 200:
+        progress.usage = NOTHING
         return body
     try:
         progress.usage = dialect.usage(body)
@@ -98,6 +104,7 @@ async def relay_stream(
             pass  # to the clean end, so that the connection can serve again
         if reader.failed:
             raise Broken(Refused(Reason.UPSTREAM_ABORTED, "the model server reported an error"))
+        progress.final = True
     finally:
         progress.usage, progress.events = reader.usage, reader.output_events
 
