@@ -101,10 +101,18 @@ def good_notes() -> list[Case]:
         "RKuwHjG1Yu72IneyaQM=\n"
     )
     spec_vkey = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k"
+    sum_text = "go.sum database tree\n35225469\nvt5T6GaLCXvyHFl9VUvvItR43XZxfLgftEcTyO3eJCQ=\n"
+    sum_line = (
+        "— sum.golang.org Az3grpukl5AXaVfYkLiDGORx/DN2nlcS5kZHR5uYOBV2KA2HgXpD+gu9HHONebHLAyaKbbTM7"
+        "5QTtPydhKCExixSfwQ=\n"
+    )
+    sum_vkey = "sum.golang.org+033de0ae+Ac4zctda0e5eza+HJyk9SxEdh+s3Ux18htTTAD8OuAn8"
     p, e = "PeterNeumann", "EnochRoot"
     return [
         opened("the example of C2SP signed-note", f"{spec_text}\n{spec_line}", [spec_vkey], OK,
                spec_text, "example.com/foo"),
+        opened("a head of Go's checksum database", f"{sum_text}\n{sum_line}", [sum_vkey], OK,
+               sum_text, "sum.golang.org"),
         opened("one known key", both, [peter], OK, TEXT, p),
         opened("another known key", both, [ENOCH_VKEY], OK, TEXT, e),
         opened("two known keys", both, [ENOCH_VKEY, peter], OK, TEXT, p, e),

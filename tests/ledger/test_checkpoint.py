@@ -15,7 +15,7 @@ from bailment.ledger.checkpoint import (
     parse_decimal,
     sign_checkpoint,
 )
-from bailment.ledger.note import Signer, sign_note
+from bailment.ledger.note import Signer, decode_base64, sign_note
 from bailment.ledger.tree import EMPTY_ROOT, MAX_SIZE
 
 LOG = Signer("log.example/a", Ed25519PrivateKey.from_private_bytes(b"\1" * 32))
@@ -65,6 +65,22 @@ def test_the_text_is_the_example_of_the_specification() -> None:
     assert Checkpoint("example.com/behind-the-sofa", 20852163, root).text == (
         "example.com/behind-the-sofa\n20852163\nCsUYapGGPo4dkMgIAUqom/Xajj7h2fB2MPA3j2jxq2I=\n"
     )
+
+
+def test_a_checkpoint_that_another_implementation_signed_is_reproduced() -> None:
+    # From the test log of transparency-dev/tessera, with its test key.
+    signer = Signer.parse(
+        "PRIVATE+KEY+example.com/log/testdata+33d7b496+AeymY/SZAX0jZcJ8enZ5FY1Dz+wTML2yWSkK+9DSF3eg"
+    )
+    root = decode_base64("rKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs=")
+    note = (
+        "example.com/log/testdata\n15\nrKbDipCvhuX1GZ7g5BBe8sA6BbJ7ja/1nk427v383cs=\n\n"
+        "— example.com/log/testdata M9e0luh4jTG+UMBqOUo9/q+yAEvx1ilBEniMvjf1zfcBOhg+CKubMt53MvIt/uE"
+        "WP6zdkdIQzd/fmwlM/dlPWF74ewI=\n"
+    ).encode()
+    checkpoint = Checkpoint("example.com/log/testdata", 15, root)
+    assert sign_checkpoint(checkpoint, signer) == note
+    assert open_checkpoint(note, signer.public) == checkpoint
 
 
 @pytest.mark.parametrize(
