@@ -106,6 +106,21 @@ def check_proof(
     Key and signature come first, so every later refusal is a statement about the key's holder;
     the nonce comes before the time, so a client that waited too long is told to sign again.
     """
+    ath = None if token is None else token_hash(token)
+    refused = check_binding(
+        proof, method=method, target=target, ath=ath, expected_thumbprint=expected_thumbprint
+    )
+    if refused is not None:
+        return refused
+    if nonces is not None and not _accepted(proof.claims.nonce, nonces):
+        return Refused(Reason.PROOF_NONCE, "`nonce` is not one that this server gave lately")
+    return check_time(proof, now_ms=now_ms, lifetime_ms=lifetime_ms, skew_ms=skew_ms)
+
+
+def check_binding(
+    proof: Proof, *, method: str, target: str, ath: str | None, expected_thumbprint: str
+) -> Refused | None:
+    """Whether the key signed for just this request; `ath` is the token's hash, as logs keep it."""
     claims = proof.claims
     if proof.thumbprint != expected_thumbprint:
         return Refused(Reason.PROOF_KEY, "the proof is by another key than the one bound")
@@ -115,11 +130,17 @@ def check_proof(
         return Refused(Reason.PROOF_METHOD, f"`htm` is not `{method}`")
     if claims.htu != target and not _same_target(claims.htu, target):
         return Refused(Reason.PROOF_TARGET, f"`htu` is not `{target}`")
-    if claims.ath != (None if token is None else token_hash(token)):
+    if claims.ath != ath:
         return Refused(Reason.PROOF_TOKEN, "`ath` is not the hash of the token presented")
-    if nonces is not None and not _accepted(claims.nonce, nonces):
-        return Refused(Reason.PROOF_NONCE, "`nonce` is not one that this server gave lately")
-    issued = claims.iat * 1000
+    return None
+
+
+def check_time(proof: Proof, *, now_ms: int, lifetime_ms: int, skew_ms: int) -> Refused | None:
+    """Whether the proof was made lately.
+
+    Asked when the request comes, and again when it is decided: a body may take its time.
+    """
+    issued = proof.claims.iat * 1000
     if issued < now_ms - lifetime_ms - skew_ms:
         return Refused(Reason.PROOF_STALE, "`iat` is too far in the past")
     if issued > now_ms + skew_ms:
