@@ -21,7 +21,7 @@ from bailment.access.admission import Stale
 from bailment.access.assertion import verify_assertion
 from bailment.access.chain import Link, networks_of
 from bailment.access.nonce import Nonces
-from bailment.access.proof import replay_key, token_hash
+from bailment.access.proof import check_time, replay_key, token_hash
 from bailment.access.reasons import Reason, Refused
 from bailment.access.token import AccessDetail, Claims, Confirmation, Details, sign_token
 from bailment.clock import now_ms
@@ -114,10 +114,15 @@ class TokenEndpoint:
         for _ in range(_ATTEMPTS):
             now = now_ms()
             path = register.path(register.link_of.get(device.device, ""))
-            token, facts = self._token(device, detail, sent, now, path)
             networks = networks_of(address, register.networks)
+            token, facts = self._token(device, detail, sent, now, path, networks)
             request = decision.Request(facts, decision.LIST_MODELS, "", networks, 0)
-            allowed = decision.standing(request, register, now)
+            allowed = check_time(
+                sent.proof,
+                now_ms=now,
+                lifetime_ms=register.policy.proof_ms,
+                skew_ms=register.policy.skew_ms,
+            ) or decision.standing(request, register, now)
             if isinstance(allowed, Refused):
                 await self._refusals.record(allowed, facts, action="token")
                 return allowed
@@ -146,6 +151,7 @@ class TokenEndpoint:
         sent: Proven,
         now: int,
         path: list[Link],
+        networks: tuple[str, ...],
     ) -> tuple[str, TokenIssued]:
         """The signed token and the record that it will live by."""
         register = self._log.fold.register
@@ -181,6 +187,7 @@ class TokenEndpoint:
             now,
             sent.proof.compact,
             hashlib.sha256(sent.body).hexdigest(),
+            networks,
         )
         return token, facts
 

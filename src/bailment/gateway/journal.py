@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from bailment.access.admission import Stale
 from bailment.access.decision import Allowed, Request, decide
+from bailment.access.proof import Proof, check_time, replay_key
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.gateway.metrics import Metrics
@@ -28,8 +29,7 @@ class Evidence:
     """What the record keeps of the request, beside the decision."""
 
     kind: str
-    proof: str
-    replay: bytes
+    proof: Proof
     method: str
     path: str
     body: str
@@ -74,7 +74,11 @@ class Journal:
         register = self._log.fold.register
         for _ in range(_ATTEMPTS):
             now = now_ms()
-            decision = decide(request, register, now)
+            policy = register.policy
+            # The body may have taken its time, and a proof is remembered only while it is good.
+            decision = check_time(
+                evidence.proof, now_ms=now, lifetime_ms=policy.proof_ms, skew_ms=policy.skew_ms
+            ) or decide(request, register, now)
             if isinstance(decision, Refused):
                 return decision
             answer = await self._append(request, evidence, decision, now)
@@ -91,7 +95,7 @@ class Journal:
             request.action,
             evidence.kind,
             request.token.token,
-            evidence.proof,
+            evidence.proof.compact,
             evidence.method,
             evidence.path,
             evidence.body,
@@ -107,7 +111,7 @@ class Journal:
             person=request.token.person,
             personal={"address": evidence.address, "client": evidence.client},
             epoch=allowed.epoch,
-            replay=evidence.replay,
+            replay=replay_key(evidence.proof.thumbprint, evidence.proof.claims.jti),
             budgets=tuple((link.id, link.budget) for link in allowed.budgets if link.budget),
         )
         answer = await sequencer.append(draft)

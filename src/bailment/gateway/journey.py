@@ -23,7 +23,7 @@ from bailment.access.chain import networks_of
 from bailment.access.decision import Request, models_of
 from bailment.access.fold import Fold
 from bailment.access.nonce import Nonces
-from bailment.access.proof import check_body, replay_key
+from bailment.access.proof import check_body
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.gateway.credentials import Caller, Credentials, Stranger
@@ -290,8 +290,7 @@ _OUTCOMES = {
 def _evidence(caller: Caller, arrival: Arrival, digest: bytes, ask: Ask) -> Evidence:
     return Evidence(
         caller.kind,
-        caller.proof.compact,
-        replay_key(caller.proof.thumbprint, caller.proof.claims.jti),
+        caller.proof,
         arrival.method,
         arrival.path,
         digest.hex(),

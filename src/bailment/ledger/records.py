@@ -164,7 +164,8 @@ class HoldLifted(Facts, frozen=True):
 class TokenIssued(Facts, frozen=True):
     """An access token, by its hash (RFC 9449 `ath`), with what it allows and the key it binds.
 
-    `proof` is the DPoP proof with which the device asked; `body` the digest of its form.
+    `proof` is the DPoP proof with which the device asked; `body` the digest of its form; `networks`
+    the declared networks that it asked from.
     """
 
     TYPE: ClassVar[str] = "token.issued"
@@ -181,6 +182,7 @@ class TokenIssued(Facts, frozen=True):
     decided: int
     proof: str
     body: str
+    networks: tuple[str, ...] = ()
 
 
 class AccessOpened(Facts, frozen=True):
