@@ -79,6 +79,12 @@ class Admission:
         """The record of a token, by its hash, while the token may live."""
         return self.counted.tokens.get(token_hash)
 
+    def at(self, time: int, policy: Policy) -> Counted:
+        """What a snapshot keeps: `counted`, whatever dead tokens are still about or gone."""
+        counted = self.counted
+        alive = {name: t for name, t in counted.tokens.items() if not _dead(t, time, policy)}
+        return Counted(counted.budgets, counted.open, alive)
+
     # Conditions
 
     def admit(
@@ -134,7 +140,7 @@ class Admission:
             self._settle(facts, recipient)
         elif isinstance(facts, TokenIssued):
             self._remember(replay, time, policy)
-            self._know(facts, time)
+            self._know(facts, time, policy)
 
     def _remember(self, replay: bytes, time: int, policy: Policy) -> None:
         while self._forget and self._forget[0][0] < time:
@@ -143,10 +149,10 @@ class Admission:
         until = time + policy.proof_ms + 2 * policy.skew_ms + policy.decision_ms
         self._forget.append((until, replay))
 
-    def _know(self, facts: TokenIssued, time: int) -> None:
+    def _know(self, facts: TokenIssued, time: int, policy: Policy) -> None:
         tokens = self.counted.tokens
-        # Tokens live alike long, so the oldest are first and this stops at once.
-        for name in [name for name, token in _first(tokens, 16) if token.until <= time]:
+        # Tokens live alike long, so the oldest are first: looking at a few keeps the table small.
+        for name in [name for name, token in _first(tokens, 16) if _dead(token, time, policy)]:
             del tokens[name]
         tokens[facts.token] = facts
 
@@ -189,6 +195,12 @@ class Admission:
 def replay_of(facts: Facts, thumbprint: str, jti: str) -> bytes:
     """The replay key of a record's proof; empty for records without one."""
     return replay_key(thumbprint, jti) if isinstance(facts, AccessOpened | TokenIssued) else b""
+
+
+def _dead(token: TokenIssued, time: int, policy: Policy) -> bool:
+    """Whether no access by this token can enter the log any more: one decided in the token's last
+    moment may enter it `decision_ms` later."""
+    return token.until + policy.decision_ms <= time
 
 
 def _window_start(budget: Budget, time: int) -> int:

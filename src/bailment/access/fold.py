@@ -28,6 +28,7 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     size: int
     time: int
+    heads: tuple[int, int]
     issuer_slot: str
     register: State
     admission: Counted
@@ -35,11 +36,13 @@ class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Fold:
-    """The state after the first `size` entries."""
+    """The state after the first `size` entries; `heads` is the time of the last `log.heads`
+    record and the number of entries up to and including it."""
 
     def __init__(self) -> None:
         self.size = 0
         self.time = 0
+        self.heads = (0, 0)
         self.issuer_slot = ""
         self.register = Register()
         self.admission = Admission()
@@ -52,9 +55,10 @@ class Fold:
             Snapshot(
                 self.size,
                 self.time,
+                self.heads,
                 self.issuer_slot,
                 self.register.state,
-                self.admission.counted,
+                self.admission.at(self.time, self.register.policy),
                 slots,
             )
         )
@@ -67,7 +71,7 @@ class Fold:
         except (msgspec.DecodeError, msgspec.ValidationError) as error:
             raise FormatError(f"the snapshot is wrong: {error}") from None
         fold = cls()
-        fold.size, fold.time = snapshot.size, snapshot.time
+        fold.size, fold.time, fold.heads = snapshot.size, snapshot.time, snapshot.heads
         fold.issuer_slot = snapshot.issuer_slot
         fold.register = Register(snapshot.register)
         fold.admission = Admission(snapshot.admission)
@@ -87,6 +91,7 @@ class Fold:
             raise VerificationError(f"entry {self.size} names another spec than the one in force")
         if isinstance(facts, LogHeads):
             self._check_heads(leaf, facts)
+            self.heads = (leaf.time, self.size + 1)
         self.slots.follow(leaf, leaf_hash)
         replay, budgets = self.conditions(facts)
         policy = self.register.policy

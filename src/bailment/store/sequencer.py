@@ -90,8 +90,6 @@ class Sequencer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
-        self._heads_time = fold.time
-        self._heads_size = fold.size
         self._snapshot_every = snapshot_every
         self._snapshot_size = fold.size
         #: Called after each commit with what became durable, in log order.
@@ -172,7 +170,8 @@ class Sequencer:
     async def close(self) -> None:
         """Commit what waits, then accept nothing more."""
         self._closed = True
-        await self._idle.wait()
+        while not self._idle.is_set():  # what waits goes in by more than one commit
+            await self._idle.wait()
         self._writer.shutdown(wait=True)
 
     # One batch
@@ -231,6 +230,9 @@ class Sequencer:
     def _condition(self, draft: Draft, epoch: int, time: int) -> Refused | Stale | None:
         if draft.epoch is not None and draft.epoch != epoch:
             return Stale("the register has changed since the decision")
+        if draft.facts.REGISTERS:
+            # Asked before, at another moment: what runs out in between must not enter the log.
+            return self.fold.register.check(draft.facts, time)
         return self.fold.admission.admit(
             draft.facts, draft.replay, draft.budgets, time, self.fold.register.policy
         )
@@ -240,7 +242,7 @@ class Sequencer:
         heads = ""
         if isinstance(draft.facts, LogHeads):
             heads = slots.root(bytes.fromhex(draft.facts.secret)).hex()
-            self._heads_time, self._heads_size = time, self._frontier.size + 1
+            self.fold.heads = (time, self._frontier.size + 1)
         head = slots.head(draft.recipient)
         leaf = Leaf(
             draft.facts.TYPE,
@@ -262,8 +264,9 @@ class Sequencer:
         return leaf, entry
 
     def _heads_due(self, time: int) -> bool:
-        due = time - self._heads_time >= self.fold.register.policy.heads_ms
-        return due and self._heads_size < self._frontier.size and self.fold.size > 0
+        since, size = self.fold.heads
+        due = time - since >= self.fold.register.policy.heads_ms
+        return due and size < self._frontier.size and self.fold.size > 0
 
     def _committed(
         self,
