@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from bailment import __version__
-from bailment.cli import access, issuer
+from bailment.cli import access, issuer, log
+from bailment.cli.doctor import doctor
 from bailment.cli.output import fail, say
 from bailment.errors import BailmentError
 
@@ -23,6 +24,8 @@ app.add_typer(issuer.link, name="link")
 app.add_typer(issuer.person, name="person")
 app.add_typer(access.app, name="access")
 app.add_typer(access.finding, name="finding")
+app.add_typer(log.app, name="log")
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

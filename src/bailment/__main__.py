@@ -1,0 +1,5 @@
+"""`python -m bailment`."""
+
+from bailment.cli.main import main
+
+main()

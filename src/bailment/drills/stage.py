@@ -1,0 +1,212 @@
+"""The stage: processes that the demonstration starts, and the commands that it types.
+
+Everything runs as a user would run it: the same command line, the same sockets. Whatever is
+started is stopped by its process id, and dies with this process in any case.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import httpx2
+
+from bailment.drills import local_model
+from bailment.errors import BailmentError
+
+_BAILMENT = (sys.executable, "-m", "bailment")
+
+
+class NotAsTold(BailmentError):
+    """A step of the demonstration did not go as it says."""
+
+
+@dataclass(slots=True)
+class Stage:
+    """A throw-away folder and the processes in it. `show` prints each command as it is typed."""
+
+    show: Callable[[str], None]
+    root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bailment-demo-")))
+    port: int = field(default_factory=lambda: free_port())
+    _running: list[subprocess.Popen[str]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def issuer(self) -> Path:
+        return self.root / "issuer"
+
+    @property
+    def model_socket(self) -> Path:
+        return self.root / "model" / "llm.sock"
+
+    def run(self, *arguments: str) -> str:
+        """Type a command and wait; its output. NotAsTold if it fails."""
+        self._show(arguments)
+        done = subprocess.run(  # noqa: S603 - our own program, no shell
+            [*_BAILMENT, *arguments], capture_output=True, text=True, env=self._environment()
+        )
+        if done.returncode != 0:
+            raise NotAsTold(f"`bailment {shlex.join(arguments)}` failed: {done.stderr.strip()}")
+        return done.stdout
+
+    def run_json(self, *arguments: str) -> Any:
+        """Type a command with `--json`."""
+        return json.loads(self.run(*arguments, "--json"))
+
+    def start(self, *arguments: str, log: str) -> subprocess.Popen[str]:
+        """Type a command that goes on; its standard error goes to a file in the stage."""
+        self._show(arguments)
+        return self._start([*_BAILMENT, *arguments], log)
+
+    def start_model(self) -> str:
+        """Start the local model; the key that its socket asks for."""
+        self.model_socket.parent.mkdir(mode=0o700)
+        key = secrets.token_urlsafe(32)
+        module = "bailment.drills.local_model"
+        process = self._start([sys.executable, "-m", module, str(self.model_socket)], "model")
+        assert process.stdin is not None
+        process.stdin.write(key + "\n")
+        process.stdin.flush()
+        return key
+
+    def wait_for_line(self, process: subprocess.Popen[str], wanted: str, seconds: float) -> str:
+        """The first line of a process's output that contains `wanted`."""
+        assert process.stdout is not None
+        timer = threading.Timer(seconds, process.kill)
+        timer.start()
+        try:
+            for line in process.stdout:
+                if wanted in line:
+                    return line.strip()
+        finally:
+            timer.cancel()
+        raise NotAsTold(f"a process ended or said nothing of `{wanted}` in {seconds:g} s")
+
+    def wait_ready(self, seconds: float) -> None:
+        """Wait until the gateway says that it is ready."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            try:
+                if httpx2.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                time.sleep(0.05)
+        raise NotAsTold(f"the gateway was not ready in {seconds:g} s: {self.log('issuer')}")
+
+    def log(self, name: str) -> str:
+        """The end of what a process wrote to standard error."""
+        path = self.root / f"{name}.log"
+        return path.read_text()[-2000:] if path.exists() else ""
+
+    def close(self) -> None:
+        """Stop what was started, the last first."""
+        for process in reversed(self._running):
+            if process.stdin is not None:
+                process.stdin.close()
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            if process.stdout is not None:
+                process.stdout.close()
+        self._running.clear()
+
+    def __enter__(self) -> Stage:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _start(self, command: Sequence[str], log: str) -> subprocess.Popen[str]:
+        with (self.root / f"{log}.log").open("w") as errors:
+            process = subprocess.Popen(  # noqa: S603 - our own program, no shell
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                env=self._environment(),
+            )
+        self._running.append(process)
+        return process
+
+    def _environment(self) -> dict[str, str]:
+        """The user's environment, with the stage's own home and issuer."""
+        own = {"HOME": str(self.root / "home"), "BAILMENT_DIR": str(self.issuer)}
+        dropped = {"XDG_CONFIG_HOME", "PYTHONPATH"}
+        return {k: v for k, v in os.environ.items() if k not in dropped} | own
+
+    def _show(self, arguments: Sequence[str]) -> None:
+        text = shlex.join(("bailment", *arguments))
+        self.show(text.replace(str(self.root), "$DEMO"))
+
+
+def free_port() -> int:
+    """A loopback port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def listeners(pid: int) -> list[str]:
+    """The TCP sockets that a process listens on, as `address:port` in hex, from the kernel."""
+    inodes = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            target = os.readlink(link)
+        except OSError:
+            continue
+        if target.startswith("socket:["):
+            inodes.add(target[8:-1])
+    found = []
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
+            columns = line.split()
+            if columns[3] == "0A" and columns[9] in inodes:
+                found.append(columns[1])
+    return found
+
+
+MODEL_SECTION = f"""
+[models.{local_model.NAME}]
+url = "unix://{{socket}}"
+key_file = "model.key"
+context = {local_model.CONTEXT}
+output = 512
+
+[models.{local_model.NAME}.meter]
+seconds = 2.0
+"""
+
+
+def write_settings(stage: Stage, key: str) -> None:
+    """Tell the issuer where its model is, as an operator would with an editor."""
+    secret = stage.issuer / "model.key"
+    secret.touch(mode=0o600)
+    secret.write_text(key + "\n")
+    with (stage.issuer / "bailment.toml").open("a") as file:
+        file.write(MODEL_SECTION.format(socket=stage.model_socket))
