@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bailment.access import jwk as jwks
 from bailment.access import jws
-from bailment.access.chain import GRANTORS, narrows, read_link
+from bailment.access.chain import GRANTORS, Link, narrows, read_link
 from bailment.access.holds import subject_exists
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import FormatError
@@ -89,9 +89,21 @@ def _granted(register: Register, facts: DelegationGranted, now: int) -> Refused 
         return _recipient_link(register, link.subject, link.key)
     if link.kind == "device":
         return _device_link(register, link.subject, link.key, link.parent, now)
-    if link.subject in register.link_of and link.kind != "person":
-        return _wrong("the subject has a link already")
+    if not link.subject or not _free(register, link):
+        return _wrong("the subject's id is taken")
     return _key(link.key) if link.key is not None else None
+
+
+def _free(register: Register, link: Link) -> bool:
+    """Whether the id is nobody's yet, or that of a person of the same organisation, who may have
+    several links. Nobody may move somebody else's subject under a link of their own."""
+    if link.subject in register.state.devices or link.subject in register.state.recipients:
+        return False
+    known = register.links.get(register.link_of.get(link.subject, ""))
+    if known is None:
+        return True
+    mine = register.recipient_of(link.parent) == register.recipient_of(known.id)
+    return mine and link.kind == known.kind == "person"
 
 
 def _recipient_link(register: Register, subject: str, key: Any) -> Refused | None:
