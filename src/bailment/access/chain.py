@@ -8,7 +8,7 @@ neither the issuer nor anybody above can invent one. The chain runs issuer → r
 from __future__ import annotations
 
 import ipaddress
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,6 +20,7 @@ from bailment.ledger.records import Budget
 
 TYP = "bailment-link+jwt"
 
+Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Kind = Literal["recipient", "subcontractor", "person", "device"]
 #: Which kinds of party a link of each kind may stand under; None is the issuer itself.
 _PARENTS: dict[str, tuple[str | None, ...]] = {
@@ -46,10 +47,10 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     start, until when it holds, ms
     """
 
-    id: str
-    parent: str
+    id: Id
+    parent: Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{32})?\Z")]
     kind: Kind
-    subject: str
+    subject: Id
     start: int
     until: int
     key: dict[str, str] | None = None
