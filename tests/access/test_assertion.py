@@ -23,7 +23,12 @@ GOOD = make_assertion(KEY, device=DEVICE, audience=ISSUER, jti=JTI, now_s=NOW //
 
 
 def verified(compact: str, **changes: Any) -> Assertion | Refused:
-    expected = {"device": DEVICE, "audience": ISSUER, "now_ms": NOW, "skew_ms": SKEW}
+    expected: dict[str, Any] = {
+        "device": DEVICE,
+        "audience": ISSUER,
+        "now_ms": NOW,
+        "skew_ms": SKEW,
+    }
     return verify_assertion(compact, PUBLIC, **(expected | changes))
 
 
@@ -32,7 +37,7 @@ def refused(compact: str, detail: str, **changes: Any) -> bool:
     return result == Refused(Reason.CLIENT_ASSERTION, detail)
 
 
-def forged(header: dict[str, Any] | None = None, **claims: Any) -> str:
+def forged(header: Any = None, **claims: Any) -> str:
     old = json.loads(jws.parse(GOOD).payload) | claims
     payload = canonical.encode({name: value for name, value in old.items() if value is not None})
     return jws.sign({"typ": "JWT"} | (header or {}), payload, KEY)
@@ -56,8 +61,8 @@ def test_a_jws_of_another_type_is_no_assertion(typ: object) -> None:
 
 
 def test_an_assertion_about_another_device_is_refused() -> None:
-    for claims in ({"iss": "0c" * 16}, {"sub": "0c" * 16}):
-        assert refused(forged(**claims), "`iss` and `sub` are not the device")
+    for name in ("iss", "sub"):
+        assert refused(forged(**{name: "0c" * 16}), "`iss` and `sub` are not the device")
     assert refused(GOOD, "`iss` and `sub` are not the device", device="0c" * 16)
 
 

@@ -51,7 +51,7 @@ CLAIMS = Claims(
 
 def theirs(compact: str, key: jwk.PublicKey) -> tuple[dict[str, Any], dict[str, Any]]:
     """The header and claims as the other implementation verifies them."""
-    verified = joserfc.deserialize_compact(compact, ECKey.import_key(key.jwk), registry=ALL)
+    verified = joserfc.deserialize_compact(compact, ECKey.import_key({**key.jwk}), registry=ALL)
     return verified.protected, json.loads(verified.payload or b"")
 
 

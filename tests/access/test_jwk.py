@@ -5,7 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.hashes import SHA256
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -94,6 +95,20 @@ def test_a_public_key_cannot_be_changed() -> None:
     assert key.jwk == EC_JWK
     with pytest.raises(dataclasses.FrozenInstanceError):
         key.thumbprint = "changed"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_a_coordinate_without_its_leading_zeros_is_refused(name: str) -> None:
+    with pytest.raises(FormatError, match="not 32 octets"):
+        jwk.parse({**EC_JWK, name: base64url.encode(bytes(31))})
+
+
+def test_a_pss_signature_with_another_salt_does_not_verify() -> None:
+    private = rsa.generate_private_key(65537, 2048)
+    key = jwk.from_key(private.public_key())
+    for salt, good in ((32, True), (20, False), (0, False)):
+        pss = padding.PSS(padding.MGF1(SHA256()), salt)
+        assert key.verify("PS256", private.sign(b"m", pss, SHA256()), b"m") is good
 
 
 @given(

@@ -154,6 +154,15 @@ def test_an_es256_signature_of_another_length_does_not_verify(length: int) -> No
     assert not jws.verify(jws.parse(compact), PUBLIC)
 
 
+def test_an_es256_signature_whose_halves_are_padded_does_not_verify() -> None:
+    """The same two numbers in more octets: a second spelling of one signature."""
+    head, payload, signature = GOOD.split(".")
+    octets = base64url.decode(signature)
+    padded = octets[:32] + b"\0" + octets[32:]
+    compact = f"{head}.{payload}.{base64url.encode(padded)}"
+    assert not jws.verify(jws.parse(compact), PUBLIC)
+
+
 @given(st.binary(max_size=100))
 def test_base64url_is_the_same_there_and_back(data: bytes) -> None:
     assert base64url.decode(base64url.encode(data)) == data

@@ -71,7 +71,7 @@ def refusal(compact: str, **changes: Any) -> Reason | None:
     proof = read_proof(compact)
     if isinstance(proof, Refused):
         return proof.reason
-    expected = {
+    expected: dict[str, Any] = {
         "method": "POST",
         "target": TARGET,
         "token": TOKEN,

@@ -46,7 +46,7 @@ GOOD = sign_token(CLAIMS, ISSUER)
 
 
 def verified(compact: str, **changes: Any) -> Claims | Refused:
-    expected = {"iss": URL, "aud": URL, "now_ms": NOW, "skew_ms": SKEW}
+    expected: dict[str, Any] = {"iss": URL, "aud": URL, "now_ms": NOW, "skew_ms": SKEW}
     return verify_token(compact, ISSUER_KEY, **(expected | changes))
 
 
@@ -100,8 +100,8 @@ def test_an_algorithm_that_proves_nothing_is_refused(alg: str) -> None:
 
 
 def test_an_unbound_token_is_refused() -> None:
-    x5t = {"x5t#S256": DEVICE_KEY.thumbprint}
-    for cnf in (None, {}, [], "jkt", x5t):
+    nothing: tuple[object, ...] = (None, {}, [], "jkt", {"x5t#S256": DEVICE_KEY.thumbprint})
+    for cnf in nothing:
         assert reason(forged(cnf=cnf)) == Reason.TOKEN_UNBOUND
     for jkt in ("", 1, "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 43 + "\n"):
         assert reason(forged(cnf={"jkt": jkt})) == Reason.TOKEN_MALFORMED
