@@ -78,7 +78,7 @@ class Register:
         self.holds_on: dict[str, list[HoldAdded]] = {}
         self.networks: tuple[str, ...] = ()
         self._keys: dict[str, PublicKey] = {}
-        for granted in self.state.links.values():
+        for granted in sorted(self.state.links.values(), key=lambda granted: granted.index):
             self._index(read_link(granted.compact))
         for hold in self.state.holds.values():
             self.holds_on.setdefault(hold.subject, []).append(hold)
