@@ -54,7 +54,6 @@ class Reason(StrEnum):
     BODY_TOO_LARGE = "body-too-large"
     BODY_SLOW = "body-slow"
     HEADERS_TOO_LARGE = "headers-too-large"
-    CONTENT_TYPE = "content-type"
     MODEL_MISSING = "model-missing"
     FEATURE_REFUSED = "feature-refused"
     ROUTE_UNKNOWN = "route-unknown"

@@ -175,14 +175,18 @@ class Actions:
     async def erase(self, person: str, reason: str, author: str) -> None:
         """End a person's access, record it, and destroy the key of everything personal."""
         register = self.log.fold.register
-        link_id = register.link_of.get(person, "")
-        link = register.links.get(link_id)
-        if link is None or link.kind != "person":
+        links = [
+            link.id
+            for link in register.links.values()
+            if link.kind == "person" and link.subject == person
+        ]
+        if not links:
             raise Denied(Refused(Reason.LINK_UNKNOWN, f"there is no person `{person}`"))
-        if not register.state.links[link_id].ended:
-            await self.end_link(link_id, reason, author)
+        for link_id in links:
+            if not register.state.links[link_id].ended:
+                await self.end_link(link_id, reason, author)
         facts = PersonErased(person, author, reason)
-        await self.append(lambda now: facts, register.recipient_of(link_id))
+        await self.append(lambda now: facts, register.recipient_of(links[0]))
         self.log.vault.destroy(person_key(person))
         self.people.forget(person)
 

@@ -74,24 +74,23 @@ class Stage:
         self._show(arguments)
         return self._start([*_BAILMENT, *arguments], log)
 
-    def start_model(self) -> str:
-        """Start the local model; the key that its socket asks for."""
+    def start_model(self) -> tuple[str, subprocess.Popen[str]]:
+        """Start the local model; the key that its socket asks for, and its process."""
         self.model_socket.parent.mkdir(mode=0o700)
         key = secrets.token_urlsafe(32)
         module = "bailment.drills.local_model"
         process = self._start([sys.executable, "-m", module, str(self.model_socket)], "model")
-        assert process.stdin is not None
-        process.stdin.write(key + "\n")
-        process.stdin.flush()
-        return key
+        keyhole = cast(IO[str], process.stdin)
+        keyhole.write(key + "\n")
+        keyhole.flush()
+        return key, process
 
     def wait_for_line(self, process: subprocess.Popen[str], wanted: str, seconds: float) -> str:
         """The first line of a process's output that contains `wanted`."""
-        assert process.stdout is not None
         timer = threading.Timer(seconds, process.kill)
         timer.start()
         try:
-            for line in process.stdout:
+            for line in cast(IO[str], process.stdout):
                 if wanted in line:
                     return line.strip()
         finally:

@@ -56,7 +56,6 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.BODY_TOO_LARGE: Answer(413, "the body is too large", told=True),
     Reason.BODY_SLOW: Answer(408, "the body came too slowly"),
     Reason.HEADERS_TOO_LARGE: Answer(431, "the headers are too large"),
-    Reason.CONTENT_TYPE: Answer(415, "the body must be JSON"),
     Reason.MODEL_MISSING: Answer(400, "name a model", told=True),
     Reason.FEATURE_REFUSED: Answer(400, "this feature is not offered here", told=True),
     Reason.ROUTE_UNKNOWN: Answer(404, "there is nothing here"),
