@@ -68,7 +68,7 @@ class Proof:
 def read_proof(compact: str, known: Mapping[str, ProofHeader] | None = None) -> Proof | Refused:
     """Read the value of a `DPoP` header; PROOF_MALFORMED if it is not one.
 
-    `known` maps protected headers, as text, to what reading them gave: it saves a third of the
+    `known` maps protected headers, as text, to what reading them gave: it saves a quarter of the
     whole check. The caller must bound it and add only headers of proofs that were accepted.
     """
     try:
