@@ -19,13 +19,13 @@ from bailment.ledger.checkpoint import open_checkpoint
 from bailment.ledger.note import Verifier
 from bailment.ledger.tiles import (
     ENTRIES,
+    HEIGHT,
     WIDTH,
     Tile,
     encode_bundle,
-    encode_tile,
     new_bundles,
     new_tiles,
-    tile_reader,
+    tile_root,
 )
 from bailment.ledger.tree import leaf_hash
 from bailment.store.durable import Files
@@ -86,14 +86,21 @@ class Publisher:
                 self._files.write_once(bodies_path(self._folder, name, tile.index), body)
 
     def _write_tiles(self, base: int, size: int, entries: list[bytes]) -> None:
-        read = tile_reader(size, lambda path: _bytes(self._folder.log / path))
         for tile in new_tiles(self.published, size):
             if tile.level == 0:
                 start = tile.index * WIDTH - base
                 data = b"".join(map(leaf_hash, entries[start : start + tile.width]))
             else:
-                data = encode_tile(tile, read)
+                data = self._upper(tile)
             self._files.write_once(self._folder.log / tile.path, data, _READABLE)
+
+    def _upper(self, tile: Tile) -> bytes:
+        """A tile over full tiles: what of it was published before, and the roots of new ones."""
+        log, first = self._folder.log, tile.index * WIDTH
+        known = max(0, (self.published >> HEIGHT * tile.level) - first)
+        old = (log / Tile(tile.level, tile.index, known).path).read_bytes() if known else b""
+        below = (Tile(tile.level - 1, first + i).path for i in range(known, tile.width))
+        return old + b"".join(tile_root((log / path).read_bytes()) for path in below)
 
     def _forget_partials(self, old: int, new: int) -> None:
         """Partial tiles may go once the full one is there (tlog-tiles, Partial Tiles)."""
@@ -154,10 +161,3 @@ def _column(batches: list[Batch], base: int, name: str) -> list[bytes]:
         raise VerificationError(f"entries from {base} on are neither published nor staged")
     records = [record for batch in batches for record in unframe(getattr(batch, name))]
     return records[base - batches[0].first :]
-
-
-def _bytes(path: Path) -> bytes | None:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
