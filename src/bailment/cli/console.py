@@ -6,7 +6,6 @@ import getpass
 from pathlib import Path
 from typing import Annotated, Any
 
-import httpx2
 import typer
 
 from bailment.errors import BailmentError
@@ -30,6 +29,8 @@ def status(folder: Folder) -> dict[str, Any]:
 
 
 def _call(folder: Folder, method: str, path: str, body: Any) -> dict[str, Any]:
+    import httpx2
+
     folder.require()
     transport = httpx2.HTTPTransport(uds=str(folder.control_socket))
     try:

@@ -16,7 +16,6 @@ from rich.text import Text
 from bailment.cli.console import Dir, status
 from bailment.cli.output import Exit, Json, out, show_json
 from bailment.errors import BailmentError
-from bailment.gateway.app import upstream_config
 from bailment.settings import Settings, load_settings
 from bailment.store.folder import Folder
 from bailment.store.secrets import load_secrets
@@ -116,6 +115,8 @@ def _clock(folder: Folder) -> Finding:
 
 
 def _key(name: str, model: object, folder: Folder) -> str:
+    from bailment.gateway.app import upstream_config
+
     config = upstream_config(name, model, folder.root)  # type: ignore[arg-type]
     return "private" if config.key else "none is set"
 

@@ -5,15 +5,12 @@ from __future__ import annotations
 import getpass
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import structlog
 import typer
-import uvloop
 
 from bailment.cli.console import Dir, act, status
 from bailment.cli.output import Json, note, say, show_json, show_rows
-from bailment.cli.serve import initialise, serve
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, ConfigurationError
@@ -60,6 +57,10 @@ def init(
     port: Annotated[int, typer.Option(help="Where to listen on loopback.")] = 8443,
 ) -> None:
     """Make an issuer: settings, keys, and the first records of its log."""
+    import uvloop
+
+    from bailment.cli.serve import initialise
+
     text = _TEMPLATE.format(
         origin=json.dumps(origin), url=json.dumps(url), contact=json.dumps(contact), port=port
     )
@@ -74,7 +75,11 @@ def init(
 @app.command(name="serve")
 def serve_command(directory: Dir = Path()) -> None:
     """Serve: gateway and control plane in one process."""
-    _log_to_stderr()
+    import uvloop
+
+    from bailment.cli.serve import log_to_stderr, serve
+
+    log_to_stderr()
     uvloop.run(serve(Folder(directory)))
 
 
@@ -287,12 +292,3 @@ def _subject(folder: Folder, subject: str) -> str:
     if kind == "recipient":
         return f"recipient:{find_recipient(open_view(folder), name)}"
     return subject
-
-
-def _log_to_stderr() -> None:
-    import sys
-
-    def to_stderr(*_: Any) -> Any:
-        return structlog.WriteLogger(sys.stderr)
-
-    structlog.configure(logger_factory=to_stderr)

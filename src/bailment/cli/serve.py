@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import ssl
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -232,3 +233,17 @@ async def _must(appending: Any) -> None:
     answer = await appending
     if not isinstance(answer, Sequenced):
         raise BailmentError(f"the log refused its own record: {answer}")
+
+
+def log_to_stderr() -> None:
+    """Standard output is for results; what happens goes to standard error, as JSON for machines."""
+    human = sys.stderr.isatty()
+    renderer = structlog.dev.ConsoleRenderer() if human else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            renderer,
+        ],
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+    )

@@ -136,6 +136,7 @@ class Enrolment:
                         "key_class": device.key_class,
                         "key": device.key,
                         "parent": link.id,
+                        "start": link.start,
                         "until": link.until,
                         "expires": device.until,
                     }

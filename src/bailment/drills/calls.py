@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bailment.drills.local_model import NAME
 from bailment.drills.stage import NotAsTold
@@ -28,13 +29,13 @@ class Endpoint:
             environment["OPENAI_API_KEY"],
         )
 
-    def openai(self):  # type: ignore[no-untyped-def]
+    def openai(self) -> Any:
         """The SDK's client, as anybody would make it."""
         import openai  # installed for the demonstration, not a dependency
 
         return openai.OpenAI(base_url=self.openai_url, api_key=self.capability)
 
-    def anthropic(self):  # type: ignore[no-untyped-def]
+    def anthropic(self) -> Any:
         """The SDK's client, as anybody would make it."""
         import anthropic  # installed for the demonstration, not a dependency
 
@@ -114,9 +115,10 @@ def stream_until_cut(to: Endpoint, cut: Callable[[], object]) -> str:
 
     stream = to.openai().chat.completions.create(
         model=NAME,
-        max_tokens=512,
+        max_tokens=1500,
         stream=True,
-        messages=[{"role": "user", "content": "Count from one to two hundred, in words."}],
+        messages=[{"role": "user", "content": "Tell me a very long story."}],
+        extra_body={"ignore_eos": True},  # the model's server goes on to the limit
     )
     seen = 0
     try:

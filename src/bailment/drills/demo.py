@@ -82,7 +82,7 @@ def _enrol(story: Story, stage: Stage, found: Cast) -> None:
         enrolling = stage.start("enrol", invited["invitation"]["url"], log="enrol")
         code = stage.wait_for_line(enrolling, "code: ", 20).partition("code: ")[2]
         story.says(f"the device shows {code}; Maria tells it to her admin, who confirms")
-        stage.run("delegate", "device", code, "--admin", admin, *gateway)
+        stage.run("delegate", "device", code, "--yes", "--admin", admin, *gateway)
         expect(enrolling.wait(20) == 0, f"enrolment failed: {stage.log('enrol')}")
     with story.step("The agent signs for her; SDKs need a base URL and a key that works only here"):
         agent = stage.start("agent", "--purpose", PURPOSE, log="agent")

@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any, cast
 
 import httpx2
 
@@ -195,7 +195,7 @@ MODEL_SECTION = f"""
 url = "unix://{{socket}}"
 key_file = "model.key"
 context = {local_model.CONTEXT}
-output = 512
+output = 2048
 
 [models.{local_model.NAME}.meter]
 seconds = 2.0

@@ -1,0 +1,163 @@
+"""The recipient's commands: its admin delegates, its people enrol devices and run the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bailment.cli.output import Json, err, note, say, show_json
+from bailment.cli.times import ahead, show_time
+from bailment.clock import now_ms
+from bailment.errors import BailmentError
+from bailment.ledger.records import Budget
+
+if TYPE_CHECKING:
+    from bailment.agent.admin import Delegated, Pending
+    from bailment.agent.sidecar import Ready
+
+delegate = typer.Typer(no_args_is_help=True, help="For a recipient's admin: delegate access.")
+
+AdminFolder = Annotated[Path, typer.Option("--admin", help="The folder of the admin's key.")]
+Gateway = Annotated[str, typer.Option(envvar="BAILMENT_GATEWAY", help="The gateway's URL.")]
+Profile = Annotated[str, typer.Option(envvar="BAILMENT_PROFILE", help="A name for this device.")]
+
+
+def recipient_key(
+    folder: Annotated[Path, typer.Argument(help="A folder to make; keep it private.")],
+) -> None:
+    """For a recipient's admin: make the key that signs delegations."""
+    from bailment.agent.admin import make_admin_key
+
+    key = make_admin_key(folder)
+    public = folder / "admin.jwk"
+    public.write_text(json.dumps(key.jwk) + "\n")
+    say(f"wrote {public}")
+    note("send that file to the issuer; admin.pem beside it never leaves this machine")
+
+
+@delegate.command("person")
+def delegate_person(
+    name: Annotated[str, typer.Argument(help="The person's name.")],
+    admin: AdminFolder,
+    gateway: Gateway,
+    email: Annotated[str, typer.Option(help="The person's email address.")] = "",
+    until: Annotated[str, typer.Option(help="When it ends, like 30d or 2027-04-07.")] = "",
+    model: Annotated[list[str] | None, typer.Option(help="Only these models.")] = None,
+    purpose: Annotated[list[str] | None, typer.Option(help="Only these purposes.")] = None,
+    network: Annotated[list[str] | None, typer.Option(help="Only from these CIDR blocks.")] = None,
+    tokens_per_day: Annotated[int | None, typer.Option(help="A budget.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Delegate to a person, and get the one-use invitation for a device of theirs."""
+    from bailment.agent.admin import Admin
+
+    async def run() -> Delegated:
+        async with Admin(admin, gateway) as client:
+            return await client.sign_person_link(
+                name,
+                email,
+                until=ahead(until, now_ms()) if until else 0,
+                models=tuple(model or ()),
+                purposes=tuple(purpose or ()),
+                networks=tuple(network or ()),
+                budget=Budget(tokens_per_day, 86400) if tokens_per_day else None,
+            )
+
+    done = asyncio.run(run())
+    if as_json:
+        show_json(done)
+    elif done.invitation is not None:
+        say(done.invitation.url)
+        expires = show_time(done.invitation.expires)
+        note(f"give it to {name} alone, until {expires} UTC: `bailment enrol URL`")
+
+
+@delegate.command("device")
+def delegate_device(
+    code: Annotated[str, typer.Argument(help="The code that the device shows, like ABCD-EFGH.")],
+    admin: AdminFolder,
+    gateway: Gateway,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Confirm a person's device, after the person told you its code."""
+    from bailment.agent.admin import Admin
+
+    async def run() -> Delegated | None:
+        async with Admin(admin, gateway) as client:
+            pending = await client.pending(code)
+            return await client.confirm(pending) if yes or _agreed(pending) else None
+
+    done = asyncio.run(run())
+    if done is None:
+        raise BailmentError("nothing was confirmed")
+    if as_json:
+        show_json(done)
+    else:
+        say(f"the device is confirmed, by link {done.link}")
+
+
+def enrol_device(
+    invitation: Annotated[str, typer.Argument(help="The URL that your admin gave you.")],
+    name: Annotated[str, typer.Option(help="How your admin will see this device.")] = "",
+    profile: Profile = "default",
+) -> None:
+    """Enrol this device: make a key that never leaves it, and wait to be confirmed."""
+    from bailment.agent.client import enrol, wait_until_active
+    from bailment.agent.profile import default_folder
+
+    folder = default_folder(profile)
+
+    async def run() -> None:
+        pending = await enrol(invitation, folder, name or socket.gethostname()[:60])
+        say(f"code: {pending.code}")
+        note("tell your admin this code, over the phone or in person; waiting to be confirmed")
+        sys.stdout.flush()
+        device = await wait_until_active(folder, 0.5)
+        say(f"enrolled for {', '.join(device.profile.purposes)}")
+        note(f"next: `bailment agent --purpose {device.profile.purposes[0]}`")
+
+    asyncio.run(run())
+
+
+def agent(
+    purpose: Annotated[str, typer.Option(help="What you use the model for; goes on record.")] = "",
+    listen: Annotated[
+        str, typer.Option(help="A loopback address and port, or unix:PATH.")
+    ] = "127.0.0.1:0",
+    profile: Profile = "default",
+    as_json: Json = False,
+) -> None:
+    """Sign for the SDKs on this machine; prints what to put into their environment."""
+    from bailment.agent.profile import default_folder, load
+    from bailment.agent.sidecar import run_agent
+
+    device = load(default_folder(profile))
+    purposes = device.profile.purposes
+    if not purpose and len(purposes) != 1:
+        raise BailmentError(
+            f"say what for, as one of {', '.join(purposes)}", hint="bailment agent --purpose …"
+        )
+
+    def ready(found: Ready) -> None:
+        if as_json:
+            show_json(found.environment())
+        else:
+            for name, value in found.environment().items():
+                say(f"export {name}={shlex.quote(value)}")
+        sys.stdout.flush()
+        note("the keys work on this machine, for this user, while this runs; Ctrl-C ends it")
+
+    asyncio.run(run_agent(device, purpose or purposes[0], listen, ready))
+
+
+def _agreed(pending: Pending) -> bool:
+    err.print(f"{pending.person_name}'s device `{pending.name}`, key class {pending.key_class}")
+    return typer.confirm("did that person tell you this code?", err=True)
