@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bailment.access.proof import replay_key
+from bailment.access.proof import replay_key, replay_span
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
 from bailment.ledger.records import (
@@ -60,9 +60,9 @@ class Counted(msgspec.Struct):
 class Admission:
     """Used proofs, spent budgets, known tokens and open accesses.
 
-    Replay keys are remembered for the life of a proof and twice the skew, which is longer than
-    `check_proof` can accept one. They are not in snapshots: a proof carries a nonce of the process
-    that made it, so one signed before a restart is refused for its nonce.
+    Replay keys are remembered for longer than `check_proof` can accept a proof, from a clock that
+    may be ahead, and may be set back meanwhile, by the skew. They are not in snapshots: a proof
+    carries a nonce of the process that checks it, so one from before a restart is refused anyway.
     """
 
     def __init__(self, counted: Counted | None = None) -> None:
@@ -107,6 +107,8 @@ class Admission:
             return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
         if isinstance(facts, TokenIssued):
             return None
+        if facts.token not in self.counted.tokens:
+            return Refused(Reason.TOKEN_UNRECORDED, "the token has no record, or its time is over")
         for link, budget in budgets:
             window = self.counted.budgets.get(link)
             start = _window_start(budget, time)
@@ -132,10 +134,11 @@ class Admission:
         policy: Policy,
         recipient: str,
     ) -> None:
-        """Count a record that was admitted."""
+        """Count a record that was admitted; VerificationError, and nothing counted, if it opens
+        what is open or closes what is not."""
         if isinstance(facts, AccessOpened):
-            self._remember(replay, time, policy)
             self._reserve(facts, budgets, time, recipient)
+            self._remember(replay, time, policy)
         elif isinstance(facts, AccessClosed):
             self._settle(facts, recipient)
         elif isinstance(facts, TokenIssued):
@@ -146,7 +149,8 @@ class Admission:
         while self._forget and self._forget[0][0] < time:
             self._replays.discard(self._forget.popleft()[1])
         self._replays.add(replay)
-        until = time + policy.proof_ms + 2 * policy.skew_ms + policy.decision_ms
+        until = time + replay_span(policy.proof_ms, policy.skew_ms)
+        until += policy.decision_ms + policy.skew_ms  # between the check and this log time
         self._forget.append((until, replay))
 
     def _know(self, facts: TokenIssued, time: int, policy: Policy) -> None:
@@ -180,11 +184,12 @@ class Admission:
         )
 
     def _settle(self, facts: AccessClosed, recipient: str) -> None:
-        opened = self.counted.open.pop(facts.access, None)
+        opened = self.counted.open.get(facts.access)
         if opened is None:
             raise VerificationError(f"access `{facts.access}` was closed but is not open")
         if opened.recipient != recipient:
             raise VerificationError(f"access `{facts.access}` was closed in another slot")
+        del self.counted.open[facts.access]
         spent = facts.input + facts.output if facts.measured else opened.ceiling
         for link, start in opened.windows:
             window = self.counted.budgets.get(link)

@@ -61,9 +61,6 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     depth: int = 0
 
 
-_decoder = msgspec.json.Decoder(Link)
-
-
 def sign_link(link: Link, private_key: Any, thumbprint: str) -> str:
     """The link as the grantor, whose key has this RFC 7638 thumbprint, signs it."""
     return jws.sign({"kid": thumbprint, "typ": TYP}, canonical.encode(link), private_key)
@@ -75,8 +72,8 @@ def read_link(compact: str) -> Link:
     if signed.header.get("typ") != TYP:
         raise FormatError("the link's `typ` is not `bailment-link+jwt`")
     try:
-        link = _decoder.decode(signed.payload)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        link = msgspec.convert(canonical.decode(signed.payload), Link)
+    except msgspec.ValidationError as error:
         raise FormatError(f"the link is wrong: {error}") from None
     for block in link.networks:
         try:

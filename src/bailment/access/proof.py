@@ -162,13 +162,13 @@ def replay_key(thumbprint: str, jti: str) -> bytes:
     return sha256(f"{thumbprint} {jti}".encode()).digest()[:16]
 
 
-def replay_until(proof: Proof, lifetime_ms: int, skew_ms: int) -> int:
-    """The last ms at which `check_proof` could accept this proof: remember its key until after it.
+def replay_span(lifetime_ms: int, skew_ms: int) -> int:
+    """How long after a proof was accepted its replay key must be remembered, ms.
 
-    It depends on `iat` and not on when the proof came: one that came early, from a clock ahead of
-    ours, is acceptable for longer, by up to twice the skew.
+    Skew counts twice: a proof may be accepted while its `iat` is ahead of our clock by the skew,
+    and is acceptable until the lifetime and once more the skew after that `iat`.
     """
-    return proof.claims.iat * 1000 + lifetime_ms + skew_ms
+    return lifetime_ms + 2 * skew_ms
 
 
 def make_proof(

@@ -16,9 +16,10 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bailment import canonical
 from bailment.access import decision
 from bailment.access.admission import Stale
-from bailment.access.assertion import verify_assertion
+from bailment.access.assertion import TYPE_URI, verify_assertion
 from bailment.access.chain import Link, networks_of
 from bailment.access.nonce import Nonces
 from bailment.access.proof import check_time, replay_key, token_hash
@@ -26,13 +27,13 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.token import AccessDetail, Claims, Confirmation, Details, sign_token
 from bailment.clock import now_ms
 from bailment.control.requests import Proven, answer, proven
+from bailment.errors import FormatError
 from bailment.ledger.records import EnrolmentRequested, TokenIssued
 from bailment.store.log import Log
 from bailment.store.refusals import Refusals
 from bailment.store.secrets import Secrets
 from bailment.store.sequencer import Sequenced
 
-_ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 #: Tokens that one device may fetch in the life of one.
 _TOKENS_A_LIFE = 60
 _ATTEMPTS = 20
@@ -87,8 +88,8 @@ class TokenEndpoint:
         """The device, if assertion and proof are by its key."""
         if form.get("grant_type") != "client_credentials":
             return Refused(Reason.BODY_MALFORMED, "`grant_type` must be `client_credentials`")
-        if form.get("client_assertion_type") != _ASSERTION_TYPE:
-            return Refused(Reason.BODY_MALFORMED, f"`client_assertion_type`: `{_ASSERTION_TYPE}`")
+        if form.get("client_assertion_type") != TYPE_URI:
+            return Refused(Reason.BODY_MALFORMED, f"`client_assertion_type`: `{TYPE_URI}`")
         register = self._log.fold.register
         device = register.state.devices.get(form.get("client_id", ""))
         if device is None:
@@ -216,8 +217,8 @@ def _form(body: bytes) -> dict[str, str] | Refused:
 
 def _detail(text: str) -> AccessDetail | Refused:
     try:
-        return msgspec.json.decode(text, type=Details)[0]
-    except msgspec.DecodeError as error:
+        return msgspec.convert(canonical.parse_unique(text.encode()), Details)[0]
+    except (FormatError, msgspec.ValidationError) as error:
         return Refused(Reason.BODY_MALFORMED, f"`authorization_details` is wrong: {error}")
 
 

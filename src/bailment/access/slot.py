@@ -1,0 +1,62 @@
+"""Whose record it is: the slot in which a record must lie, so that whom it concerns is shown it."""
+
+from __future__ import annotations
+
+from bailment.access.chain import read_link
+from bailment.access.register import Register
+from bailment.ledger.records import (
+    AccessRefused,
+    DelegationEnded,
+    DelegationGranted,
+    EnrolmentRequested,
+    Facts,
+    HoldAdded,
+    HoldLifted,
+    InvitationIssued,
+    PersonErased,
+    RecipientRegistered,
+    TokenIssued,
+)
+
+
+def slot_of(facts: Facts, register: Register) -> str:
+    """The recipient whose record this is, before it is folded; empty for the issuer's own.
+
+    An access is opened in its token's slot and closed where it was opened, which the decision and
+    `admission` know; here they count as the issuer's.
+    """
+    match facts:
+        case RecipientRegistered():
+            return facts.recipient
+        case DelegationGranted():
+            link = read_link(facts.link)
+            return link.subject if link.kind == "recipient" else register.recipient_of(link.parent)
+        case DelegationEnded() | InvitationIssued():
+            return register.recipient_of(facts.link)
+        case EnrolmentRequested():
+            return _of_invitation(facts.invitation, register)
+        case TokenIssued() | AccessRefused():
+            return register.recipient_of(register.link_of.get(facts.device, ""))
+        case PersonErased():
+            return register.recipient_of(register.link_of.get(facts.person, ""))
+        case HoldAdded():
+            return slot_of_subject(facts.subject, register)
+        case HoldLifted():
+            hold = register.state.holds.get(facts.hold)
+            return slot_of_subject(hold.subject, register) if hold is not None else ""
+    return ""
+
+
+def slot_of_subject(subject: str, register: Register) -> str:
+    """The recipient that a hold on this subject concerns; empty if it concerns all."""
+    kind, _, name = subject.partition(":")
+    if kind == "recipient":
+        return name
+    if kind == "device" and (device := register.state.devices.get(name)) is not None:
+        return _of_invitation(device.invitation, register)
+    return register.recipient_of(name if kind == "link" else register.link_of.get(name, ""))
+
+
+def _of_invitation(invitation: str, register: Register) -> str:
+    found = register.state.invitations.get(invitation)
+    return register.recipient_of(found.link) if found is not None else ""
