@@ -49,8 +49,8 @@ format: $(VENV)/.dev ## mend what lint can mend
 	@$(RUN) ruff check --fix .
 	@$(RUN) ruff format .
 
-bench: $(VENV)/.dev ## the benchmarks, one table each
-	@for bench in benchmarks/bench_*.py; do $(VENV)/bin/python "$$bench"; done
+bench: $(VENV)/.dev ## every benchmark, one table each; see benchmarks/README.md
+	@for bench in benchmarks/*.py; do $(VENV)/bin/python "$$bench"; done
 
 lock: $(VENV)/.dev ## pin what pyproject.toml asks for; UPGRADE=--upgrade moves to newer releases
 	$(COMPILE) pyproject.toml --extra demo --group dev -o requirements-dev.lock
