@@ -1,0 +1,179 @@
+"""The recipient's admin: delegates to people, and confirms their devices by the short code.
+
+The admin's key signs every link below its organisation's own; neither the issuer nor its gateway
+can make one up. So what is signed here is what a person was shown: nobody's key but the one whose
+code was read out, and no more than the organisation's own link gives.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from types import TracebackType
+from typing import Annotated
+from urllib.parse import urlencode
+
+import msgspec
+
+from bailment.access import jwk
+from bailment.access.chain import Link, narrows, sign_link
+from bailment.access.enrolment import code_of, read_code
+from bailment.agent import private, profile
+from bailment.agent.answers import GatewayRefused
+from bailment.agent.client import GatewayClient
+from bailment.agent.profile import Id
+from bailment.errors import FormatError, VerificationError
+from bailment.ledger.records import Budget, KeyClass
+
+KEY = "admin.pem"
+
+#: How long before now a link begins, so that clocks which differ a little do not matter. A device's
+#: begins later than its person's, which it must not precede.
+_PERSON_LEAD_MS, _DEVICE_LEAD_MS = 60_000, 30_000
+
+
+class Invitation(msgspec.Struct, frozen=True):
+    """A one-use invitation; `url` goes to the person and nobody else. `expires` in ms."""
+
+    url: str
+    expires: int
+
+
+class Delegated(msgspec.Struct, frozen=True):
+    """The answer to a link. `person` is the id that further links for the same person name."""
+
+    link: Id
+    invitation: Invitation | None = None
+    person: str = ""
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """A device that waits, as the gateway shows it. `until` is when its person's link ends, ms."""
+
+    device: Id
+    person: Id
+    person_name: str
+    name: str
+    key_class: KeyClass
+    key: dict[str, str]
+    parent: Id
+    until: Annotated[int, msgspec.Meta(ge=1)]
+    start: int = 0
+
+
+def make_admin_key(folder: Path) -> jwk.PublicKey:
+    """A new admin key in `folder`; its public part is what the issuer registers."""
+    private.make_folder(folder)
+    return jwk.from_key(private.make_key(folder / KEY).public_key())
+
+
+class Admin:
+    """An admin's calls to a gateway. Raises GatewayRefused, GatewayUnreachable, FormatError."""
+
+    def __init__(self, folder: Path, gateway: str, clock: Callable[[], float] = time) -> None:
+        private.check_folder(folder)
+        self._key = private.load_key(folder / KEY)
+        self._client = GatewayClient(profile.gateway_url(gateway), self._key, clock)
+
+    async def __aenter__(self) -> Admin:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.__aexit__(kind, error, trace)
+
+    async def own_link(self) -> Link:
+        """The organisation's link, from which everything here is delegated."""
+        return await self._client.get("/delegations/mine", Link)
+
+    async def sign_person_link(
+        self,
+        name: str,
+        email: str = "",
+        *,
+        person: str = "",
+        until: int = 0,
+        models: tuple[str, ...] = (),
+        purposes: tuple[str, ...] = (),
+        networks: tuple[str, ...] = (),
+        budget: Budget | None = None,
+    ) -> Delegated:
+        """Delegate to a person and get the invitation for a device of theirs.
+
+        `person` is the id of somebody who has a link already, empty for somebody new; `until` is
+        in ms, 0 for as long as the organisation's own link; what is empty is not narrowed.
+        """
+        own = await self.own_link()
+        link = Link(
+            id=os.urandom(16).hex(),
+            parent=own.id,
+            kind="person",
+            subject=person or os.urandom(16).hex(),
+            start=max(own.start, self._now_ms() - _PERSON_LEAD_MS),
+            until=until or own.until,
+            models=models,
+            purposes=purposes,
+            networks=networks,
+            budget=budget,
+        )
+        refused = narrows(link, own)
+        if refused is not None:
+            raise GatewayRefused(
+                refused.reason,
+                f"your organisation's link does not give this: {refused.detail}",
+                hint=f"it gives {', '.join(own.models)} for {', '.join(own.purposes)}",
+            )
+        personal = {"name": name, "email": email} if email else {"name": name}
+        granted = await self._grant(link, personal)
+        return msgspec.structs.replace(granted, person=link.subject)
+
+    async def pending(self, code: str) -> Pending:
+        """The device that shows this code, for a person to look at before `confirm`.
+
+        Raises VerificationError if the gateway shows a key that has another code.
+        """
+        code = read_code(code)
+        path = "/enrol/pending?" + urlencode({"code": code})
+        found = await self._client.get(path, Pending)
+        if code_of(jwk.parse(found.key).thumbprint) != code:
+            raise VerificationError(
+                f"the gateway shows a key that does not have the code `{code}`",
+                hint="confirm nothing; tell the issuer",
+            )
+        return found
+
+    async def confirm(self, pending: Pending, until: int = 0) -> Delegated:
+        """Give the device its link; `until` is in ms, 0 for as long as its person's link."""
+        link = Link(
+            id=os.urandom(16).hex(),
+            parent=pending.parent,
+            kind="device",
+            subject=pending.device,
+            start=max(pending.start, self._now_ms() - _DEVICE_LEAD_MS),
+            until=until or pending.until,
+            key=jwk.parse(pending.key).jwk,
+        )
+        return await self._grant(link, None)
+
+    async def confirm_device(self, code: str, until: int = 0) -> Delegated:
+        """Confirm the device that shows this code."""
+        return await self.confirm(await self.pending(code), until)
+
+    async def _grant(self, link: Link, personal: dict[str, str] | None) -> Delegated:
+        signed = sign_link(link, self._key, self._client.signer.public.thumbprint)
+        body: dict[str, object] = {"link": signed}
+        if personal is not None:
+            body["personal"] = personal
+        granted = await self._client.post("/delegations", body, Delegated)
+        if granted.link != link.id:
+            raise FormatError("the gateway answers for another link than the one sent")
+        return granted
+
+    def _now_ms(self) -> int:
+        return int(self._client.signer.now() * 1000)

@@ -1,0 +1,193 @@
+"""The protocol client: enrolment, tokens, and signed calls to the control plane."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from time import time
+from types import TracebackType
+from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from bailment.access.enrolment import code_of
+from bailment.agent import profile as profiles
+from bailment.agent.answers import GatewayRefused, GatewayUnreachable, read_answer, refusal
+from bailment.agent.profile import Device, Id, Profile
+from bailment.agent.signer import Flow, Signer, advance
+from bailment.agent.tokens import Tokens
+from bailment.errors import ConfigurationError, VerificationError
+
+T = TypeVar("T")
+
+Clock = Callable[[], float]
+_TIMEOUT = httpx2.Timeout(30.0, connect=10.0)
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """The answer to an enrolment: `code` is what the person tells the confirming admin."""
+
+    device: Id
+    person: Id
+    code: str
+    expires: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Status(msgspec.Struct, frozen=True):
+    """The answer to a device's question whether it was confirmed."""
+
+    status: Literal["pending", "active", "expired"]
+    purposes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+class GatewayClient:
+    """Signed calls with one key to one gateway."""
+
+    def __init__(self, gateway: str, key: ec.EllipticCurvePrivateKey, clock: Clock = time) -> None:
+        self.gateway = gateway
+        self.signer = Signer(key, clock)
+        self._http = http_client(gateway, timeout=_TIMEOUT)
+
+    async def __aenter__(self) -> GatewayClient:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._http.aclose()
+
+    async def get(self, path: str, kind: type[T]) -> T:
+        """The answer to a signed GET. Raises GatewayRefused, GatewayUnreachable, FormatError."""
+        return await self._call(lambda: httpx2.Request("GET", self.gateway + path), kind)
+
+    async def post(self, path: str, body: object, kind: type[T]) -> T:
+        """The answer to a signed POST of `body` as JSON; raises the same."""
+        content = msgspec.json.encode(body)
+        headers = {"content-type": "application/json"}
+        return await self._call(
+            lambda: httpx2.Request("POST", self.gateway + path, headers=headers, content=content),
+            kind,
+        )
+
+    async def token(self, tokens: Tokens) -> str:
+        """A new access token; raises the same."""
+        return await obtain(self._http, self.gateway, tokens)
+
+    async def _call(self, build: Callable[[], httpx2.Request], kind: type[T]) -> T:
+        flow = self.signer.flow(build)
+        return read_answer(await _drive(self._http, self.gateway, flow), kind)
+
+
+async def enrol(invitation_url: str, folder: Path, name: str, *, clock: Clock = time) -> Pending:
+    """Enrol this device under the invitation `<gateway>/enrol#<code>` with a key made here.
+
+    Leaves a profile with status `pending` in `folder`. Raises VerificationError if the gateway
+    shows another code than that of our key: then somebody stands between.
+    """
+    gateway, invitation = _read_invitation(invitation_url)
+    key = profiles.device_key(folder)
+    async with GatewayClient(gateway, key, clock) as client:
+        body = {"invitation": invitation, "key_class": "software", "name": name}
+        pending = await client.post("/enrol/requests", body, Pending)
+        if pending.code != code_of(client.signer.public.thumbprint):
+            raise VerificationError(
+                f"the gateway shows the code `{pending.code[:40]}`, which is not this key's",
+                hint="do not have it confirmed; tell the issuer",
+            )
+    enrolled = Profile(
+        gateway=gateway,
+        device=pending.device,
+        person=pending.person,
+        key_class="software",
+        status="pending",
+    )
+    profiles.save(Device(folder, enrolled, key))
+    return pending
+
+
+async def wait_until_active(folder: Path, poll: float = 2.0, *, clock: Clock = time) -> Device:
+    """Ask every `poll` seconds until the device was confirmed, and note what it may use."""
+    device = profiles.load(folder)
+    async with GatewayClient(device.profile.gateway, device.key, clock) as client:
+        while True:
+            answer = await client.get(f"/enrol/requests/{device.profile.device}", Status)
+            if answer.status != "pending":
+                break
+            await anyio.sleep(poll)
+    if answer.status == "expired":
+        raise GatewayRefused(
+            "link-expired",
+            "the enrolment was not confirmed in time",
+            hint="ask your organisation's admin for a new invitation and enrol again",
+        )
+    active = msgspec.structs.replace(
+        device.profile, status="active", purposes=answer.purposes, models=answer.models
+    )
+    profiles.save(confirmed := Device(folder, active, device.key))
+    return confirmed
+
+
+async def fetch_token(
+    device: Device, purpose: str, models: tuple[str, ...] = (), *, clock: Clock = time
+) -> str:
+    """A new access token; worthless without the device's key."""
+    async with GatewayClient(device.profile.gateway, device.key, clock) as client:
+        tokens = Tokens(device.profile, client.signer, purpose, models)
+        return await client.token(tokens)
+
+
+async def obtain(http: httpx2.AsyncClient, gateway: str, tokens: Tokens) -> str:
+    """A new access token, which `tokens` keeps.
+
+    Raises GatewayRefused, GatewayUnreachable, FormatError.
+    """
+    fetched = await _drive(http, gateway, tokens.fetch())
+    if isinstance(fetched, httpx2.Response):
+        raise refusal(fetched)
+    return fetched
+
+
+def http_client(gateway: str, **options: object) -> httpx2.AsyncClient:
+    """A client for a gateway; proxies of the environment are not asked for a loopback one."""
+    host = urlsplit(gateway).hostname or ""
+    return httpx2.AsyncClient(trust_env=not profiles.is_loopback(host), **options)  # type: ignore[arg-type]
+
+
+def unreachable(gateway: str, error: Exception) -> GatewayUnreachable:
+    """The error for a gateway that did not answer."""
+    why = str(error) or type(error).__name__
+    return GatewayUnreachable(
+        f"cannot reach the gateway `{gateway}`: {why[:200].lower()}",
+        hint="check the network, and that the gateway runs",
+    )
+
+
+async def _drive(http: httpx2.AsyncClient, gateway: str, steps: Flow[T]) -> T:
+    """Send what a flow asks for until it ends."""
+    step = advance(steps)
+    while isinstance(step, httpx2.Request):
+        try:
+            response = await http.send(step, auth=None)
+        except httpx2.RequestError as error:
+            raise unreachable(gateway, error) from None
+        step = advance(steps, response)
+    return step
+
+
+def _read_invitation(url: str) -> tuple[str, str]:
+    """The gateway and the code in an invitation."""
+    base, mark, code = url.strip().partition("/enrol#")
+    if not mark or not code or len(code) > 200 or not code.isascii() or not code.isprintable():
+        raise ConfigurationError(
+            "the invitation is not a URL like https://gateway.example/enrol#CODE",
+            hint="copy all of it, in quotes",
+        )
+    return profiles.gateway_url(base), code
