@@ -164,6 +164,7 @@ def test_an_output_cut_short_by_the_server_is_an_end_with_usage() -> None:
         (CHAT, b"event: error\n" + sse({"message": "out of memory"})),
         (RESPONSES, sse({"type": "error", "code": "server_error", "message": "out of memory"})),
         (RESPONSES, sse({"error": {"message": "out of memory"}})),
+        (RESPONSES, b"event: error\n" + sse({"type": "response.created"})),
         (MESSAGES, b"event: error\n" + sse({"type": "error", "error": {}})),
         (MESSAGES, b"event: error\n" + sse({"type": "content_block_delta"})),
         (MESSAGES, sse({"error": {}})),
@@ -214,6 +215,15 @@ def test_an_event_without_end_is_cut_before_it_fills_the_memory(
         assert reader.feed(b"x" * size) == b""
         fed += size
     assert fed <= reader.max_event + size
+
+
+def test_an_event_too_large_is_cut_even_if_it_comes_at_once() -> None:
+    small, large = (b": " + b"x" * size + b"\n\n" for size in ((1 << 20) - 4, (1 << 20) - 3))
+    for dialect, event in ((CHAT, large), (MESSAGES, large), (RESPONSES, large * 8)):
+        reader = dialect.reader(strip_usage=False)
+        assert reader.feed(small) == small
+        assert reader.feed(event.replace(b"\n\n:", b"::")) == b""
+        assert reader.malformed
 
 
 def test_what_follows_the_end_is_held_within_bounds() -> None:

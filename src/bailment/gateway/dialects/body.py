@@ -27,9 +27,9 @@ def read(body: bytes) -> dict[str, Any] | Refused:
     try:
         members = parse_unique(body)
     except DuplicateKey as error:
-        return Refused(Reason.BODY_DUPLICATE_KEY, _printable(str(error)))
+        return Refused(Reason.BODY_DUPLICATE_KEY, str(error))
     except FormatError as error:
-        return Refused(Reason.BODY_MALFORMED, _printable(str(error)))
+        return Refused(Reason.BODY_MALFORMED, str(error))
     if not isinstance(members, dict):
         return malformed("the body must be a JSON object")
     model = members.get("model")
@@ -47,8 +47,6 @@ def typed(members: dict[str, Any], head: type[T]) -> T | Refused:
     except msgspec.ValidationError as error:
         words = str(error)
         return malformed(words[:1].lower() + words[1:])
-    except RecursionError:
-        return malformed("the JSON is nested too deeply")
 
 
 def with_member(body: bytes, members: dict[str, Any], name: str, value: object) -> bytes | Refused:
@@ -60,8 +58,8 @@ def with_member(body: bytes, members: dict[str, Any], name: str, value: object) 
     if name in members:
         try:
             return json.dumps({**members, name: value}, allow_nan=False).encode("ascii")
-        except (ValueError, RecursionError):
-            return malformed("a number is too large, or the nesting too deep, to be sent on")
+        except ValueError:
+            return malformed("a number is too large to be sent on")
     brace = body.index(b"{") + 1
     comma = b"," if members else b""
     member = msgspec.json.encode({name: value})[1:-1]
@@ -70,8 +68,3 @@ def with_member(body: bytes, members: dict[str, Any], name: str, value: object) 
 
 def malformed(detail: str) -> Refused:
     return Refused(Reason.BODY_MALFORMED, detail)
-
-
-def _printable(words: str) -> str:
-    # A key quoted from the body may hold what neither the log nor a header can encode.
-    return words.encode("ascii", "backslashreplace").decode("ascii")
