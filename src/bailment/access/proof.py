@@ -106,10 +106,11 @@ def check_proof(
     Key and signature come first, so every later refusal is a statement about the key's holder;
     the nonce comes before the time, so a client that waited too long is told to sign again.
     """
+    refused = check_key(proof, expected_thumbprint)
+    if refused is not None:
+        return refused
     ath = None if token is None else token_hash(token)
-    refused = check_binding(
-        proof, method=method, target=target, ath=ath, expected_thumbprint=expected_thumbprint
-    )
+    refused = check_request(proof, method=method, target=target, ath=ath)
     if refused is not None:
         return refused
     if nonces is not None and not _accepted(proof.claims.nonce, nonces):
@@ -117,15 +118,18 @@ def check_proof(
     return check_time(proof, now_ms=now_ms, lifetime_ms=lifetime_ms, skew_ms=skew_ms)
 
 
-def check_binding(
-    proof: Proof, *, method: str, target: str, ath: str | None, expected_thumbprint: str
-) -> Refused | None:
-    """Whether the key signed for just this request; `ath` is the token's hash, as logs keep it."""
-    claims = proof.claims
+def check_key(proof: Proof, expected_thumbprint: str) -> Refused | None:
+    """Whether the key of this thumbprint signed the proof."""
     if proof.thumbprint != expected_thumbprint:
         return Refused(Reason.PROOF_KEY, "the proof is by another key than the one bound")
     if not proof.header.key.verify(proof.header.alg, proof.signature, proof.signing_input):
         return Refused(Reason.PROOF_SIGNATURE, "the signature does not verify")
+    return None
+
+
+def check_request(proof: Proof, *, method: str, target: str, ath: str | None) -> Refused | None:
+    """Whether the proof is for just this request; `ath` is the token's hash, as logs keep it."""
+    claims = proof.claims
     if claims.htm != method:
         return Refused(Reason.PROOF_METHOD, f"`htm` is not `{method}`")
     if claims.htu != target and not _same_target(claims.htu, target):
