@@ -1,8 +1,9 @@
 """Durable files: what has been written is there after a crash, whole, or not at all.
 
 Every write goes to a temporary file beside the target, is synced, renamed, and the folder is
-synced. A failed sync is fatal to the caller: the kernel may have dropped the pages, so trying
-again could succeed and lie (PostgreSQL's fsync bug of 2018).
+synced; so is the parent of every folder that had to be made. A failed sync is fatal to the
+caller: the kernel may have dropped the pages, so trying again could succeed and lie (PostgreSQL's
+fsync bug of 2018).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ class Files:
 
     def write(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
         """Replace `path` by `data`, atomically and durably."""
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_folder(path.parent, mode)
         temporary = path.with_name(f".{path.name}.new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
         try:
@@ -34,14 +35,18 @@ class Files:
         self.sync_folder(path.parent)
 
     def write_once(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
-        """Write what never changes: the same bytes again are fine, others are an error."""
+        """Write what never changes; VerificationError if other bytes are there.
+
+        The same bytes are written again: that they can be read does not say that the write which
+        brought them here, and which nobody acknowledged, reached the disk.
+        """
         try:
             found = path.read_bytes()
         except FileNotFoundError:
-            self.write(path, data, mode)
-            return
+            found = data
         if found != data:
             raise VerificationError(f"`{path}` holds other bytes than those to be published")
+        self.write(path, data, mode)
 
     def sync(self, descriptor: int) -> None:
         os.fsync(descriptor)
@@ -53,6 +58,14 @@ class Files:
             self.sync(descriptor)
         finally:
             os.close(descriptor)
+
+    def _make_folder(self, folder: Path, mode: int) -> None:
+        """Make a folder, searchable by whoever may read a file of this mode."""
+        if folder.is_dir():
+            return
+        self._make_folder(folder.parent, mode)
+        folder.mkdir(mode | (mode & 0o444) >> 2, exist_ok=True)
+        self.sync_folder(folder.parent)
 
 
 def read_private(path: Path) -> bytes:

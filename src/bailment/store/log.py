@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 from bailment import canonical
@@ -40,7 +41,7 @@ class Log:
     reader: LogReader
     vault: Vault
     _publisher: PublisherThread
-    _staging: tuple[Staging, Staging]
+    _opened: ExitStack
 
     @property
     def fold(self) -> Fold:
@@ -55,9 +56,7 @@ class Log:
         """Commit, publish and close everything."""
         await self.sequencer.close()
         await asyncio.to_thread(self._publisher.stop)
-        for staging in self._staging:
-            staging.close()
-        self.vault.close()
+        self._opened.close()
 
 
 def open_log(
@@ -67,6 +66,7 @@ def open_log(
     *,
     files: Files | None = None,
     staging: Callable[..., Staging] = Staging,
+    vault: Callable[..., Vault] = Vault,
     snapshot_every: int = SNAPSHOT_EVERY,
 ) -> Log:
     """Open the log for writing. The caller holds the folder's lock and runs an event loop.
@@ -74,33 +74,46 @@ def open_log(
     ConfigurationError or VerificationError if what is stored does not hold together.
     """
     files = files or Files()
-    writer = staging(folder.staging)
-    vault = Vault(folder.keys, secrets.kek)
-    reader = LogReader(folder, vault)
-    checkpoint = stored_checkpoint(writer, secrets)
-    publisher = Publisher(folder, staging(folder.staging), secrets.log.public, files)
-    if publisher.published > checkpoint.size:
-        raise ConfigurationError(
-            f"the published log has {publisher.published} entries and the stored one "
-            f"{checkpoint.size}: an old backup was restored",
-            hint="see docs/recovery.md",
+    opened = ExitStack()
+    try:
+        writer = opened.enter_context(closing(staging(folder.staging)))
+        published = opened.enter_context(closing(staging(folder.staging)))
+        keys = opened.enter_context(closing(vault(folder.keys, secrets.kek)))
+        reader = LogReader(folder, keys)
+        checkpoint = stored_checkpoint(writer, secrets)
+        publisher = Publisher(folder, published, secrets.log.public, files)
+        if publisher.published > checkpoint.size:
+            raise ConfigurationError(
+                f"the published log has {publisher.published} entries and the stored one "
+                f"{checkpoint.size}: an old backup was restored",
+                hint="see docs/recovery.md",
+            )
+        edge = _right_edge(folder, writer, publisher.published, checkpoint)
+        fold = recover(folder, reader, checkpoint)
+        sequencer = Sequencer(
+            fold,
+            edge,
+            writer,
+            keys,
+            secrets.log,
+            now,
+            snapshot_every=snapshot_every,
+            snapshot_size=next((size for size in _snapshots(folder) if size <= fold.size), 0),
         )
-    edge = _right_edge(folder, writer, publisher.published, checkpoint)
-    fold = recover(folder, reader, checkpoint)
-    sequencer = Sequencer(
-        fold, edge, writer, vault, secrets.log, now, snapshot_every=snapshot_every
-    )
-    head = writer.head()
-    sequencer.checkpoint = head.checkpoint if head else b""
-    sequencer.keep_snapshot = lambda size, data: _keep_snapshot(folder, files, size, data)
-    loop = asyncio.get_running_loop()
+        head = writer.head()
+        sequencer.checkpoint = head.checkpoint if head else b""
+        sequencer.keep_snapshot = lambda size, data: _keep_snapshot(folder, files, size, data)
+        loop = asyncio.get_running_loop()
 
-    def failed(error: BaseException) -> None:
-        loop.call_soon_threadsafe(sequencer.fail, error)
+        def failed(error: BaseException) -> None:
+            loop.call_soon_threadsafe(sequencer.fail, error)
 
-    thread = PublisherThread(publisher, PUBLISH_SECONDS, failed)
-    thread.start()
-    return Log(folder, sequencer, reader, vault, thread, (writer, publisher.staging))
+        thread = PublisherThread(publisher, PUBLISH_SECONDS, failed)
+        thread.start()
+        return Log(folder, sequencer, reader, keys, thread, opened)
+    except BaseException:
+        opened.close()
+        raise
 
 
 def stored_checkpoint(staging: Staging, secrets: Secrets) -> Checkpoint:
@@ -113,28 +126,33 @@ def stored_checkpoint(staging: Staging, secrets: Secrets) -> Checkpoint:
 
 def recover(folder: Folder, reader: LogReader, checkpoint: Checkpoint) -> Fold:
     """The fold of all stored entries, from the newest snapshot that the log vouches for."""
-    for path in sorted(folder.snapshots.glob("[0-9]*"), key=lambda p: int(p.name), reverse=True):
-        if int(path.name) > checkpoint.size:
-            continue
-        try:
-            data = path.read_bytes()
-            fold = Fold.decode(data)
-        except (OSError, FormatError):
-            continue
-        if _continue(fold, reader, LogSnapshot(fold.size, canonical.digest(data))):
-            return fold
     fold = Fold()
-    _continue(fold, reader, None)
+    for size in _snapshots(folder):
+        found = _snapshot(folder, reader, size, checkpoint.size)
+        if found is not None:
+            fold = found
+            break
+    for record in reader.records(fold.size, checkpoint.size):
+        fold.follow(record.leaf, leaf_hash(record.entry), record.facts)
     return fold
 
 
-def _continue(fold: Fold, reader: LogReader, expected: LogSnapshot | None) -> bool:
-    """Fold everything after the snapshot; whether the log holds the snapshot's own record."""
-    vouched = expected is None
-    for record in reader.records(fold.size):
-        vouched = vouched or record.facts == expected
-        fold.follow(record.leaf, leaf_hash(record.entry), record.facts)
-    return vouched
+def _snapshot(folder: Folder, reader: LogReader, size: int, end: int) -> Fold | None:
+    """The fold in a snapshot, if it can be read and a record in the log holds its digest."""
+    try:
+        data = (folder.snapshots / str(size)).read_bytes()
+        fold = Fold.decode(data)
+    except (OSError, FormatError):
+        return None
+    expected = LogSnapshot(size, canonical.digest(data))
+    vouched = any(record.facts == expected for record in reader.records(size, end))
+    return fold if vouched else None
+
+
+def _snapshots(folder: Folder) -> list[int]:
+    """The sizes at which snapshots are kept, the newest first."""
+    names = (path.name for path in folder.snapshots.glob("[0-9]*"))
+    return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
 
 def _right_edge(
@@ -165,6 +183,5 @@ def _keep_snapshot(folder: Folder, files: Files, size: int, data: bytes) -> None
         files.write(folder.snapshots / str(size), data)
     except OSError:
         return  # a snapshot only saves time at the next start
-    kept = sorted((int(path.name) for path in folder.snapshots.glob("[0-9]*")), reverse=True)
-    for old in kept[3:]:
+    for old in _snapshots(folder)[3:]:
         (folder.snapshots / str(old)).unlink(missing_ok=True)

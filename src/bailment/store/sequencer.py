@@ -12,21 +12,23 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from bailment import canonical
 from bailment.access.admission import Stale
 from bailment.access.fold import Budgets, Fold
 from bailment.access.reasons import Reason, Refused
+from bailment.errors import VerificationError
 from bailment.ledger.checkpoint import Checkpoint, sign_checkpoint
 from bailment.ledger.leaf import SALT_SIZE, Leaf, commit_facts, commit_personal, encode_leaf
 from bailment.ledger.note import Signer
 from bailment.ledger.records import Facts, LogHeads, LogSnapshot
 from bailment.ledger.tree import Frontier, leaf_hash
 from bailment.store.staging import Batch, CommitFailed, Staging, frame
-from bailment.store.vault import Vault, facts_key, person_key
+from bailment.store.vault import KeyNotKept, Vault, facts_key, person_key
 
 MAX_BATCH = 512
 #: A clock this far behind the log's own time serves no access until it has caught up.
@@ -77,6 +79,7 @@ class Sequencer:
         now: Callable[[], int],
         *,
         snapshot_every: int,
+        snapshot_size: int,
     ) -> None:
         self.fold = fold
         self.checkpoint = b""
@@ -87,14 +90,17 @@ class Sequencer:
         self._now = now
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self._waiting: deque[Draft] = deque()
+        self._batch: list[Draft] = []
+        #: Set while nothing waits and nothing is being made durable.
         self._idle = asyncio.Event()
         self._idle.set()
         self._closed = False
         self._snapshot_every = snapshot_every
-        self._snapshot_size = fold.size
+        self._snapshot_size = snapshot_size
+        self._unkept: tuple[int, bytes] | None = None
         #: Called after each commit with what became durable, in log order.
         self.listeners: list[Callable[[list[tuple[int, Leaf, Facts]]], None]] = []
-        #: Called with (size, bytes) of a snapshot whose record is about to be appended.
+        #: Called on the writer thread with (size, bytes) of a snapshot, before its record commits.
         self.keep_snapshot: Callable[[int, bytes], None] = lambda size, data: None
         #: Resolves with the cause when the log has failed and the process must end.
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
@@ -122,7 +128,7 @@ class Sequencer:
             facts,
             recipient,
             commitment,
-            self._vault.seal(key, body, commitment),
+            self._seal(key, body, commitment),
             epoch=epoch,
             replay=replay,
             budgets=budgets,
@@ -131,10 +137,15 @@ class Sequencer:
         if person and personal:
             body = os.urandom(SALT_SIZE) + canonical.encode(personal)
             draft.personal_commitment = commit_personal(body)
-            draft.personal_sealed = self._vault.seal(
-                person_key(person), body, draft.personal_commitment
-            )
+            draft.personal_sealed = self._seal(person_key(person), body, draft.personal_commitment)
         return draft
+
+    def _seal(self, key: str, body: bytes, commitment: str) -> bytes:
+        try:
+            return self._vault.seal(key, body, commitment)
+        except KeyNotKept as error:
+            self.fail(error)  # so that `append` refuses the draft
+            return b""
 
     async def append(self, draft: Draft) -> Sequenced | Refused | Stale:
         """Append the record and return when it is durable in a signed checkpoint.
@@ -177,64 +188,80 @@ class Sequencer:
     # One batch
 
     def _commit_next(self) -> None:
-        time = max(self.fold.time, self._now())
-        drafts = self._admit(time)
-        if not drafts:
-            return
-        self._idle.clear()
-        first = self._frontier.size
-        leaves = [self._sequence(draft, time) for draft in drafts]
+        """Begin the next commit, or come to rest."""
+        with self._fatal():
+            time = max(self.fold.time, self._now())
+            drafts = self._batch = self._admit(time)
+            if not drafts:
+                self._idle.set()
+                return
+            self._idle.clear()
+            first = self._frontier.size
+            leaves = [self._sequence(draft, time) for draft in drafts]
+            commit = self._commit(first, time, drafts, [entry for _, entry in leaves])
+            task = asyncio.get_running_loop().run_in_executor(self._writer, commit)
+            task.add_done_callback(lambda done: self._committed(done, leaves))
+
+    def _commit(
+        self, first: int, time: int, drafts: list[Draft], entries: list[bytes]
+    ) -> Callable[[], Batch]:
+        """What the writer thread does."""
         checkpoint = Checkpoint(self._signer.name, self._frontier.size, self._frontier.root())
-        entries = [entry for _, entry in leaves]
-        facts = frame([draft.sealed for draft in drafts])
-        personal = frame([draft.personal_sealed for draft in drafts])
+        snapshot, self._unkept = self._unkept, None
+        facts = [draft.sealed for draft in drafts]
+        personal = [draft.personal_sealed for draft in drafts]
 
         def commit() -> Batch:
+            if snapshot is not None:
+                self.keep_snapshot(*snapshot)
+            columns = frame(entries), frame(facts), frame(personal)
             note = sign_checkpoint(checkpoint, self._signer)
-            batch = Batch(first, len(drafts), time, frame(entries), facts, personal, note)
+            batch = Batch(first, len(entries), time, *columns, note)
             self._staging.commit(batch)
             return batch
 
-        loop = asyncio.get_running_loop()
-        task = loop.run_in_executor(self._writer, commit)
-        task.add_done_callback(lambda done: self._committed(done, drafts, leaves))
+        return commit
 
     def _admit(self, time: int) -> list[Draft]:
         """Take what waits into a batch; answer at once those whose conditions do not hold."""
         batch: list[Draft] = []
-        epoch = self.fold.register.epoch
-        at = self._frontier.size
+        register = self.fold.register
         if self._heads_due(time):
             batch.append(self.draft(LogHeads(os.urandom(32).hex())))
         while self._waiting and len(batch) < MAX_BATCH:
             draft = self._waiting.popleft()
-            refused = self._condition(draft, epoch, time)
+            try:
+                refused = self._condition(draft, time)
+                if refused is None:
+                    self.fold.admission.apply(
+                        draft.facts,
+                        draft.replay,
+                        draft.budgets,
+                        time,
+                        register.policy,
+                        draft.recipient,
+                    )
+            except VerificationError as error:  # the draft's author erred; the log is as it was
+                _raise(draft, error)
+                continue
             if refused is not None:
                 _answer(draft, refused)
                 continue
-            self.fold.admission.apply(
-                draft.facts,
-                draft.replay,
-                draft.budgets,
-                time,
-                self.fold.register.policy,
-                draft.recipient,
-            )
             batch.append(draft)
             if draft.facts.REGISTERS:
-                epoch = at + len(batch)
-                # Later drafts saw the register without this record: it must be folded first.
-                break
+                break  # later drafts saw the register without it: it must be folded first
         return batch
 
-    def _condition(self, draft: Draft, epoch: int, time: int) -> Refused | Stale | None:
-        if draft.epoch is not None and draft.epoch != epoch:
+    def _condition(self, draft: Draft, time: int) -> Refused | Stale | None:
+        """Whether the draft may enter: every later start must be able to fold what does."""
+        register = self.fold.register
+        if draft.epoch is not None and draft.epoch != register.epoch:
             return Stale("the register has changed since the decision")
         if draft.facts.REGISTERS:
             # Asked before, at another moment: what runs out in between must not enter the log.
-            return self.fold.register.check(draft.facts, time)
+            return register.check(draft.facts, time)
         return self.fold.admission.admit(
-            draft.facts, draft.replay, draft.budgets, time, self.fold.register.policy
+            draft.facts, draft.replay, draft.budgets, time, register.policy
         )
 
     def _sequence(self, draft: Draft, time: int) -> tuple[Leaf, bytes]:
@@ -268,26 +295,20 @@ class Sequencer:
         due = time - since >= self.fold.register.policy.heads_ms
         return due and size < self._frontier.size and self.fold.size > 0
 
-    def _committed(
-        self,
-        done: asyncio.Future[Batch],
-        drafts: list[Draft],
-        leaves: list[tuple[Leaf, bytes]],
-    ) -> None:
+    def _committed(self, done: asyncio.Future[Batch], leaves: list[tuple[Leaf, bytes]]) -> None:
         error = done.exception()
         if error is not None:
-            self.fail(error, drafts)
+            self.fail(error)
             return
-        batch = done.result()
-        self.checkpoint = batch.checkpoint
-        self._fold(batch, drafts, leaves)
-        for offset, draft in enumerate(drafts):
-            _answer(draft, Sequenced(batch.first + offset, batch.end, batch.time))
-        if self.fold.size - self._snapshot_size >= self._snapshot_every:
-            self._snapshot()
-        self._idle.set()
-        if self._waiting:
-            self._commit_next()
+        with self._fatal():
+            batch, drafts = done.result(), self._batch
+            self.checkpoint = batch.checkpoint
+            self._fold(batch, drafts, leaves)
+            for offset, draft in enumerate(drafts):
+                _answer(draft, Sequenced(batch.first + offset, batch.end, batch.time))
+            if self.fold.size - self._snapshot_size >= self._snapshot_every:
+                self._snapshot()
+        self._commit_next()
 
     def _fold(self, batch: Batch, drafts: list[Draft], leaves: list[tuple[Leaf, bytes]]) -> None:
         fold = self.fold
@@ -305,15 +326,14 @@ class Sequencer:
         """Between batches, when register, slots and admission all stand at the same size."""
         data = self.fold.encode()
         self._snapshot_size = self.fold.size
-        self.keep_snapshot(self.fold.size, data)
-        record = LogSnapshot(self.fold.size, canonical.digest(data))
-        self._waiting.append(self.draft(record))
+        self._unkept = (self.fold.size, data)
+        self._waiting.append(self.draft(LogSnapshot(self.fold.size, canonical.digest(data))))
 
-    def fail(self, error: BaseException, drafts: Sequence[Draft] = ()) -> None:
+    def fail(self, error: BaseException) -> None:
         """Refuse everything from here on; whoever owns the process must end it."""
         self._closed = True
         refused = Refused(Reason.LOG_UNAVAILABLE, "the log could not be written")
-        for draft in (*drafts, *self._waiting):
+        for draft in (*self._batch, *self._waiting):
             _answer(draft, refused)
         self._waiting.clear()
         self._idle.set()
@@ -321,7 +341,21 @@ class Sequencer:
             cause = error if isinstance(error, CommitFailed) else CommitFailed(str(error))
             self.failed.set_result(cause)
 
+    @contextmanager
+    def _fatal(self) -> Iterator[None]:
+        """Whatever goes wrong in here leaves the state in doubt: nothing more is appended."""
+        try:
+            yield
+        except BaseException as error:
+            self.fail(error)
+            raise
+
 
 def _answer(draft: Draft, answer: Sequenced | Refused | Stale) -> None:
     if draft.done is not None and not draft.done.done():
         draft.done.set_result(answer)
+
+
+def _raise(draft: Draft, error: VerificationError) -> None:
+    if draft.done is not None and not draft.done.done():
+        draft.done.set_exception(error)

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bailment.errors import BailmentError, ConfigurationError
+from bailment.errors import BailmentError
+from bailment.store.database import open_database, unusable
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS batches (
@@ -70,33 +71,8 @@ class Staging:
     """One connection to the staging table. Not shared between threads at the same time."""
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
-        mode = "ro" if read_only else "rwc"
-        try:
-            self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-                timeout=5.0,
-            )
-            if not read_only:
-                path.chmod(0o600)
-                self._db.execute("PRAGMA journal_mode=WAL")
-                self._db.execute("PRAGMA synchronous=FULL")
-                self._db.execute(_SCHEMA)
-                self._check(path)
-        except sqlite3.Error as error:
-            raise ConfigurationError(
-                f"cannot open `{path}`: {error}",
-                hint="no access is served; see docs/recovery.md",
-            ) from None
-
-    def _check(self, path: Path) -> None:
-        found = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if found != "ok":
-            raise ConfigurationError(
-                f"`{path}` is damaged: {found}", hint="restore it; see docs/recovery.md"
-            )
+        self._path = path
+        self._db = open_database(path, _SCHEMA, read_only=read_only)
 
     def commit(self, batch: Batch) -> None:
         """Make the batch durable. Any failure is CommitFailed and final."""
@@ -120,17 +96,29 @@ class Staging:
 
     def head(self) -> Batch | None:
         """The last batch, whose checkpoint is the log's; None in an empty log."""
-        row = self._db.execute(_HEAD).fetchone()
-        return Batch(*row) if row else None
+        return next(iter(self._read(_HEAD)), None)
 
     def since(self, index: int) -> list[Batch]:
         """The batches that hold entries from `index` on, in order, as one consistent view."""
-        rows = self._db.execute(_SINCE, (index,))
-        return [batch for batch in (Batch(*row) for row in rows) if batch.end > index]
+        return [batch for batch in self._read(_SINCE, index) if batch.end > index]
 
     def forget(self, index: int) -> None:
-        """Delete batches that end at or before `index`, but never the last one."""
-        self._db.execute(_FORGET, (index,))
+        """Delete batches that end at or before `index`, but never the last one.
+
+        Where the disk is full or the table busy they stay until the next call.
+        """
+        try:
+            self._db.execute(_FORGET, (index,))
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+            if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+                raise unusable(self._path, error) from None
+
+    def _read(self, query: str, *values: int) -> list[Batch]:
+        try:
+            return [Batch(*row) for row in self._db.execute(query, values)]
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
 
     def close(self) -> None:
         self._db.close()

@@ -20,9 +20,19 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap, aes_key_wrap
 
-from bailment.errors import ConfigurationError, VerificationError
+from bailment.errors import BailmentError, ConfigurationError, VerificationError
+from bailment.store.database import open_database, unusable
 
 _NONCE = 12
+_TAG = 16
+_SETUP = (
+    "PRAGMA secure_delete=ON",
+    "CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, wrapped BLOB)",
+)
+
+
+class KeyNotKept(BailmentError):
+    """A new key may or may not be durable: nothing may be sealed under it, the process must end."""
 
 
 class Erased(VerificationError):
@@ -47,23 +57,8 @@ class Vault:
             raise ConfigurationError("the key-encryption key is not 32 bytes")
         self._kek = kek
         self._ciphers: dict[str, AESGCM] = {}
-        mode = "ro" if read_only else "rwc"
-        try:
-            self._db = sqlite3.connect(
-                f"{path.absolute().as_uri()}?mode={mode}",
-                uri=True,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            if not read_only:
-                path.chmod(0o600)
-                for pragma in ("journal_mode=WAL", "synchronous=FULL", "secure_delete=ON"):
-                    self._db.execute(f"PRAGMA {pragma}")
-                self._db.execute(
-                    "CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, wrapped BLOB)"
-                )
-        except sqlite3.Error as error:
-            raise ConfigurationError(f"cannot open `{path}`: {error}") from None
+        self._path = path
+        self._db = open_database(path, *_SETUP, read_only=read_only)
 
     def seal(self, key: str, body: bytes, commitment: str) -> bytes:
         """The body as it is stored, bound to its commitment."""
@@ -73,23 +68,41 @@ class Vault:
 
     def open(self, sealed: bytes, commitment: str) -> bytes:
         """The body again; Erased if its key is gone, VerificationError if it was altered."""
-        size = sealed[0]
+        size = sealed[0] if sealed else 0
         key = sealed[1 : 1 + size].decode("ascii", "replace")
-        nonce = sealed[1 + size : 1 + size + _NONCE]
+        nonce, text = sealed[1 + size : 1 + size + _NONCE], sealed[1 + size + _NONCE :]
+        if len(text) < _TAG:
+            raise VerificationError("a stored body is cut short")
         try:
-            return self._cipher(key, make=False).decrypt(
-                nonce, sealed[1 + size + _NONCE :], commitment.encode()
-            )
+            return self._cipher(key, make=False).decrypt(nonce, text, commitment.encode())
         except InvalidTag:
             raise VerificationError("a stored body was altered") from None
 
     def destroy(self, key: str) -> bool:
-        """Erase a key from this machine's disk; whether there was one."""
+        """Erase a key from this machine's disk; whether there was one.
+
+        BailmentError if a copy of it may still be in the write-ahead log: call it again.
+        """
         self._ciphers.pop(key, None)
-        gone = self._db.execute("DELETE FROM keys WHERE name = ?", (key,)).rowcount > 0
-        # secure_delete overwrites the page; the write-ahead log may still hold the old one.
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            gone = self._db.execute("DELETE FROM keys WHERE name = ?", (key,)).rowcount > 0
+            # secure_delete overwrites the page; the write-ahead log still holds the old one.
+            busy, *_ = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
+        if busy:
+            raise BailmentError(
+                f"the key is deleted, but another process keeps a copy of it in `{self._path}-wal`",
+                hint="end whatever reads the log, then erase again",
+            )
         return gone
+
+    def keep(self, key: str, wrapped: bytes) -> None:
+        """Make a new key durable before anything is sealed under it; KeyNotKept is final."""
+        try:
+            self._db.execute("INSERT INTO keys VALUES (?, ?)", (key, wrapped))
+        except sqlite3.Error as error:
+            raise KeyNotKept(f"`{self._path}` could not be written: {error}") from error
 
     def close(self) -> None:
         self._db.close()
@@ -103,10 +116,10 @@ class Vault:
         return cipher
 
     def _load(self, key: str, make: bool) -> bytes:
-        row = self._db.execute("SELECT wrapped FROM keys WHERE name = ?", (key,)).fetchone()
-        if row is not None:
+        wrapped = self._find(key)
+        if wrapped is not None:
             try:
-                return aes_key_unwrap(self._kek, row[0])
+                return aes_key_unwrap(self._kek, wrapped)
             except InvalidUnwrap:
                 raise ConfigurationError(
                     "the key-encryption key does not open `keys.db`: it is another issuer's"
@@ -114,5 +127,12 @@ class Vault:
         if not make:
             raise Erased(f"the key `{key}` was destroyed")
         fresh = os.urandom(32)
-        self._db.execute("INSERT INTO keys VALUES (?, ?)", (key, aes_key_wrap(self._kek, fresh)))
+        self.keep(key, aes_key_wrap(self._kek, fresh))
         return fresh
+
+    def _find(self, key: str) -> bytes | None:
+        try:
+            row = self._db.execute("SELECT wrapped FROM keys WHERE name = ?", (key,)).fetchone()
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
+        return row[0] if row is not None else None

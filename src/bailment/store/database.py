@@ -1,0 +1,54 @@
+"""Opening the two SQLite files: the staging table and the keys."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from bailment.errors import ConfigurationError
+from bailment.store.durable import PRIVATE
+
+#: How long a statement waits for another connection, the publisher's for instance.
+BUSY_SECONDS = 5.0
+
+_HINT = "no access is served until it can be; see docs/recovery.md"
+
+
+def open_database(path: Path, *setup: str, read_only: bool = False) -> sqlite3.Connection:
+    """A connection in autocommit, where every statement that returns has been synced.
+
+    `setup` is run for writers, after the file was found whole. ConfigurationError names the file.
+    """
+    try:
+        return _open(path, setup, read_only)
+    except sqlite3.Error as error:
+        raise unusable(path, error) from None
+
+
+def unusable(path: Path, error: object) -> ConfigurationError:
+    """The file is missing, locked, damaged or of another kind."""
+    return ConfigurationError(f"cannot use `{path}`: {error}", hint=_HINT)
+
+
+def _open(path: Path, setup: tuple[str, ...], read_only: bool) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=BUSY_SECONDS,
+    )
+    try:
+        if not read_only:
+            path.chmod(PRIVATE)
+            for statement in ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=FULL"):
+                database.execute(statement)
+            found = database.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if found != "ok":
+                raise unusable(path, found)
+            for statement in setup:
+                database.execute(statement)
+    except BaseException:
+        database.close()
+        raise
+    return database
