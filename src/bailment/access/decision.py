@@ -64,7 +64,7 @@ def standing(request: Request, register: Register, now: int) -> Allowed | Refuse
         return refused
     subject = held(register, subjects_of(path, request.model, token.purpose, request.networks), now)
     if subject:
-        return Refused(Reason.HELD, "access is on hold", subject)
+        return Refused(Reason.HELD, subject=subject)
     refused = _scope(request, path, register)
     if refused is not None:
         return refused

@@ -145,7 +145,7 @@ async def _run(
 
 
 async def _announce(servers: list[uvicorn.Server], ready: asyncio.Event | None) -> None:
-    while not all(server.started for server in servers):  # uvicorn has no event for it
+    while not all(server.started for server in servers):  # noqa: ASYNC110 - uvicorn has no event
         await asyncio.sleep(0.01)
     logger.info("serving", version=__version__)
     if ready is not None:

@@ -66,10 +66,10 @@ def wait_for_finding(stage: Stage, kind: str, seconds: float) -> str:
     """The sentence of the first finding of this kind."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        for finding in stage.run_json("finding", "list", "--since", "10m"):
+        for finding in stage.run_json("finding", "list", "--since", "10m", quiet=True):
             if finding["kind"] == kind:
                 return f"{finding['time']} {finding['sentence']}"
-        time.sleep(2)
+        time.sleep(1)
     raise NotAsTold(f"there was no `{kind}` finding within {seconds:g} s")
 
 

@@ -138,5 +138,5 @@ def refusal(to: Endpoint) -> str:
     try:
         _chat(to)
     except openai.APIStatusError as error:
-        return f"{type(error).__name__} {error.status_code}: {error}"
+        return f"{type(error).__name__}, code {error.code!r}: {error.message}"
     raise NotAsTold("the call was answered")

@@ -111,6 +111,10 @@ def _misuse(story: Story, stage: Stage, found: Cast, endpoint: calls.Endpoint) -
         named = [row for row in rows if row["outcome"].startswith("refused: proof-")]
         expect(named, "no refusal in the log names whose token it was")
         story.says(f"in the log: {named[-1]['name']}'s token, {named[-1]['outcome']}")
+    with story.step("Somebody calls the model around the gateway"):
+        attacks.call_around(stage, found.model_key)
+        finding = attacks.wait_for_finding(stage, "around-the-gateway", 60)
+        story.says(finding)
     with story.step("Maria is put on hold while a stream is on its way to her"):
         error = calls.stream_until_cut(
             endpoint,
@@ -122,10 +126,6 @@ def _misuse(story: Story, stage: Stage, found: Cast, endpoint: calls.Endpoint) -
         story.says(f"and the next call: {refused}")
         hold = stage.run_json("hold", "list")[0]["hold"]
         stage.run("hold", "lift", hold, "--reason", "it was the demonstration")
-    with story.step("Somebody calls the model around the gateway"):
-        attacks.call_around(stage, found.model_key)
-        finding = attacks.wait_for_finding(stage, "around-the-gateway", 60)
-        story.says(finding)
 
 
 def _examine(story: Story, stage: Stage, found: Cast) -> None:

@@ -55,9 +55,10 @@ class Stage:
     def model_socket(self) -> Path:
         return self.root / "model" / "llm.sock"
 
-    def run(self, *arguments: str) -> str:
+    def run(self, *arguments: str, quiet: bool = False) -> str:
         """Type a command and wait; its output. NotAsTold if it fails."""
-        self._show(arguments)
+        if not quiet:
+            self._show(arguments)
         done = subprocess.run(  # noqa: S603 - our own program, no shell
             [*_BAILMENT, *arguments], capture_output=True, text=True, env=self._environment()
         )
@@ -65,9 +66,9 @@ class Stage:
             raise NotAsTold(f"`bailment {shlex.join(arguments)}` failed: {done.stderr.strip()}")
         return done.stdout
 
-    def run_json(self, *arguments: str) -> Any:
+    def run_json(self, *arguments: str, quiet: bool = False) -> Any:
         """Type a command with `--json`."""
-        return json.loads(self.run(*arguments, "--json"))
+        return json.loads(self.run(*arguments, "--json", quiet=quiet))
 
     def start(self, *arguments: str, log: str) -> subprocess.Popen[str]:
         """Type a command that goes on; its standard error goes to a file in the stage."""

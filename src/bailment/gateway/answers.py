@@ -78,9 +78,5 @@ def detail_for(refused: Refused, *, verified: bool, contact: str) -> str:
     answer = ANSWERS[refused.reason]
     if not (verified and answer.told):
         return ""
-    detail = refused.detail
-    if refused.subject:
-        detail += f" ({refused.subject})"
-    if answer.status == 403 and contact:
-        detail += f"; contact {contact}"
-    return detail
+    ask = f"contact {contact}" if answer.status == 403 and contact else ""
+    return "; ".join(part for part in (refused.detail, refused.subject, ask) if part)
