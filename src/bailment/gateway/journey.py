@@ -129,7 +129,7 @@ class Journey:
     ) -> None:
         """Upstream, relay, closed: from here on every way out closes the access."""
         flight = self.flights.take_off(access)
-        progress = Progress()
+        progress = Progress(several=ask.choices > 1)
         leaving = asyncio.create_task(_watch(receive, flight))
         try:
             response = await self._upstream(arrival, ask, flight)

@@ -45,6 +45,7 @@ class Progress:
     usage: Usage | None = None
     events: int = 0
     final: bool = False  # usage is all there is: nothing of the model's work is unknown
+    several: bool = False  # servers disagree whether usage covers all of several choices
 
     def closed(self, access: str, outcome: str, reason: str = "") -> AccessClosed:
         """The record of the end."""
@@ -54,7 +55,7 @@ class Progress:
             self.status,
             self.usage.input_tokens if self.usage else 0,
             max(self.usage.output_tokens if self.usage else 0, self.events),
-            self.final and self.usage is not None,
+            self.final and self.usage is not None and not self.several,
             self.sent,
             reason,
         )
