@@ -15,7 +15,7 @@ from bailment.access.proof import Proof, check_time, replay_key
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.gateway.metrics import Metrics
-from bailment.ledger.records import AccessClosed, AccessOpened, TokenIssued
+from bailment.ledger.records import RESTARTED, AccessClosed, AccessOpened, TokenIssued
 from bailment.store.log import Log
 from bailment.store.refusals import Refusals
 from bailment.store.sequencer import Sequenced
@@ -134,7 +134,7 @@ class Journal:
         """After a restart: close as aborted what a process before this one left open."""
         orphans = dict(self._log.fold.admission.open)
         for access, opened in orphans.items():
-            facts = AccessClosed(access, "aborted", reason="the gateway restarted")
+            facts = AccessClosed(access, "aborted", reason=RESTARTED)
             await self._log.sequencer.append(self._log.sequencer.draft(facts, opened.recipient))
         return len(orphans)
 

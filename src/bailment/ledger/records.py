@@ -22,6 +22,10 @@ from bailment.errors import FormatError
 KeyClass = Literal["hw-attested", "hw-unattested", "software"]
 
 
+#: The reason in the `access.closed` of what a process before this one left open.
+RESTARTED = "the gateway restarted"
+
+
 class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """The root of all facts; `TYPE` is the record type in the leaf."""
 
