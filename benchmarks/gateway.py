@@ -23,6 +23,7 @@ from typing import Any
 
 import uvloop
 from gateway_rig import load, meter
+from gateway_rig.bailment import Bailment
 from gateway_rig.report import CONCURRENCY, STEADY, STEADY_RATE, Result, markdown
 from gateway_rig.targets import LiteLLM, Nginx, Smg, Target, free_port, post
 
@@ -52,6 +53,7 @@ def make_targets(options: argparse.Namespace, run: Path) -> list[Target]:
             for version in options.litellm.split(",")
         ],
         "smg": lambda: [Smg(folder("smg"), options.work, SMG)],
+        "bailment": lambda: [Bailment(folder("bailment"))],
     }
     return [target for name in options.targets.split(",") for target in makers[name]()]
 
@@ -113,6 +115,8 @@ def benchmark(targets: list[Target], run: Path, rounds: int, seconds: int) -> di
                 measure(target, results[target.name], run, seconds)
         for target in targets:
             results[target.name].rss_mb = meter.rss_bytes(target.processes()) / 2**20
+            target.stop()
+            results[target.name].left = target.summary()
     return results
 
 
@@ -130,7 +134,9 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--targets", default="nginx,litellm,smg", help="which, in which order")
+    parser.add_argument(
+        "--targets", default="nginx,litellm,smg,bailment", help="which, in which order"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3, help="length of each run")
     parser.add_argument("--litellm", default=LITELLM, help="releases to measure")

@@ -67,6 +67,7 @@ class Whole:
     p99_ms: float
     cpu_us: float
     """CPU time of the target for one request."""
+    requests: int
     busy: list[float]
     """The share of the time that core 0 (target) and core 1 (load and model) were busy."""
 
@@ -101,6 +102,7 @@ def run_wrk(
         p50_ms=found["p50"] / 1000,
         p99_ms=found["p99"] / 1000,
         cpu_us=(after.cpu_ns - before.cpu_ns) / found["requests"] / 1000,
+        requests=found["requests"],
         busy=after.busy_since(before),
     )
 

@@ -30,6 +30,13 @@ class Result:
     paced: list[Paced] = field(default_factory=list)
     rss_mb: float = 0
     """After all rounds."""
+    left: str = ""
+    """What the target left behind, in a sentence."""
+
+    def requests(self) -> int:
+        """All that were answered with 200 under measurement."""
+        runs = [self.warm, *(run for runs in self.whole.values() for run in runs)]
+        return sum(run.requests for run in runs) + sum(run.streams for run in self.paced)
 
     def of(self, concurrency: int | str, value: str) -> float:
         """The median over the rounds; nan if this was not run."""
@@ -173,6 +180,9 @@ def markdown(machine: dict[str, Any], results: dict[str, Result]) -> str:
     heads = ["measure", "bailment", "peer", "peer's", "got", "goal", "met"]
     goals = table(heads, [goal.row(results) for goal in GOALS])
     ratios = f"## Ratios\n\n{ratios_table(results)}\n\n" if "bailment" in results else ""
+    left = [
+        f"{r.requests():,} requests were answered. {r.left}" for r in results.values() if r.left
+    ]
     return f"""# Gateway benchmark
 
 {machine["cpu"]}, {machine["cores"]} cores, {machine["kernel"]}, {machine["date"]}.
@@ -189,4 +199,6 @@ def markdown(machine: dict[str, Any], results: dict[str, Result]) -> str:
 {ratios}## Goals
 
 {goals}
+
+{"".join(left)}
 """

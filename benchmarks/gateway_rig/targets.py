@@ -54,7 +54,10 @@ class Target(Protocol):
         """The processes whose CPU time and memory are the gateway's."""
 
     def stop(self) -> None:
-        """End the gateway and what it started."""
+        """End the gateway and what it started; may be called twice."""
+
+    def summary(self) -> str:
+        """What the gateway left behind, once stopped, in a sentence; empty if nothing."""
 
 
 def free_port() -> int:
@@ -137,6 +140,9 @@ class Served:
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 self.process.wait()
+
+    def summary(self) -> str:
+        return ""
 
 
 class Nginx(Served):
