@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import ssl
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,13 +27,14 @@ from bailment.errors import BailmentError, ConfigurationError
 from bailment.gateway.app import Gateway
 from bailment.gateway.server import Bounds, build_server
 from bailment.ledger.records import LogStarted, Policy, SpecApplied
-from bailment.settings import Settings, load_settings
+from bailment.settings import Listen, Settings, load_settings
 from bailment.store.durable import Files
 from bailment.store.folder import Folder, FolderLock
 from bailment.store.log import Log, open_log
 from bailment.store.people import People
 from bailment.store.secrets import Secrets, load_secrets, make_secrets
 from bailment.store.sequencer import Sequenced
+from bailment.store.staging import Staging
 
 logger = structlog.get_logger("bailment.serve")
 
@@ -52,7 +54,9 @@ class Issuer:
 
 
 @contextlib.asynccontextmanager
-async def opened(folder: Folder) -> AsyncIterator[Issuer]:
+async def opened(
+    folder: Folder, staging: Callable[..., Staging] = Staging
+) -> AsyncIterator[Issuer]:
     """Own the folder and open its log; close both at the end."""
     folder.require()
     settings = load_settings(folder.settings)
@@ -64,7 +68,7 @@ async def opened(folder: Folder) -> AsyncIterator[Issuer]:
             hint="the origin is fixed at init; put it back",
         )
     with FolderLock(folder):
-        log = open_log(folder, secrets, now_ms)
+        log = open_log(folder, secrets, now_ms, staging=staging)
         try:
             people = People(log.fold.register, log.reader)
             yield Issuer(folder, settings, secrets, log, Actions(log, secrets, people))
@@ -97,51 +101,95 @@ async def initialise(folder: Folder, settings_text: str, origin: str, author: st
 async def serve(folder: Folder, ready: asyncio.Event | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises BailmentError if the log fails."""
     async with opened(folder) as issuer:
-        if issuer.log.fold.register.state.url != issuer.settings.issuer.url:
-            raise ConfigurationError(
-                "issuer.url is not the one in the log, which every proof is made for",
-                hint=f"put back `{issuer.log.fold.register.state.url}`",
-            )
-        await _register_models(issuer)
-        nonces = Nonces(os.urandom(32), _NONCE_PERIOD_MS)
-        gateway = Gateway(issuer.log, issuer.settings, nonces, folder.root)
-        public = public_app(issuer.actions, nonces, issuer.settings.auditors)
+        asked = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, asked.set)
+        with _listening(issuer.settings.listen) as listener:
+            await run(issuer, listener, asked, ready)
+
+
+async def run(
+    issuer: Issuer, listener: socket.socket, asked: asyncio.Event, ready: asyncio.Event | None
+) -> None:
+    """Serve on `listener` until asked to stop. Raises BailmentError if the log fails."""
+    if issuer.log.fold.register.state.url != issuer.settings.issuer.url:
+        raise ConfigurationError(
+            "issuer.url is not the one in the log, which every proof is made for",
+            hint=f"put back `{issuer.log.fold.register.state.url}`",
+        )
+    await _register_models(issuer)
+    nonces = Nonces(os.urandom(32), _NONCE_PERIOD_MS)
+    gateway = Gateway(issuer.log, issuer.settings, nonces, issuer.folder.root)
+    journal = gateway.journal
+    public = public_app(
+        issuer.actions, nonces, issuer.settings, journal.refusals, journal.available
+    )
+    console: Any = console_app(issuer.actions, lambda: _status(issuer, gateway))
+    with _control_socket(issuer.folder) as control:
         servers = [
-            _public_server(_Front(gateway, public), issuer.settings),
-            _control_server(console_app(issuer.actions, lambda: _status(issuer, gateway)), folder),
+            (_public_server(_Front(gateway, public), issuer.settings), listener),
+            (_without_signals(build_server(console, bounds=Bounds(connections=64))), control),
         ]
         await gateway.start()
-        try:
-            await _run(servers, issuer.log, gateway, ready)
-        finally:
-            folder.control_socket.unlink(missing_ok=True)
-
-
-async def _run(
-    servers: list[uvicorn.Server], log: Log, gateway: Gateway, ready: asyncio.Event | None
-) -> None:
-    loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
-    log.sequencer.failed.add_done_callback(lambda _: asked.set())
-    running = [asyncio.create_task(server.serve()) for server in servers]
-    for task in running:
-        task.add_done_callback(lambda _: asked.set())
-    announce = asyncio.create_task(_announce(servers, ready))
-    await asked.wait()
-    logger.info("stopping", open=len(gateway.flights))
-    await gateway.stop()
-    for server in servers:
-        server.should_exit = True
-    await asyncio.gather(*running, return_exceptions=True)
-    announce.cancel()
-    if log.sequencer.failed.done():
-        cause = log.sequencer.failed.result()
+        await _run(servers, issuer.log, gateway, asked, ready)
+    if issuer.log.sequencer.failed.done():
+        cause = issuer.log.sequencer.failed.result()
         raise BailmentError(
             f"the log failed and the process ends: {cause}",
             hint="nothing acknowledged is lost; find the cause, then start again",
         )
+
+
+async def _run(
+    servers: Sequence[tuple[uvicorn.Server, socket.socket]],
+    log: Log,
+    gateway: Gateway,
+    asked: asyncio.Event,
+    ready: asyncio.Event | None,
+) -> None:
+    log.sequencer.failed.add_done_callback(lambda _: asked.set())
+    running = [asyncio.create_task(server.serve([listener])) for server, listener in servers]
+    for task in running:
+        task.add_done_callback(lambda _: asked.set())
+    running.append(asyncio.create_task(_announce([server for server, _ in servers], ready)))
+    await asked.wait()
+    logger.info("stopping", open=len(gateway.flights))
+    await gateway.stop()
+    for server, _ in servers:
+        server.should_exit = True
+    running[-1].cancel()  # it would wait for ever for a listener that never came
+    ended = await asyncio.gather(*running, return_exceptions=True)
+    for cause in ended[:-1]:
+        if isinstance(cause, BaseException):
+            raise cause
+
+
+def _listening(listen: Listen) -> socket.socket:
+    """Bound before anything else, so that a port in use is the first thing to be said."""
+    try:
+        found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
+        family, _, _, _, address = found[0]
+        return socket.create_server(address[:2], family=family)
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot listen on {listen.host}:{listen.port}: {error.strerror or error}",
+            hint="see what else listens there, or set listen.port and issuer.url",
+        ) from None
+
+
+@contextlib.contextmanager
+def _control_socket(folder: Folder) -> Iterator[socket.socket]:
+    """Its owner's alone before anybody can connect; uvicorn would make one for everybody."""
+    path = folder.control_socket
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(str(path))
+        try:
+            path.chmod(0o600)
+            yield control
+        finally:
+            path.unlink(missing_ok=True)
 
 
 async def _announce(servers: list[uvicorn.Server], ready: asyncio.Event | None) -> None:
@@ -193,14 +241,7 @@ def _public_server(app: Any, settings: Settings) -> uvicorn.Server:
         header_seconds=limits.header_seconds,
         body_seconds=limits.body_seconds,
     )
-    server = build_server(app, bounds=bounds, host=listen.host, port=listen.port, tls=tls)
-    return _without_signals(server)
-
-
-def _control_server(app: Any, folder: Folder) -> uvicorn.Server:
-    folder.control_socket.unlink(missing_ok=True)
-    server = build_server(app, bounds=Bounds(connections=64), uds=str(folder.control_socket))
-    return _without_signals(server)
+    return _without_signals(build_server(app, bounds=bounds, tls=tls))
 
 
 def _without_signals(server: uvicorn.Server) -> uvicorn.Server:

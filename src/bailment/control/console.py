@@ -20,6 +20,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied
 from bailment.control.requests import answer, bounded_body, refusal
+from bailment.errors import FormatError
 from bailment.ledger.records import Budget
 
 
@@ -84,7 +85,7 @@ def console_app(actions: Actions, status: Callable[[], dict[str, Any]]) -> Starl
             return refusal(body)
         try:
             done = await perform(actions, msgspec.json.decode(body, type=Acts))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, FormatError) as error:
             return refusal(Refused(Reason.BODY_MALFORMED, str(error)))
         except Denied as denied:
             return refusal(denied.refused)

@@ -18,6 +18,7 @@ from bailment.access.chain import Link
 from bailment.access.enrolment import code_of
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied, invitation_hash
 from bailment.control.requests import answer, bounded_body, proven, refusal
 from bailment.errors import FormatError
@@ -103,7 +104,7 @@ class Enrolment:
             return refusal(sent)
         path = register.path(register.link_of.get(device.device, ""))
         active = bool(path)
-        expired = not active and self.actions.log.fold.time >= device.until
+        expired = not active and now_ms() >= device.until
         return answer(
             {
                 "device": device.device,
@@ -181,7 +182,7 @@ class Enrolment:
         for link in register.links.values():
             key = register.key(link.key) if link.kind == "recipient" and link.key else None
             if key is not None and key.thumbprint == sent.proof.thumbprint:
-                return link.subject, link
+                return link.subject, register.links[register.link_of[link.subject]]
         return refusal(Refused(Reason.PROOF_KEY, "the key is no recipient's"))
 
     def _link(self, link_id: str) -> Link:

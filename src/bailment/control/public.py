@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -23,16 +23,26 @@ from bailment.control.requests import answer, refusal
 from bailment.control.tokens import TokenEndpoint
 from bailment.errors import FormatError
 from bailment.ledger.tiles import ENTRIES, parse_path
+from bailment.settings import Settings
+from bailment.store.refusals import Refusals
 
 #: tlog-tiles: everything but the checkpoint never changes.
 _FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
 
 
-def public_app(actions: Actions, nonces: Nonces, auditors: Mapping[str, str]) -> ASGIApp:
-    """The application. `auditors` maps names to the SHA-256 (hex) of their credentials."""
+def public_app(
+    actions: Actions,
+    nonces: Nonces,
+    settings: Settings,
+    refusals: Refusals,
+    available: Callable[[], Refused | None],
+) -> ASGIApp:
+    """The application. `available` says why no access, and so no token, can be had just now."""
     enrolment = Enrolment(actions, nonces)
-    log = LogRoutes(actions, auditors)
-    tokens = TokenEndpoint(actions.log, actions.secrets, nonces)
+    log = LogRoutes(actions, settings.auditors)
+    tokens = TokenEndpoint(
+        actions.log, actions.secrets, nonces, refusals, available, settings.listen.proxies
+    )
     app = Starlette(
         routes=[
             Route("/.well-known/oauth-authorization-server", _Metadata(actions)),

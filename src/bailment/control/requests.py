@@ -23,7 +23,6 @@ _STATUSES = {
     Reason.BODY_TOO_LARGE: 413,
     Reason.BODY_MALFORMED: 400,
     Reason.LOG_UNAVAILABLE: 503,
-    Reason.CLOCK_BEHIND: 503,
     Reason.OVERLOADED: 429,
 }
 
@@ -90,11 +89,14 @@ def answer(value: object, status: int = 200) -> Response:
 
 def refusal(refused: Refused) -> Response:
     """A refusal as an RFC 9457 problem, with its reason."""
-    proof = refused.reason.startswith(("proof", "client"))
-    status = _STATUSES.get(refused.reason, 401 if proof else 403)
+    unproven = refused.reason.startswith(("proof", "token"))
+    status = _STATUSES.get(refused.reason, 401 if unproven else 403)
     headers = {"cache-control": "no-store"}
     if refused.reason is Reason.PROOF_NONCE:
         headers["www-authenticate"] = 'DPoP error="use_dpop_nonce"'
+    elif status == 401:
+        scheme = "DPoP" if refused.reason.startswith("proof") else "Bearer"
+        headers["www-authenticate"] = scheme
     problem = {
         "type": f"urn:bailment:reason:{refused.reason}",
         "title": refused.reason.value.replace("-", " "),

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -18,12 +19,14 @@ from starlette.responses import Response
 
 from bailment import canonical
 from bailment.access import decision
+from bailment.access.address import caller_address
 from bailment.access.admission import Stale
 from bailment.access.assertion import TYPE_URI, verify_assertion
 from bailment.access.chain import Link, networks_of
 from bailment.access.nonce import Nonces
 from bailment.access.proof import check_time, replay_key, token_hash
 from bailment.access.reasons import Reason, Refused
+from bailment.access.register import Register
 from bailment.access.token import AccessDetail, Claims, Confirmation, Details, sign_token
 from bailment.clock import now_ms
 from bailment.control.requests import Proven, answer, proven
@@ -47,6 +50,8 @@ _ERRORS = {
     Reason.PURPOSE_OUTSIDE_CHAIN: "invalid_authorization_details",
     Reason.MODEL_OUTSIDE_CHAIN: "invalid_authorization_details",
     Reason.LOG_UNAVAILABLE: "temporarily_unavailable",
+    Reason.DISK_RESERVE: "temporarily_unavailable",
+    Reason.CLOCK_BEHIND: "temporarily_unavailable",
     Reason.OVERLOADED: "slow_down",
 }
 
@@ -54,11 +59,21 @@ _ERRORS = {
 class TokenEndpoint:
     """`POST /oauth/token`."""
 
-    def __init__(self, log: Log, secrets: Secrets, nonces: Nonces) -> None:
+    def __init__(
+        self,
+        log: Log,
+        secrets: Secrets,
+        nonces: Nonces,
+        refusals: Refusals,
+        available: Callable[[], Refused | None],
+        proxies: tuple[str, ...],
+    ) -> None:
         self._log = log
         self._secrets = secrets
         self._nonces = nonces
-        self._refusals = Refusals(log)
+        self._refusals = refusals
+        self._available = available
+        self._proxies = proxies
         self._issued: dict[str, deque[int]] = {}
 
     async def issue(self, request: Request) -> Response:
@@ -67,6 +82,9 @@ class TokenEndpoint:
         return _error(issued) if isinstance(issued, Refused) else answer(issued)
 
     async def _issue(self, request: Request) -> dict[str, object] | Refused:
+        closed = self._available()
+        if closed is not None:
+            return closed
         sent = await proven(request, self._log.fold, self._nonces)
         if isinstance(sent, Refused):
             return sent
@@ -81,7 +99,8 @@ class TokenEndpoint:
             return detail
         if not self._within_rate(device.device):
             return Refused(Reason.OVERLOADED, "this device fetches tokens too often: reuse them")
-        address = request.client.host if request.client else ""
+        peer = request.client.host if request.client else ""
+        address = caller_address(peer, request.scope["headers"], self._proxies)
         return await self._grant(device, detail, sent, address)
 
     def _authenticate(self, form: dict[str, str], sent: Proven) -> EnrolmentRequested | Refused:
@@ -117,13 +136,12 @@ class TokenEndpoint:
             path = register.path(register.link_of.get(device.device, ""))
             networks = networks_of(address, register.networks)
             token, facts = self._token(device, detail, sent, now, path, networks)
-            request = decision.Request(facts, decision.LIST_MODELS, "", networks, 0)
             allowed = check_time(
                 sent.proof,
                 now_ms=now,
                 lifetime_ms=register.policy.proof_ms,
                 skew_ms=register.policy.skew_ms,
-            ) or decision.standing(request, register, now)
+            ) or _allowed(facts, register, now)
             if isinstance(allowed, Refused):
                 await self._refusals.record(allowed, facts, action="token")
                 return allowed
@@ -201,6 +219,16 @@ class TokenEndpoint:
             return False
         times.append(now)
         return True
+
+
+def _allowed(token: TokenIssued, register: Register, now: int) -> decision.Allowed | Refused:
+    """Whether the token may be issued: what it names must be good for something."""
+    request = decision.Request(token, decision.LIST_MODELS, "", token.networks, 0)
+    for model in token.models:
+        one = decision.Request(token, "generate", model, token.networks, 0)
+        if isinstance(refused := decision.standing(one, register, now), Refused):
+            return refused
+    return decision.standing(request, register, now)
 
 
 def _form(body: bytes) -> dict[str, str] | Refused:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import ipaddress
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from bailment.access.address import caller_address
 from bailment.access.reasons import Reason, Refused
 
 Scope = MutableMapping[str, Any]
@@ -41,10 +41,10 @@ def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
     """The head of an ASGI request."""
     headers = tuple(scope["headers"])
     peer = (scope.get("client") or ("", 0))[0]
-    arrival = Arrival(scope["method"], scope["path"], headers, peer, "")
-    address = _behind_proxies(arrival, peer, proxies) if proxies else peer
+    address = caller_address(peer, headers, proxies)[:100]
+    arrival = Arrival(scope["method"], scope["path"], headers, address, "")
     client = arrival.header(b"user-agent")[:200]
-    return Arrival(arrival.method, arrival.path, headers, address, _printable(client))
+    return replace(arrival, client=_printable(client))
 
 
 async def read_body(
@@ -74,23 +74,6 @@ async def read_body(
 
 def _too_large(limit: int) -> Refused:
     return Refused(Reason.BODY_TOO_LARGE, f"a body has at most {limit} bytes here")
-
-
-def _behind_proxies(arrival: Arrival, peer: str, proxies: tuple[str, ...]) -> str:
-    """The nearest address that no configured proxy vouches for (RFC 7239 §8.1)."""
-    hops = [hop.strip() for hop in arrival.header(b"x-forwarded-for").split(",") if hop.strip()]
-    address = peer
-    while hops and _within(address, proxies):
-        address = hops.pop()
-    return address
-
-
-def _within(address: str, blocks: tuple[str, ...]) -> bool:
-    try:
-        place = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(place in ipaddress.ip_network(block) for block in blocks)
 
 
 def _printable(text: str) -> str:
