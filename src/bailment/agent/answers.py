@@ -24,6 +24,16 @@ _HINTS: dict[str, str] = {
     Reason.OVERLOADED: "try again in a moment",
 }
 
+_KINDS = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    502: "api_error",
+    503: "api_error",
+}
+
 
 class GatewayRefused(BailmentError):
     """The gateway said no. `reason` is its slug, or empty if it gave none."""
@@ -75,6 +85,27 @@ def refusal(response: httpx2.Response) -> GatewayRefused:
         message = f"the gateway refuses: {message}"
     hint = _text(members, "hint") or _HINTS.get(reason, "")
     return GatewayRefused(reason, message, status=response.status_code, hint=hint)
+
+
+def api_error(status: int, reason: str, message: str) -> bytes:
+    """An error in the shape of both the OpenAI and the Anthropic API."""
+    kind = _KINDS.get(status, "invalid_request_error")
+    error = {"type": kind, "message": message, "param": None, "code": reason}
+    return json.dumps({"type": "error", "error": error}).encode()
+
+
+def as_api_error(response: httpx2.Response) -> None:
+    """Give a token endpoint's refusal, which has been read, the shape of the model APIs.
+
+    An auth flow can end only with a response that came, so it is this one that changes.
+    """
+    error = refusal(response)
+    if response.status_code == 400:  # RFC 6749 §5.2 says so of what a model API calls forbidden
+        response.status_code = 403
+    words = f"{error}; {error.hint}" if error.hint else str(error)
+    response._content = api_error(response.status_code, error.reason, words)
+    response.headers["content-type"] = "application/json"
+    response.headers["content-length"] = str(len(response.content))
 
 
 def _text(members: dict[str, Any], name: str) -> str:

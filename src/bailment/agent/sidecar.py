@@ -9,7 +9,6 @@ gateway breaks off is broken off here too, since SDKs take a clean end for succe
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import re
 import secrets
@@ -25,7 +24,7 @@ import httpx2
 from bailment.access import target
 from bailment.access.presentation import presented_token
 from bailment.access.reasons import Reason, Refused
-from bailment.agent.answers import refusal
+from bailment.agent.answers import api_error
 from bailment.agent.client import http_client, obtain, unreachable
 from bailment.agent.listener import BREAK_OFF, OURS, LocalServer, bind
 from bailment.agent.profile import Device
@@ -59,16 +58,6 @@ _NOT_SENT = _HOP | frozenset(
     b"authorization x-api-key dpop cookie host content-length expect accept-encoding".split()
 )
 _NOT_RETURNED = _HOP | {b"dpop-nonce", b"www-authenticate", b"set-cookie"}
-
-_KINDS = {
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    413: "request_too_large",
-    429: "rate_limit_error",
-    502: "api_error",
-    503: "api_error",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +141,7 @@ class Sidecar:
             return True
         async with aclosing(response):
             if response.request.url.path == TOKEN_PATH:
-                await _say_refused(send, response)
+                await _send_whole(send, response.status_code, response.content)
                 return True
             if not _has_an_end(response):
                 words = "the gateway's answer has no end that could be told from a cut"
@@ -258,20 +247,11 @@ def _without(headers: Iterable[tuple[bytes, bytes]], names: frozenset[bytes]) ->
     return [pair for pair in pairs if pair[0] not in names and pair[0] not in nominated]
 
 
-async def _say_refused(send: Send, response: httpx2.Response) -> None:
-    """The token endpoint's refusal, in the words of a model API."""
-    error = refusal(response)
-    # RFC 6749 §5.2 answers 400 to what a model API calls forbidden.
-    status = 403 if response.status_code == 400 else response.status_code
-    words = f"{error}; {error.hint}" if error.hint else str(error)
-    await _say(send, status, error.reason or GATEWAY_UNREACHABLE, words)
-
-
 async def _say(send: Send, status: int, reason: str, message: str) -> None:
-    """An error in the shape of both APIs."""
-    kind = _KINDS.get(status, "invalid_request_error")
-    error = {"type": kind, "message": message, "param": None, "code": reason}
-    body = json.dumps({"type": "error", "error": error}).encode()
+    await _send_whole(send, status, api_error(status, reason, message))
+
+
+async def _send_whole(send: Send, status: int, body: bytes) -> None:
     headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

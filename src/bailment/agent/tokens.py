@@ -11,7 +11,7 @@ import msgspec
 
 from bailment.access.assertion import TYPE_URI, make_assertion
 from bailment.access.token import MAX_LIFETIME_MS
-from bailment.agent.answers import read_answer
+from bailment.agent.answers import as_api_error, read_answer
 from bailment.agent.profile import Profile
 from bailment.agent.signer import Flow, Signer
 
@@ -48,11 +48,17 @@ class Tokens:
         return self._token if self._signer.now() < self._renew_at else ""
 
     def renew(self) -> Flow[str]:
-        """The current token or, where there is none, a new one; empty if that is refused."""
+        """The current token or, where there is none, a new one.
+
+        If that is refused, empty: the last response then says so in the words of a model API.
+        """
         if token := self.current():
             return token
         fetched = yield from self.fetch()
-        return fetched if isinstance(fetched, str) else ""
+        if isinstance(fetched, str):
+            return fetched
+        as_api_error(fetched)
+        return ""
 
     def fetch(self) -> Flow[str | httpx2.Response]:
         """Ask for a token and keep it; the response is returned if it is a refusal.
