@@ -7,14 +7,17 @@ from typing import Annotated
 
 import typer
 
+from bailment.auditor.audit import AuditReport, audit_export
 from bailment.cli.console import Dir
-from bailment.cli.output import Json, say, show_json
+from bailment.cli.issuer import find_recipient
+from bailment.cli.output import Exit, Json, following, note, say, show_json, show_rows
 from bailment.cli.times import show_time
 from bailment.errors import ConfigurationError, VerificationError
 from bailment.ledger.leaf import decode_leaf
 from bailment.ledger.note import Verifier
 from bailment.ledger.receipt import parse_receipt, verify_receipt
 from bailment.ledger.tree import leaf_hash
+from bailment.store.export import export_log, export_view
 from bailment.store.folder import Folder
 from bailment.store.receipts import make_receipt
 from bailment.store.view import open_view
@@ -74,6 +77,102 @@ def verify(
             f"verified: record {found.index} of {proven.origin} is a `{leaf.type}` of "
             f"{show_time(leaf.time)}, in the signed tree of {proven.size} records"
         )
+
+
+@app.command()
+def export(
+    out: Annotated[Path, typer.Argument(help="A new folder, or with --recipient a new file.")],
+    recipient: Annotated[
+        str | None, typer.Option(help="Only what this organisation may see of the log.")
+    ] = None,
+    directory: Dir = Path(),
+) -> None:
+    """Export the log for an auditor, facts opened; or one recipient's view of it."""
+    view = open_view(Folder(directory))
+    with following("exporting") as follow:
+        arguments = (view.folder, view.reader, view.verifier)
+        if recipient is None:
+            done = export_log(*arguments, out, progress=lambda at, of: follow("", at, of))
+            withheld = f", {done.withheld} of them without facts" if done.withheld else ""
+            text = f"wrote {done.checkpoint.size} records to {out}{withheld}"
+        else:
+            slot = find_recipient(view, recipient)
+            shown = export_view(*arguments, slot, out, progress=lambda at, of: follow("", at, of))
+            text = f"wrote {shown.records} records of {recipient} to {out}"
+    say(text)
+    note(f"check it with: bailment log audit {out} --key '{view.verifier.vkey}'")
+
+
+@app.command()
+def audit(
+    path: Annotated[Path, typer.Argument(metavar="EXPORT", help="An export, or a view.")],
+    key: Key,
+    since: Annotated[
+        list[Path] | None, typer.Option(help="A checkpoint that you kept from before.")
+    ] = None,
+    receipt: Annotated[
+        list[Path] | None, typer.Option(help="A receipt that you kept from before.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Check a log without trusting who keeps it: verify the tree, make every decision again.
+
+    Needs the export and the key that you pinned, and nothing of the issuer's.
+    """
+    with following("auditing") as follow:
+        report = audit_export(
+            path,
+            pinned(key),
+            since=[_read(kept) for kept in since or ()],
+            receipts=[_read(kept) for kept in receipt or ()],
+            progress=follow,
+        )
+    if as_json:
+        show_json(_as_dict(report))
+    else:
+        _tell(report)
+    if not report.clean:
+        raise typer.Exit(Exit.UNVERIFIED)
+
+
+def _tell(report: AuditReport) -> None:
+    head, seconds = report.checkpoint, max(report.seconds, 1e-9)
+    say(f"{head.origin}: {head.size} records under the signed root {head.root.hex()[:16]}…")
+    say(
+        f"made {report.decisions} decisions again, {report.decisions / seconds:.0f} a second; "
+        f"{report.agreed} agree with the log"
+    )
+    say(f"{report.accesses} accesses, {len(report.open)} still open at the end of the log")
+    rows = [
+        {"record": "" if f.index is None else f.index, "kind": f.kind.value, "finding": f.sentence}
+        for f in report.findings
+    ]
+    if rows:
+        show_rows(rows, ("record", "kind", "finding"), as_json=False, none="")
+        say(f"NOT as it should be: {sum(report.counts.values())} findings")
+    else:
+        say("verified: the log is what it claims to be, and no access should not have been")
+
+
+def _as_dict(report: AuditReport) -> dict[str, object]:
+    head = report.checkpoint
+    return {
+        "origin": head.origin,
+        "size": head.size,
+        "root": head.root.hex(),
+        "types": report.types,
+        "decisions": report.decisions,
+        "agreed": report.agreed,
+        "accesses": report.accesses,
+        "open": report.open,
+        "clean": report.clean,
+        "counts": {kind.value: count for kind, count in report.counts.items()},
+        "findings": [
+            {"index": f.index, "kind": f.kind.value, "sentence": f.sentence}
+            for f in report.findings
+        ],
+        "milliseconds": round(report.seconds * 1000),
+    }
 
 
 def pinned(key: str) -> Verifier:

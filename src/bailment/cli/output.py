@@ -7,13 +7,15 @@ Exit codes: 0 done, 1 failed, 2 usage, 10 changes pending, 20 verification faile
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -69,6 +71,19 @@ def show_rows(
     for row in rows:
         table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
     out.print(table)
+
+
+@contextmanager
+def following(title: str) -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on a terminal; nothing where there is none. Call with (step, at, of)."""
+    bar = Progress(console=err, transient=True, disable=not sys.stderr.isatty())
+    with bar:
+        task = bar.add_task(title)
+
+        def follow(step: str, at: int, of: int) -> None:
+            bar.update(task, description=step or title, completed=at, total=of)
+
+        yield follow
 
 
 def fail(error: BailmentError) -> NoReturn:
