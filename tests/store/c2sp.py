@@ -1,4 +1,4 @@
-"""A minimal C2SP client: reads a log folder from the specifications alone, trusting nothing of ours.
+"""A minimal C2SP client: reads a log folder by the specifications alone.
 
 tlog-tiles, tlog-checkpoint and signed-note, as a stranger would write them. It fetches everything
 that a log of the checkpoint's size must serve, and holds each byte against the signed root.
