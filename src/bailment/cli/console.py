@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +24,20 @@ def act(folder: Folder, name: str, **arguments: Any) -> dict[str, Any]:
     return _call(folder, "POST", "/act", body)
 
 
-def status(folder: Folder) -> dict[str, Any]:
-    """What the running issuer says of itself."""
-    return _call(folder, "GET", "/status", None)
+def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
+    """What the running issuer says of itself; waits for so many seconds until it does."""
+    end = time.monotonic() + wait
+    while True:
+        try:
+            return _call(folder, "GET", "/status", None)
+        except NotRunning:
+            if time.monotonic() >= end:
+                raise
+            time.sleep(0.1)
+
+
+class NotRunning(BailmentError):
+    """Nobody listens on the control socket."""
 
 
 def _call(folder: Folder, method: str, path: str, body: Any) -> dict[str, Any]:
@@ -38,7 +50,7 @@ def _call(folder: Folder, method: str, path: str, body: Any) -> dict[str, Any]:
             response = client.request(method, f"http://control{path}", json=body)
             answer: dict[str, Any] = response.json()
     except (httpx2.HTTPError, OSError):
-        raise BailmentError(
+        raise NotRunning(
             f"no issuer is running in `{folder.root}`", hint=f"bailment serve -d {folder.root}"
         ) from None
     if response.status_code >= 400:

@@ -84,9 +84,13 @@ def serve_command(directory: Dir = Path()) -> None:
 
 
 @app.command(name="status")
-def status_command(directory: Dir = Path(), as_json: Json = False) -> None:
+def status_command(
+    wait: Annotated[float, typer.Option(help="Seconds to wait for it to serve.")] = 0,
+    directory: Dir = Path(),
+    as_json: Json = False,
+) -> None:
     """What the running issuer says of itself."""
-    found = status(Folder(directory))
+    found = status(Folder(directory), wait)
     if as_json:
         show_json(found)
     else:
