@@ -1,1 +1,1 @@
-"""What an outsider runs: fetch an export, verify it, perform every decision again."""
+"""The outsider's side: verify a log, decide every access in it again, check a recipient's view."""
