@@ -242,10 +242,11 @@ async def test_tls_is_verified_kept_alive_and_backpressured(tmp_path: Path) -> N
 
 async def test_nobody_listening_is_unreachable(tmp_path: Path) -> None:
     for url in (f"unix://{tmp_path}/none.sock", "http://127.0.0.1:1", "http://nothing.invalid"):
-        client = Upstream(UpstreamConfig(url, pool_size=1))
-        for _ in range(2):  # the right to connect is given back
-            assert await refused(client) is Reason.UPSTREAM_UNREACHABLE
-        await client.close()
+        async with asyncio.timeout(10):
+            client = Upstream(UpstreamConfig(url, pool_size=1))
+            for _ in range(2):  # the right to connect is given back
+                assert await refused(client) is Reason.UPSTREAM_UNREACHABLE
+            await client.close()
 
 
 async def test_a_handshake_that_never_ends_is_unreachable() -> None:
@@ -454,6 +455,18 @@ async def test_a_connection_closed_while_idle_is_replaced(tmp_path: Path) -> Non
         assert server.connections == 9
 
 
+async def test_a_connection_idle_for_long_is_not_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pooled(tmp_path, echo, pool_size=1) as (client, server):
+        await ask(client)
+        await ask(client)
+        assert server.connections == 1
+        monkeypatch.setattr("bailment.gateway.connection.MAX_IDLE", 0.0)
+        await ask(client)
+        assert server.connections == 2
+
+
 async def test_a_kept_connection_closed_under_a_request_is_replaced_once(tmp_path: Path) -> None:
     served: list[int] = []
 
@@ -468,6 +481,22 @@ async def test_a_kept_connection_closed_under_a_request_is_replaced_once(tmp_pat
         assert await ask(client) == b"1"
         assert await ask(client) == b"2"  # the first connection was cut, the second answered
         assert served == [1, 2]
+
+
+async def test_the_second_try_is_on_a_new_connection(tmp_path: Path) -> None:
+    both = asyncio.Barrier(2)
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        if peer.number <= 2:
+            await both.wait()
+        await peer.answer(b"%d" % peer.number)
+        await peer.request()
+        peer.cut()
+
+    async with pooled(tmp_path, script, pool_size=2) as (client, _):
+        assert sorted(await asyncio.gather(ask(client), ask(client))) == [b"1", b"2"]
+        assert await ask(client) == b"3"
 
 
 async def test_a_new_connection_closed_without_an_answer_is_not_tried_again(

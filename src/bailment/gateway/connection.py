@@ -302,7 +302,7 @@ class Connection(asyncio.Protocol):
             self._paused = True
             self._transport.pause_reading()
         self._barren = self._barren + len(data) if response.unread == unread else 0
-        if self._barren > MAX_HEAD or len(self._headers) > MAX_HEADERS:
+        if self._barren > MAX_HEAD:
             self.fail(Reason.UPSTREAM_INVALID, "the model server's header fields are too large")
 
     # httptools; an exception stops the parser and arrives in `data_received`

@@ -81,6 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._body_bytes = 0
         self._body_due = 0.0  # loop time by which a body of no bytes is too slow
+        self._body_held = False
         self._refused = False
         self._clock: asyncio.TimerHandle | None = None  # times what is read
         self._cut: asyncio.TimerHandle | None = None  # times what is written
@@ -205,6 +206,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._phase is _Phase.HEAD:
             self._clock = self.loop.call_later(self.bounds.header_seconds, self._check_head)
         elif self._phase is _Phase.BODY:
+            self._body_held = False
             self._body_due = self.loop.time() + self.bounds.body_seconds
             self._clock = self.loop.call_at(self._body_due, self._check_body)
 
@@ -217,8 +219,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def _check_body(self) -> None:
         now = self.loop.time()
         allowed = self._body_bytes / self.bounds.body_pace
-        if self.flow.read_paused or self.cycle.waiting_for_100_continue:
-            # It is the application that does not read.
+        was_held = self._body_held
+        self._body_held = self.flow.read_paused or self.cycle.waiting_for_100_continue
+        if self._body_held or was_held:  # it is the application that has not read all this time
             self._body_due = now + self.bounds.body_seconds - allowed
         if self._body_due + allowed <= now:
             self._refuse(Reason.BODY_SLOW)
