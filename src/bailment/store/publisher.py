@@ -23,6 +23,7 @@ from bailment.ledger.tiles import (
     WIDTH,
     Tile,
     encode_bundle,
+    frontier,
     new_bundles,
     new_tiles,
     tile_root,
@@ -42,8 +43,9 @@ class Publisher:
     def __init__(self, folder: Folder, staging: Staging, verifier: Verifier, files: Files) -> None:
         self._folder = folder
         self.staging = staging
+        self._verifier = verifier
         self._files = files
-        self.published = self._read_published(verifier)
+        self.published = self._read_published()
 
     def publish(self) -> int:
         """Publish up to the last staged checkpoint; the size that is now published."""
@@ -55,18 +57,28 @@ class Publisher:
         entries = _column(batches, base, "leaves")
         self._write_bundles(base, size, entries, batches)
         self._write_tiles(base, size, entries)
+        self._check(batches[-1].checkpoint)
         self._files.write(self._folder.log / "checkpoint", batches[-1].checkpoint, _READABLE)
         self._forget_partials(self.published, size)
         self.published = size
         self.staging.forget(size // WIDTH * WIDTH)
         return size
 
-    def _read_published(self, verifier: Verifier) -> int:
+    def _read_published(self) -> int:
         try:
             note = (self._folder.log / "checkpoint").read_bytes()
         except FileNotFoundError:
             return 0
-        return open_checkpoint(note, verifier).size
+        return open_checkpoint(note, self._verifier).size
+
+    def _check(self, note: bytes) -> None:
+        """No checkpoint is published over tiles that do not have its root."""
+        checkpoint = open_checkpoint(note, self._verifier)
+        edge = frontier(checkpoint.size, lambda path: _bytes(self._folder.log / path))
+        if edge.root() != checkpoint.root:
+            raise VerificationError(
+                f"the tiles do not have the root of the checkpoint over {checkpoint.size} entries"
+            )
 
     def _write_bundles(
         self, base: int, size: int, entries: list[bytes], batches: list[Batch]
