@@ -74,7 +74,7 @@ class Publisher:
     def _check(self, note: bytes) -> None:
         """No checkpoint is published over tiles that do not have its root."""
         checkpoint = open_checkpoint(note, self._verifier)
-        edge = frontier(checkpoint.size, lambda path: _bytes(self._folder.log / path))
+        edge = frontier(checkpoint.size, lambda path: (self._folder.log / path).read_bytes())
         if edge.root() != checkpoint.root:
             raise VerificationError(
                 f"the tiles do not have the root of the checkpoint over {checkpoint.size} entries"
@@ -160,6 +160,9 @@ class PublisherThread:
             except BailmentError as error:
                 self._on_failure(error)
                 return
+            except BaseException as error:
+                self._on_failure(error)
+                raise
 
 
 def bodies_path(folder: Folder, column: str, bundle: int) -> Path:
