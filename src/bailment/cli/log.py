@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bailment.auditor.audit import AuditReport, audit_export
+from bailment.auditor.findings import Finding
+from bailment.auditor.view import verify_view
 from bailment.cli.console import Dir
 from bailment.cli.issuer import find_recipient
 from bailment.cli.output import Exit, Json, following, note, say, show_json, show_rows
 from bailment.cli.times import show_time
 from bailment.errors import ConfigurationError, VerificationError
+from bailment.ledger.cosignature import Witness
+from bailment.ledger.cosignature import merge as merge_cosignatures
 from bailment.ledger.leaf import decode_leaf
 from bailment.ledger.note import Verifier
 from bailment.ledger.receipt import parse_receipt, verify_receipt
@@ -119,6 +124,9 @@ def audit(
 
     Needs the export and the key that you pinned, and nothing of the issuer's.
     """
+    if path.is_file():
+        _audit_view(path, key, as_json=as_json)
+        return
     with following("auditing") as follow:
         report = audit_export(
             path,
@@ -135,6 +143,45 @@ def audit(
         raise typer.Exit(Exit.UNVERIFIED)
 
 
+@app.command()
+def merge(
+    checkpoint: Annotated[Path, typer.Argument(help="A signed checkpoint.")],
+    lines: Annotated[Path, typer.Argument(help="What witnesses answered.")],
+    witness: Annotated[list[str], typer.Option(help="A witness's vkey; repeat for more.")],
+) -> None:
+    """Merge witnesses' cosignatures into a checkpoint, after verifying them, and print it."""
+    witnesses = [Witness.parse(one) for one in witness]
+    say(merge_cosignatures(_read(checkpoint), _read(lines), witnesses).decode().rstrip("\n"))
+
+
+def _audit_view(path: Path, key: str, *, as_json: bool) -> None:
+    """Check what one recipient was shown."""
+    report = verify_view(path, pinned(key))
+    if as_json:
+        show_json(
+            {
+                "recipient": report.recipient,
+                "size": report.checkpoint.size,
+                "records": report.records,
+                "covered": report.covered,
+                "until": report.until,
+                "clean": report.clean,
+                "findings": _findings(report.findings),
+            }
+        )
+    else:
+        say(
+            f"{report.recipient}: {report.records} records in the signed tree of "
+            f"{report.checkpoint.size}; the first {report.covered} are all there were at "
+            f"{show_time(report.until)}"
+        )
+        _show_findings(report.findings, sum(report.counts.values()))
+        if report.clean:
+            say("verified: nothing of yours was left out or changed")
+    if not report.clean:
+        raise typer.Exit(Exit.UNVERIFIED)
+
+
 def _tell(report: AuditReport) -> None:
     head, seconds = report.checkpoint, max(report.seconds, 1e-9)
     say(f"{head.origin}: {head.size} records under the signed root {head.root.hex()[:16]}…")
@@ -143,15 +190,20 @@ def _tell(report: AuditReport) -> None:
         f"{report.agreed} agree with the log"
     )
     say(f"{report.accesses} accesses, {len(report.open)} still open at the end of the log")
-    rows = [
-        {"record": "" if f.index is None else f.index, "kind": f.kind.value, "finding": f.sentence}
-        for f in report.findings
-    ]
-    if rows:
-        show_rows(rows, ("record", "kind", "finding"), as_json=False, none="")
-        say(f"NOT as it should be: {sum(report.counts.values())} findings")
-    else:
+    _show_findings(report.findings, sum(report.counts.values()))
+    if report.clean:
         say("verified: the log is what it claims to be, and no access should not have been")
+
+
+def _show_findings(findings: Iterable[Finding], total: int) -> None:
+    rows = [{**row, "record": row["index"]} for row in _findings(findings)]
+    if rows:
+        show_rows(rows, ("record", "kind", "sentence"), as_json=False, none="")
+        say(f"NOT as it should be: {total} findings")
+
+
+def _findings(findings: Iterable[Finding]) -> list[dict[str, object]]:
+    return [{"index": f.index, "kind": f.kind.value, "sentence": f.sentence} for f in findings]
 
 
 def _as_dict(report: AuditReport) -> dict[str, object]:
@@ -167,10 +219,7 @@ def _as_dict(report: AuditReport) -> dict[str, object]:
         "open": report.open,
         "clean": report.clean,
         "counts": {kind.value: count for kind, count in report.counts.items()},
-        "findings": [
-            {"index": f.index, "kind": f.kind.value, "sentence": f.sentence}
-            for f in report.findings
-        ],
+        "findings": _findings(report.findings),
         "milliseconds": round(report.seconds * 1000),
     }
 
