@@ -39,6 +39,8 @@ class Listen(_Section, frozen=True):
     plain_behind_proxy: bool = False
     #: Networks whose X-Forwarded-For is believed, innermost hop last.
     proxies: tuple[str, ...] = ()
+    #: Networks that may read /metrics.
+    metrics: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
 
 
 class Limits(_Section, frozen=True):
@@ -123,11 +125,11 @@ def _check(settings: Settings, path: Path) -> None:
             f"`{path}`: listen.host `{listen.host}` is not loopback and there is no TLS",
             hint="set listen.certificate and listen.key, or listen.plain_behind_proxy = true",
         )
-    for block in listen.proxies:
+    for block in (*listen.proxies, *listen.metrics):
         try:
             ipaddress.ip_network(block)
         except ValueError:
-            raise ConfigurationError(f"`{path}`: listen.proxies: `{block}` is no network") from None
+            raise ConfigurationError(f"`{path}`: [listen]: `{block}` is no network") from None
     for name, digest in settings.auditors.items():
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise ConfigurationError(f"`{path}`: auditors.{name} is not a SHA-256 in hex")

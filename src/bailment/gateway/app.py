@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import structlog
 
+from bailment.access.chain import networks_of
 from bailment.access.nonce import Nonces
 from bailment.clock import now_ms
 from bailment.errors import ConfigurationError
 from bailment.gateway.credentials import Credentials
 from bailment.gateway.flights import Flights
-from bailment.gateway.intake import Receive, Scope, Send
+from bailment.gateway.intake import Receive, Scope, Send, arrive
 from bailment.gateway.journal import Journal
 from bailment.gateway.journey import Journey
-from bailment.gateway.meter import Ledger, Meter, read_counters
 from bailment.gateway.metrics import Metrics
-from bailment.gateway.upstream import Upstream, UpstreamConfig, UpstreamError
-from bailment.ledger.records import FindingRaised
-from bailment.settings import Meter as MeterSettings
+from bailment.gateway.reconciler import Reconciler
+from bailment.gateway.upstream import Upstream, UpstreamConfig
 from bailment.settings import Model, Settings
 from bailment.store.durable import read_private
 from bailment.store.log import Log
+from bailment.store.sequencer import News
 
 logger = structlog.get_logger("bailment.gateway")
 
 #: Every access in flight is judged this often for what only the clock changes.
 _JUDGE_SECONDS = 0.25
-_MAX_EXPOSITION = 4 * 1024 * 1024
 
 
 class Gateway:
@@ -56,7 +54,11 @@ class Gateway:
             nonces,
             Credentials(log.fold, nonces),
         )
-        self._meters: dict[str, Meter] = {}
+        self._reconcilers = [
+            Reconciler(name, self._upstreams[name], model.meter, log, self.metrics)
+            for name, model in settings.models.items()
+            if model.meter is not None
+        ]
         self._tasks: list[asyncio.Task[None]] = []
         log.sequencer.listeners.append(self._notice)
 
@@ -65,7 +67,7 @@ class Gateway:
         path = scope["path"]
         if path.startswith("/v1/"):
             await self._journey(scope, receive, send)
-        elif path == "/metrics":
+        elif path == "/metrics" and self._may_measure(scope):
             await _text(send, 200, self.metrics.expose())
         elif path == "/readyz":
             refused = self.journal.available()
@@ -77,6 +79,13 @@ class Gateway:
         else:
             await self._journey(scope, receive, send)
 
+    def _may_measure(self, scope: Scope) -> bool:
+        """Volumes are nobody's business but the operator's. A forwarded request is not local."""
+        listen = self._settings.listen
+        arrival = arrive(scope, listen.proxies)
+        forwarded = bool(arrival.header(b"x-forwarded-for")) and not listen.proxies
+        return not forwarded and bool(networks_of(arrival.address, listen.metrics))
+
     async def start(self) -> None:
         """Close what a process before left open; begin what goes by the clock."""
         orphans = await self.journal.close_orphans()
@@ -84,11 +93,9 @@ class Gateway:
             logger.warning("closed accesses that were left open", count=orphans)
         self._tasks.append(asyncio.create_task(self._every(_JUDGE_SECONDS, self._judge)))
         self._tasks.append(asyncio.create_task(self._every(1.0, self.journal.tick)))
-        for name, model in self._settings.models.items():
-            if model.meter is not None:
-                self._meters[name] = Meter(Ledger(name))
-                watch = self._every(model.meter.seconds, self._reader(name, model.meter))
-                self._tasks.append(asyncio.create_task(watch))
+        for reconciler in self._reconcilers:
+            compare = self._every(reconciler.seconds, reconciler.compare)
+            self._tasks.append(asyncio.create_task(compare))
 
     async def stop(self) -> None:
         """Let accesses finish, cut the rest, and close what was begun."""
@@ -99,10 +106,10 @@ class Gateway:
         for upstream in self._upstreams.values():
             await upstream.close()
 
-    def _notice(self, news: list) -> None:  # type: ignore[type-arg]
+    def _notice(self, news: News) -> None:
         """Durable records: a change of the register is a new judgement of what is in flight."""
-        for meter in self._meters.values():
-            meter.ledger.follow(news)
+        for reconciler in self._reconcilers:
+            reconciler.follow(news)
         if self.flights and any(facts.REGISTERS for _, _, facts in news):
             self._cut(self.flights.judge(now_ms()))
 
@@ -113,51 +120,15 @@ class Gateway:
         if count:
             logger.warning("cut accesses in flight", count=count)
 
-    async def _every(self, seconds: float, do: Callable[[], object]) -> None:
+    async def _every(self, seconds: float, do: Callable[[], Awaitable[None]]) -> None:
         """Do it now and then every so often; a malfunction ends the process, not just the task."""
         while True:
             try:
-                await do()  # type: ignore[misc]
+                await do()
             except Exception as error:
                 self._log.sequencer.fail(error)
                 raise
             await asyncio.sleep(seconds)
-
-    def _reader(self, name: str, settings: MeterSettings) -> Callable[[], object]:
-        async def compare() -> None:
-            try:
-                response = await self._upstreams[name].send("GET", settings.path, [], b"")
-                exposition = await response.read(_MAX_EXPOSITION)
-            except UpstreamError as error:
-                logger.warning("the model's counters cannot be read", model=name, why=str(error))
-                return
-            text = exposition.decode("utf-8", "replace")
-            reading = read_counters(text, settings.input, settings.output, now_ms())
-            if response.status != 200 or reading is None:
-                logger.warning("the model does not expose the counters", model=name)
-                return
-            excess = self._meters[name].compare(reading)
-            if excess is not None:
-                await self._raise(
-                    FindingRaised(
-                        os.urandom(16).hex(),
-                        "around-the-gateway",
-                        f"the server of {name} served {excess.input} input and {excess.output} "
-                        "output tokens that no access in the log explains: somebody called it "
-                        "around the gateway; rotate its key and see who can reach its address",
-                        excess.since,
-                        excess.until,
-                        {"input_tokens": excess.input, "output_tokens": excess.output},
-                        name,
-                    )
-                )
-
-        return compare
-
-    async def _raise(self, finding: FindingRaised) -> None:
-        self.metrics.findings.labels(finding.kind).inc()
-        logger.warning("finding", kind=finding.kind, sentence=finding.sentence)
-        await self._log.sequencer.append(self._log.sequencer.draft(finding))
 
 
 def upstream_config(name: str, model: Model, folder: Path) -> UpstreamConfig:

@@ -35,6 +35,10 @@ MAX_BATCH = 512
 CLOCK_TOLERANCE_MS = 2_000
 
 
+#: What became durable with one commit: index, leaf and facts, in log order.
+News = list[tuple[int, Leaf, Facts]]
+
+
 @dataclass(frozen=True, slots=True)
 class Sequenced:
     """The record is at `index`, in the durable signed checkpoint of this `size`."""
@@ -99,7 +103,7 @@ class Sequencer:
         self._snapshot_size = snapshot_size
         self._unkept: tuple[int, bytes] | None = None
         #: Called after each commit with what became durable, in log order.
-        self.listeners: list[Callable[[list[tuple[int, Leaf, Facts]]], None]] = []
+        self.listeners: list[Callable[[News], None]] = []
         #: Called on the writer thread with (size, bytes) of a snapshot, before its record commits.
         self.keep_snapshot: Callable[[int, bytes], None] = lambda size, data: None
         #: Resolves with the cause when the log has failed and the process must end.
