@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
@@ -141,6 +143,18 @@ def audit(
         _tell(report)
     if not report.clean:
         raise typer.Exit(Exit.UNVERIFIED)
+
+
+@app.command()
+def credential(
+    name: Annotated[str, typer.Argument(help="The auditor's name.")],
+) -> None:
+    """Make an auditor's credential for reading entry bundles over HTTP; nothing is stored."""
+    secret = secrets.token_urlsafe(32)
+    say(secret)
+    digest = hashlib.sha256(secret.encode()).hexdigest()
+    note("give that to the auditor; it is not shown again. In bailment.toml, under [auditors]:")
+    note(f'{name} = "{digest}"')
 
 
 @app.command()
