@@ -80,7 +80,7 @@ def sidecar(device: Device) -> Running:
         gateway = device.profile.gateway
         auth = BailmentAuth(device, PURPOSE)
         uid = os.geteuid() if owner is None else owner
-        async with http_client(gateway, auth=auth) as http:
+        async with http_client(gateway, auth=auth, timeout=None) as http:
             app = Sidecar(http, gateway, CAPABILITY)
             async with serving(app, partial(LocalProtocol, uid)) as port:
                 yield Ready(f"http://127.0.0.1:{port}", None, CAPABILITY)

@@ -23,7 +23,7 @@ from bailment.agent.profile import Device
 from bailment.agent.sidecar import run_agent
 from bailment.errors import ConfigurationError
 
-from .answers import Stepwise
+from .answers import Stepwise, cut_after
 from .conftest import PURPOSE
 from .gateway import Gateway
 
@@ -117,6 +117,23 @@ async def test_a_stream_under_way_at_sigterm_is_finished(start: Start, gateway: 
                 steps.go.release()
             texts += [chunk.choices[0].delta.content async for chunk in stream]
         assert texts == ["Hel", "lo", None]
+        assert await agent.stopped() == (0, "")
+
+
+async def test_a_stream_that_the_gateway_cuts_is_no_malfunction_of_the_sidecar(
+    start: Start, gateway: Gateway
+) -> None:
+    gateway.play = cut_after(2)
+    async with start() as agent:
+        environment = agent.environment
+        async with openai.AsyncOpenAI(
+            base_url=environment["OPENAI_BASE_URL"], api_key=environment["OPENAI_API_KEY"]
+        ) as sdk:
+            stream = await sdk.chat.completions.create(model="m-1", messages=[], stream=True)
+            with pytest.raises(openai.APIConnectionError):
+                async for _ in stream:
+                    pass
+        agent.process.send_signal(signal.SIGTERM)
         assert await agent.stopped() == (0, "")
 
 
