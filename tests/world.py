@@ -299,7 +299,7 @@ class Key:
         self.public = jwk.from_key(self.private.public_key())
 
     def proof(
-        self, method: str, path: str, body: bytes = b"", token: str | None = None, **changes: Any
+        self, method: str, path: str, body: bytes = b"", token: str | None = None, /, **changes: Any
     ) -> str:
         """A DPoP proof; `changes` replace what `make_proof` is given."""
         given: dict[str, Any] = {
@@ -410,7 +410,7 @@ class Device(Key):
         headers = {
             "content-type": "application/json",
             "authorization": f"DPoP {self.token}",
-            "dpop": self.proof("POST", path, body, **{"token": self.token, **(proof or {})}),
+            "dpop": self.proof("POST", path, body, self.token, **(proof or {})),
         }
         if dialect == "messages":
             headers["anthropic-version"] = "2023-06-01"

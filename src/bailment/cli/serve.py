@@ -40,6 +40,8 @@ logger = structlog.get_logger("bailment.serve")
 
 #: A nonce lives for one to two of these, which is longer than any honest proof needs.
 _NONCE_PERIOD_MS = 120_000
+#: After the drain every access is closed; this is what is left to slow readers, in seconds.
+_LAST_WORDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,12 @@ async def run(
     with _control_socket(issuer.folder) as control:
         servers = [
             (_public_server(_Front(gateway, public), issuer.settings), listener),
-            (_without_signals(build_server(console, bounds=Bounds(connections=64))), control),
+            (
+                _without_signals(
+                    build_server(console, bounds=Bounds(connections=64), drain_seconds=_LAST_WORDS)
+                ),
+                control,
+            ),
         ]
         await gateway.start()
         await _run(servers, issuer.log, gateway, asked, ready)
@@ -241,7 +248,7 @@ def _public_server(app: Any, settings: Settings) -> uvicorn.Server:
         header_seconds=limits.header_seconds,
         body_seconds=limits.body_seconds,
     )
-    return _without_signals(build_server(app, bounds=bounds, tls=tls))
+    return _without_signals(build_server(app, bounds=bounds, tls=tls, drain_seconds=_LAST_WORDS))
 
 
 def _without_signals(server: uvicorn.Server) -> uvicorn.Server:

@@ -11,6 +11,7 @@ import structlog
 
 from bailment.access.chain import networks_of
 from bailment.access.nonce import Nonces
+from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.errors import ConfigurationError
 from bailment.gateway.credentials import Credentials
@@ -98,8 +99,16 @@ class Gateway:
             self._tasks.append(asyncio.create_task(compare))
 
     async def stop(self) -> None:
-        """Let accesses finish, cut the rest, and close what was begun."""
-        await self.flights.drain(self._settings.limits.drain_seconds)
+        """Let accesses finish, cut the rest, and close what was begun.
+
+        Where the log has failed nothing may finish: no hold could reach it any more.
+        """
+        failed = self._log.sequencer.failed.done()
+        seconds = 0.0 if failed else self._settings.limits.drain_seconds
+        await self.flights.drain(
+            seconds, Refused(Reason.LOG_UNAVAILABLE if failed else Reason.DRAINING)
+        )
+        await self.journal.finish()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from bailment.access.decision import standing
-from bailment.access.reasons import Reason, Refused
+from bailment.access.reasons import Refused
 from bailment.access.register import Register
 from bailment.gateway.journal import Access
 from bailment.gateway.upstream import UpstreamResponse
@@ -63,10 +63,12 @@ class Flights:
     def __len__(self) -> int:
         return len(self._flights)
 
-    def take_off(self, access: Access) -> Flight:
-        """Begin to carry an access. The caller lands it in a `finally`."""
+    def take_off(self, access: Access, now: int) -> Flight:
+        """Begin to carry an access, which is cut already if the register has changed since it was
+        opened. The caller lands it in a `finally`."""
         flight = Flight(access, cast("asyncio.Task[None]", asyncio.current_task()))
         self._flights.add(flight)
+        self._judge(flight, now)
         return flight
 
     def land(self, flight: Flight) -> None:
@@ -76,22 +78,24 @@ class Flights:
 
     def judge(self, now: int) -> int:
         """Cut every access that would not be allowed now; how many were cut."""
-        cut = 0
-        for flight in self._flights:
-            verdict = standing(flight.access.request, self._register, now)
-            if isinstance(verdict, Refused) and flight.refused is None:
-                flight.cut(verdict)
-                cut += 1
-        return cut
+        return sum([self._judge(flight, now) for flight in self._flights])
 
-    async def drain(self, seconds: float) -> None:
+    def _judge(self, flight: Flight, now: int) -> bool:
+        """Cut it if it would not be allowed now; whether it was cut."""
+        verdict = standing(flight.access.request, self._register, now)
+        if isinstance(verdict, Refused) and flight.refused is None:
+            flight.cut(verdict)
+            return True
+        return False
+
+    async def drain(self, seconds: float, refused: Refused) -> None:
         """Take no more, let what flies land for so long, then cut the rest and see it land."""
         self.draining = True
         try:
             await asyncio.wait_for(self._empty(), seconds)
         except TimeoutError:
             for flight in self._flights:
-                flight.cut(Refused(Reason.DRAINING))
+                flight.cut(refused)
             await self._empty()
 
     async def _empty(self) -> None:

@@ -21,7 +21,8 @@ class ClientGone(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request's head. `address` is the caller's, as far as configured proxies can say."""
+    """A request's head. `path` is as it was sent, which is what a proof is over; `address` is the
+    caller's, as far as configured proxies can say."""
 
     method: str
     path: str
@@ -35,16 +36,6 @@ class Arrival:
             if found == name:
                 return value.decode("latin-1")
         return ""
-
-
-def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
-    """The head of an ASGI request."""
-    headers = tuple(scope["headers"])
-    peer = (scope.get("client") or ("", 0))[0]
-    address = caller_address(peer, headers, proxies)[:100]
-    arrival = Arrival(scope["method"], scope["path"], headers, address, "")
-    client = arrival.header(b"user-agent")[:200]
-    return replace(arrival, client=_printable(client))
 
 
 async def read_body(

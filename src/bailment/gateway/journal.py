@@ -7,6 +7,7 @@ when `access.closed` is.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 
 from bailment.access.admission import Stale
@@ -145,6 +146,10 @@ class Journal:
         self._metrics.refusals.labels(refused.reason.value).inc()
         if token is not None:
             await self.refusals.record(refused, token, action=action, model=model)
+
+    async def finish(self) -> None:
+        """At the end: refusals counted in this minute."""
+        await self.refusals.flush(sys.maxsize)
 
     async def tick(self) -> None:
         """Once a second: counted refusals of past minutes, due heads, the disk."""

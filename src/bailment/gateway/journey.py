@@ -108,7 +108,9 @@ class Journey:
             await self._refuse(ask, caller, exchange)
             return
         request = self._request(caller, ask, arrival, len(content))
-        access = await self.journal.open(request, _evidence(caller, arrival, digest, ask))
+        access = self._unavailable() or await self.journal.open(
+            request, _evidence(caller, arrival, digest, ask)
+        )
         if isinstance(access, Refused):
             await self._refuse(access, caller, exchange, request)
             return
@@ -128,7 +130,7 @@ class Journey:
         receive: Receive,
     ) -> None:
         """Upstream, relay, closed: from here on every way out closes the access."""
-        flight = self.flights.take_off(access)
+        flight = self.flights.take_off(access, now_ms())
         progress = Progress(several=ask.choices > 1)
         leaving = asyncio.create_task(_watch(receive, flight))
         try:
@@ -149,6 +151,8 @@ class Journey:
             self.flights.land(flight)
 
     async def _upstream(self, arrival: Arrival, ask: Ask, flight: Flight) -> UpstreamResponse:
+        if flight.refused is not None:
+            raise Broken(flight.refused)
         upstream = self.upstreams.get(ask.model)
         if upstream is None:
             raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, "no server is set for this model")
@@ -176,10 +180,11 @@ class Journey:
             raise Broken(flight.refused)
         progress.sent = len(body)
         outcome = "complete" if response.status == 200 else "upstream-refused"
-        if await self.journal.close(flight.access, progress.closed(flight.access.id, outcome)):
+        refused = await self._close(flight, progress, outcome)
+        if refused is None:
             await exchange.whole(response.status, body)
         else:
-            await exchange.refuse(Refused(Reason.LOG_UNAVAILABLE), verified=True)
+            await exchange.refuse(refused, verified=True)
 
     async def _stream(
         self,
@@ -195,10 +200,18 @@ class Journey:
         await exchange.head(200, b"text/event-stream; charset=utf-8", (b"x-accel-buffering", b"no"))
         await relay_stream(response, reader, flight, progress, exchange.send)
         progress.sent += len(reader.held)
-        if await self.journal.close(flight.access, progress.closed(flight.access.id, "complete")):
+        refused = await self._close(flight, progress, "complete")
+        if refused is None:
             await exchange.end(reader.held)
         else:
-            await exchange.refuse(Refused(Reason.LOG_UNAVAILABLE), verified=True)
+            await exchange.refuse(refused, verified=True)
+
+    async def _close(self, flight: Flight, progress: Progress, outcome: str) -> Refused | None:
+        """Close a finished access; why its end may not go out after all: a hold may have come
+        into the log before the record of the end, and nothing follows a hold."""
+        if await self.journal.close(flight.access, progress.closed(flight.access.id, outcome)):
+            return flight.refused
+        return Refused(Reason.LOG_UNAVAILABLE)
 
     async def _break_off(
         self, refused: Refused, flight: Flight, progress: Progress, exchange: Exchange
@@ -214,6 +227,7 @@ class Journey:
         outcome = _OUTCOMES.get(refused.reason, "cut")
         closed = progress.closed(flight.access.id, outcome, refused.reason.value)
         await self.journal.close(flight.access, closed)
+        self.flights.land(flight)  # the client may take long to hear of it
         await exchange.refuse(refused, verified=True)
 
     async def _list_models(self, way: Route, access: Access, exchange: Exchange) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from bailment.access.reasons import Reason, Refused
 from bailment.gateway.dialects.base import Dialect
@@ -47,8 +48,8 @@ class Route:
 
 
 def route(method: str, path: str, *, anthropic: bool) -> Route | Refused:
-    """The route of a request; `path` is decoded, `anthropic` says that it carries that API's
-    version header."""
+    """The route of a request; `path` is as it was sent, `anthropic` says that it carries that
+    API's version header."""
     if path in DIALECTS:
         if method != "POST":
             return _method(method, "POST")
@@ -56,7 +57,7 @@ def route(method: str, path: str, *, anthropic: bool) -> Route | Refused:
     if path == MODELS or (path.startswith(MODELS + "/") and len(path) > len(MODELS) + 1):
         if method != "GET":
             return _method(method, "GET")
-        return Route(shape(path, anthropic=anthropic), True, path[len(MODELS) + 1 :])
+        return Route(shape(path, anthropic=anthropic), True, unquote(path[len(MODELS) + 1 :]))
     for prefix, why in _REFUSED.items():
         if path == prefix or path.startswith(prefix + "/"):
             return Refused(Reason.FEATURE_REFUSED, f"`{prefix}` is refused: {why}")
