@@ -38,6 +38,16 @@ class Arrival:
         return ""
 
 
+def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
+    """The head of an ASGI request."""
+    headers = tuple(scope["headers"])
+    peer = (scope.get("client") or ("", 0))[0]
+    address = caller_address(peer, headers, proxies)[:100]
+    arrival = Arrival(scope["method"], scope["raw_path"].decode("ascii"), headers, address, "")
+    client = arrival.header(b"user-agent")[:200]
+    return replace(arrival, client=_printable(client))
+
+
 async def read_body(
     arrival: Arrival, receive: Receive, limit: int
 ) -> tuple[bytes, bytes] | Refused:
