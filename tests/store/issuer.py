@@ -137,8 +137,8 @@ class Issuer:
             "",
             "recipient",
             party.pseudonym,
-            self.clock() - YEAR,
-            self.clock() + YEAR,
+            START - YEAR,
+            START + YEAR,
             party.public.jwk,
             (MODEL,),
             ("research",),
@@ -159,10 +159,16 @@ class Issuer:
         await must(log, draft)
 
     async def person(
-        self, log: Log, party: Party, name: str = "ada", budget: Budget | None = None
+        self,
+        log: Log,
+        party: Party,
+        name: str = "ada",
+        budget: Budget | None = None,
+        subject: str = "",
     ) -> str:
         """Grant a person's link; returns its id. The person's own id is the link's subject."""
-        link = self._below(party, party.link, "person", os.urandom(16).hex(), None, budget)
+        subject = subject or os.urandom(16).hex()
+        link = self._below(party, party.link, "person", subject, None, budget)
         await self.grant(log, party, link, party.pseudonym, link.subject, name)
         return link.id
 
@@ -198,8 +204,8 @@ class Issuer:
             parent,
             kind,
             subject,
-            self.clock() - YEAR // 2,
-            self.clock() + YEAR // 2,
+            START - YEAR,
+            START + YEAR,
             key,
             (MODEL,),
             ("research",),
