@@ -7,13 +7,14 @@ asks them before it appends.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bailment.access import jwk as jwks
 from bailment.access import jws
-from bailment.access.chain import GRANTORS, Link, narrows, read_link
+from bailment.access.chain import Link, narrows, read_link
 from bailment.access.holds import subject_exists
 from bailment.access.reasons import Reason, Refused
+from bailment.access.state import Indexed
 from bailment.errors import FormatError
 from bailment.ledger.records import (
     DelegationEnded,
@@ -28,22 +29,17 @@ from bailment.ledger.records import (
     SpecApplied,
 )
 
-if TYPE_CHECKING:
-    from bailment.access.register import Register
-
-__all__ = ["GRANTORS", "RULES"]
-
 #: Longest life of a token that any policy may set (RFC 9700 asks for short ones; design, 5).
 MAX_TOKEN_MS = 300_000
 
 
-def _started(register: Register, facts: LogStarted, now: int) -> Refused | None:
+def _started(register: Indexed, facts: LogStarted, now: int) -> Refused | None:
     if register.epoch:
         return _wrong("the log has started already")
     return _key(facts.issuer)
 
 
-def _spec(register: Register, facts: SpecApplied, now: int) -> Refused | None:
+def _spec(register: Indexed, facts: SpecApplied, now: int) -> Refused | None:
     policy = facts.policy
     if not 0 < policy.token_ms <= MAX_TOKEN_MS:
         return _wrong("tokens must live between 1 ms and 300 s")
@@ -52,7 +48,7 @@ def _spec(register: Register, facts: SpecApplied, now: int) -> Refused | None:
     return None
 
 
-def _model(register: Register, facts: ModelRegistered, now: int) -> Refused | None:
+def _model(register: Indexed, facts: ModelRegistered, now: int) -> Refused | None:
     if not facts.model or not facts.model.isascii() or len(facts.model) > 128:
         return _wrong("a model's name is 1 to 128 ASCII characters")
     if not 0 < facts.output <= facts.context:
@@ -60,7 +56,7 @@ def _model(register: Register, facts: ModelRegistered, now: int) -> Refused | No
     return None
 
 
-def _recipient(register: Register, facts: RecipientRegistered, now: int) -> Refused | None:
+def _recipient(register: Indexed, facts: RecipientRegistered, now: int) -> Refused | None:
     if facts.recipient in register.state.recipients:
         return _wrong("the pseudonym is taken")
     if any(facts.handle == other.handle for other in register.state.recipients.values()):
@@ -68,7 +64,7 @@ def _recipient(register: Register, facts: RecipientRegistered, now: int) -> Refu
     return _key(facts.key)
 
 
-def _granted(register: Register, facts: DelegationGranted, now: int) -> Refused | None:
+def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused | None:
     try:
         link = read_link(facts.link)
         signed = jws.parse(facts.link)
@@ -94,7 +90,7 @@ def _granted(register: Register, facts: DelegationGranted, now: int) -> Refused 
     return _key(link.key) if link.key is not None else None
 
 
-def _free(register: Register, link: Link) -> bool:
+def _free(register: Indexed, link: Link) -> bool:
     """Whether the id is nobody's yet, or that of a person of the same organisation, who may have
     several links. Nobody may move somebody else's subject under a link of their own."""
     if link.subject in register.state.devices or link.subject in register.state.recipients:
@@ -106,7 +102,7 @@ def _free(register: Register, link: Link) -> bool:
     return mine and link.kind == known.kind == "person"
 
 
-def _recipient_link(register: Register, subject: str, key: Any) -> Refused | None:
+def _recipient_link(register: Indexed, subject: str, key: Any) -> Refused | None:
     recipient = register.state.recipients.get(subject)
     if recipient is None or recipient.key != key:
         return Refused(Reason.CHAIN_BROKEN, "the link's key is not the recipient's registered one")
@@ -114,7 +110,7 @@ def _recipient_link(register: Register, subject: str, key: Any) -> Refused | Non
 
 
 def _device_link(
-    register: Register, subject: str, key: Any, parent: str, now: int
+    register: Indexed, subject: str, key: Any, parent: str, now: int
 ) -> Refused | None:
     device = register.state.devices.get(subject)
     if device is None or device.key != key:
@@ -128,14 +124,14 @@ def _device_link(
     return None
 
 
-def _ended(register: Register, facts: DelegationEnded, now: int) -> Refused | None:
+def _ended(register: Indexed, facts: DelegationEnded, now: int) -> Refused | None:
     granted = register.state.links.get(facts.link)
     if granted is None:
         return Refused(Reason.LINK_UNKNOWN, "there is no such link")
     return _wrong("the link was ended already") if granted.ended else None
 
 
-def _invited(register: Register, facts: InvitationIssued, now: int) -> Refused | None:
+def _invited(register: Indexed, facts: InvitationIssued, now: int) -> Refused | None:
     link = register.links.get(facts.link)
     if link is None or link.kind != "person":
         return Refused(Reason.LINK_UNKNOWN, "an invitation is for a person's link")
@@ -144,7 +140,7 @@ def _invited(register: Register, facts: InvitationIssued, now: int) -> Refused |
     return _alive(register, facts.link, now)
 
 
-def _enrolled(register: Register, facts: EnrolmentRequested, now: int) -> Refused | None:
+def _enrolled(register: Indexed, facts: EnrolmentRequested, now: int) -> Refused | None:
     invitation = register.state.invitations.get(facts.invitation)
     if invitation is None or invitation.used or now >= invitation.until:
         return _wrong("the invitation is unknown, used or expired")
@@ -153,7 +149,7 @@ def _enrolled(register: Register, facts: EnrolmentRequested, now: int) -> Refuse
     return _alive(register, invitation.link, now) or _key(facts.key)
 
 
-def _held(register: Register, facts: HoldAdded, now: int) -> Refused | None:
+def _held(register: Indexed, facts: HoldAdded, now: int) -> Refused | None:
     if facts.hold in register.state.holds:
         return _wrong("the hold exists already")
     if not subject_exists(register, facts.subject):
@@ -161,11 +157,11 @@ def _held(register: Register, facts: HoldAdded, now: int) -> Refused | None:
     return None
 
 
-def _lifted(register: Register, facts: HoldLifted, now: int) -> Refused | None:
+def _lifted(register: Indexed, facts: HoldLifted, now: int) -> Refused | None:
     return None if facts.hold in register.state.holds else _wrong("there is no such hold")
 
 
-def _alive(register: Register, link_id: str, now: int) -> Refused | None:
+def _alive(register: Indexed, link_id: str, now: int) -> Refused | None:
     """Whether the chain down to this link stands now."""
     for link in register.path(link_id):
         if register.state.links[link.id].ended:
@@ -187,7 +183,7 @@ def _wrong(detail: str) -> Refused:
     return Refused(Reason.CHAIN_BROKEN, detail)
 
 
-RULES: dict[type, Callable[[Register, Any, int], Refused | None]] = {
+RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     LogStarted: _started,
     SpecApplied: _spec,
     ModelRegistered: _model,

@@ -14,7 +14,8 @@ import msgspec
 from bailment import canonical
 from bailment.access import jws
 from bailment.access.admission import Admission, Counted, replay_of
-from bailment.access.register import Register, State
+from bailment.access.register import Register
+from bailment.access.state import State
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import AccessOpened, Budget, Facts, LogHeads, TokenIssued

@@ -7,17 +7,14 @@ end unlocks it. A hold on a person covers every device of theirs, one on a link 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from bailment.access.chain import Link
-
-if TYPE_CHECKING:
-    from bailment.access.register import Register
+from bailment.access.state import Indexed
 
 EVERYTHING = "everything"
 
 
-def subject_exists(register: Register, subject: str) -> bool:
+def subject_exists(register: Indexed, subject: str) -> bool:
     """Whether a hold on this subject could ever cover something."""
     if subject == EVERYTHING:
         return True
@@ -52,7 +49,7 @@ def subjects_of(
     return subjects
 
 
-def held(register: Register, subjects: Iterable[str], now: int) -> str:
+def held(register: Indexed, subjects: Iterable[str], now: int) -> str:
     """The first subject that is on hold now, or empty."""
     if not register.holds_on:
         return ""

@@ -1,0 +1,115 @@
+"""What the register knows, and how rules and decisions read it.
+
+The state is a plain struct that encodes to canonical JSON: a part of each snapshot.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bailment.access import jwk as jwks
+from bailment.access.chain import GRANTORS, Link, read_link
+from bailment.access.jwk import PublicKey
+from bailment.ledger.records import (
+    EnrolmentRequested,
+    HoldAdded,
+    ModelRegistered,
+    Policy,
+    RecipientRegistered,
+)
+
+
+class Invitation(msgspec.Struct):
+    """Who may enrol with it, until when, and whether somebody did."""
+
+    link: str
+    until: int
+    used: bool = False
+
+
+class Granted(msgspec.Struct):
+    """A link in the register: as signed, at which entry of the log, and whether it was ended."""
+
+    compact: str
+    index: int
+    ended: bool = False
+
+
+class State(msgspec.Struct):
+    """Everything there is to know. Keys of every table are ids in ASCII."""
+
+    origin: str = ""
+    url: str = ""
+    issuer: dict[str, str] = {}
+    policy: Policy = Policy()
+    spec: str = ""
+    epoch: int = 0
+    models: dict[str, ModelRegistered] = {}
+    recipients: dict[str, RecipientRegistered] = {}
+    links: dict[str, Granted] = {}
+    invitations: dict[str, Invitation] = {}
+    devices: dict[str, EnrolmentRequested] = {}
+    holds: dict[str, HoldAdded] = {}
+
+
+class Indexed:
+    """The state with what rules and decisions look up in it. It only reads; `Register` writes."""
+
+    def __init__(self, state: State | None = None) -> None:
+        self.state = state or State()
+        self.links: dict[str, Link] = {}
+        self.link_of: dict[str, str] = {}  # subject id → its link (a device has one)
+        self.holds_on: dict[str, list[HoldAdded]] = {}
+        self.networks: tuple[str, ...] = ()
+        self._keys: dict[str, PublicKey] = {}
+        for granted in sorted(self.state.links.values(), key=lambda granted: granted.index):
+            self.index(read_link(granted.compact))
+        for hold in self.state.holds.values():
+            self.holds_on.setdefault(hold.subject, []).append(hold)
+
+    @property
+    def epoch(self) -> int:
+        """Entries of the log up to and including the last that changed the register."""
+        return self.state.epoch
+
+    @property
+    def policy(self) -> Policy:
+        return self.state.policy
+
+    def path(self, link_id: str) -> list[Link]:
+        """The links from the issuer's down to this one; stops short where one is missing."""
+        path: list[Link] = []
+        while link_id and (link := self.links.get(link_id)) is not None and len(path) < 16:
+            path.append(link)
+            link_id = link.parent
+        path.reverse()
+        return path
+
+    def recipient_of(self, link_id: str) -> str:
+        """The pseudonym of the organisation at the top of the chain; empty if it is broken."""
+        path = self.path(link_id)
+        return path[0].subject if path and not path[0].parent else ""
+
+    def key(self, jwk: dict[str, str]) -> PublicKey:
+        """The parsed key of a JWK that the register holds."""
+        name = jwk.get("x", "") + jwk.get("n", "")
+        found = self._keys.get(name)
+        if found is None or found.jwk != jwk:
+            found = self._keys[name] = jwks.parse(jwk)
+        return found
+
+    def grantor_key(self, parent: str) -> PublicKey | None:
+        """The key that must sign a link under `parent`: of the nearest organisation above."""
+        if not parent:
+            return self.key(self.state.issuer) if self.state.issuer else None
+        for link in reversed(self.path(parent)):
+            if link.kind in GRANTORS and link.key is not None:
+                return self.key(link.key)
+        return None
+
+    def index(self, link: Link) -> None:
+        """Make a link findable."""
+        self.links[link.id] = link
+        self.link_of[link.subject] = link.id
+        new = tuple(block for block in link.networks if block not in self.networks)
+        self.networks += new
