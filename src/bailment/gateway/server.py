@@ -83,8 +83,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_due = 0.0  # loop time by which a body of no bytes is too slow
         self._body_held = False
         self._refused = False
+        self._unsent = 0
         self._clock: asyncio.TimerHandle | None = None  # times what is read
-        self._cut: asyncio.TimerHandle | None = None  # times what is written
+        self._stall: asyncio.TimerHandle | None = None  # times what is written
+        self._cut: asyncio.TimerHandle | None = None  # times a refused client's leave
 
     # What the transport calls
 
@@ -99,7 +101,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._clock = self.loop.call_later(self.bounds.header_seconds, self._check_head)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        for timer in (self._clock, self._cut):
+        for timer in (self._clock, self._stall, self._cut):
             if timer is not None:
                 timer.cancel()
         super().connection_lost(exc)
@@ -116,12 +118,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._cut_after(self.bounds.write_seconds)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        if self._cut is not None and not self._refused and not self.transport.is_closing():
-            self._cut.cancel()
+        self._watch_writing()
 
     # What the parser calls; an exception stops it and arrives in `_feed`
 
@@ -170,11 +167,11 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.transport.is_closing():
-            self._cut_after(self.bounds.write_seconds)
+            self._watch_writing()
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
-        self._cut_after(LINGER)
+        self._watch_writing()
 
     # The bounds
 
@@ -228,6 +225,21 @@ class BoundedProtocol(HttpToolsProtocol):
         else:
             self._clock = self.loop.call_at(self._body_due + allowed, self._check_body)
 
+    def _watch_writing(self) -> None:
+        """See to it that what is written, but not sent, becomes less."""
+        if self._stall is not None:
+            self._stall.cancel()
+        self._unsent = self.transport.get_write_buffer_size()
+        self._stall = self.loop.call_later(self.bounds.write_seconds, self._check_writing)
+
+    def _check_writing(self) -> None:
+        if not (self.flow.write_paused or self.transport.is_closing()):
+            return
+        if self.transport.get_write_buffer_size() < self._unsent:
+            self._watch_writing()
+        else:
+            self.transport.abort()
+
     def _answering(self) -> bool:
         # Before the first request there is no cycle, though uvicorn's annotation knows of none.
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
@@ -255,12 +267,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self._cut_after(LINGER)
-
-    def _cut_after(self, seconds: float) -> None:
-        if self._cut is not None:
-            self._cut.cancel()
-        self._cut = self.loop.call_later(seconds, self.transport.abort)
+        self._cut = self.loop.call_later(LINGER, self.transport.abort)
 
     def _problem(self, reason: Reason, detail: str) -> bytes:
         answer = ANSWERS[reason]
