@@ -1,0 +1,129 @@
+"""Whatever an operator who holds the log's key does to a log, an audit names it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bailment.auditor.audit import audit_export
+from bailment.auditor.findings import Kind
+from bailment.errors import VerificationError
+from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from bailment.ledger.note import Signer
+from bailment.ledger.records import AccessClosed, AccessOpened, HoldAdded, HoldLifted, LogSnapshot
+from bailment.ledger.tree import Frontier, leaf_hash
+from bailment.store.reader import LogReader
+from bailment.store.receipts import make_receipt
+from bailment.store.vault import Vault
+
+from .conftest import Past, live
+from .forge import Forgery
+from .forgeries import CHANGES, TAMPERS, Change, Tamper
+
+
+def test_a_log_taken_apart_and_put_together_is_the_same(past: Past, tmp_path: Path) -> None:
+    Forgery(past.reader()).write(tmp_path / "copy", past.world.secrets.log)
+    original, copy = past.export, tmp_path / "copy"
+    for path in original.rglob("*"):
+        if path.is_file() and path.name != "README":
+            assert (copy / path.relative_to(original)).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("kind", "forge"), CHANGES, ids=[function.__name__ for _, function in CHANGES]
+)
+def test_a_forged_record_is_named(kind: Kind, forge: Change, past: Past, tmp_path: Path) -> None:
+    forgery = Forgery(past.reader())
+    index = forge(forgery, past)
+    report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
+    assert set(report.counts) == {kind}, report.findings
+    assert report.findings[0].index == index, report.findings
+
+
+@pytest.mark.parametrize(
+    ("kind", "forge"), TAMPERS, ids=[function.__name__ for _, function in TAMPERS]
+)
+def test_a_forged_file_is_named(kind: Kind, forge: Tamper, past: Past, tmp_path: Path) -> None:
+    out = tmp_path / "forged"
+    shutil.copytree(past.export, out)
+    forge(out, past)
+    assert set(audit_export(out, past.key).counts) >= {kind}
+
+
+def test_every_kind_of_finding_has_its_forgery() -> None:
+    here = {Kind.REMOVED_RECORD, Kind.WRONG_SNAPSHOT}
+    assert {kind for kind, _ in (*CHANGES, *TAMPERS)} | here == set(Kind)
+
+
+def test_a_dropped_hold_is_named_by_what_the_auditor_kept(past: Past, tmp_path: Path) -> None:
+    forgery = Forgery(past.reader())
+    held = forgery.first(HoldAdded)
+    receipt = make_receipt(past.folder, past.reader(), past.key, held).encode()
+    del forgery.rows[held], forgery.rows[forgery.first(HoldLifted)]
+    forged = forgery.write(tmp_path / "forged", past.world.secrets.log)
+    # Everything else is right, and nobody who sees this log alone can know.
+    assert audit_export(forged, past.key).clean
+    for kept in ({"since": past.lived.checkpoints[2:3]}, {"receipts": [receipt]}):
+        assert set(audit_export(forged, past.key, **kept).counts) == {Kind.REMOVED_RECORD}
+    found = audit_export(forged, past.key, receipts=[receipt]).findings
+    assert held in {finding.index for finding in found}
+
+
+def test_a_removed_access_is_named_by_an_earlier_checkpoint(past: Past, tmp_path: Path) -> None:
+    forgery = Forgery(past.reader())
+    at = list(forgery.of(AccessOpened))[100]
+    assert isinstance(forgery.rows[at + 1].facts, AccessClosed)
+    later = [n for n in past.lived.checkpoints if open_checkpoint(n, past.key).size > at]
+    del forgery.rows[at : at + 2]
+    forged = forgery.write(tmp_path / "forged", past.world.secrets.log)
+    assert audit_export(forged, past.key).clean
+    report = audit_export(forged, past.key, since=past.lived.checkpoints)
+    assert 0 < len(later) < len(past.lived.checkpoints)
+    assert report.counts == {Kind.REMOVED_RECORD: len(later)}
+
+
+def test_a_log_cut_short_is_named_by_a_later_checkpoint(past: Past, tmp_path: Path) -> None:
+    forgery = Forgery(past.reader())
+    del forgery.rows[300:]
+    forged = forgery.write(tmp_path / "forged", past.world.secrets.log)
+    report = audit_export(forged, past.key, since=past.lived.checkpoints[-1:])
+    assert [(f.kind, "shown with 300" in f.sentence) for f in report.findings] == [
+        (Kind.REMOVED_RECORD, True)
+    ]
+
+
+def test_what_was_kept_from_an_honest_log_agrees_at_every_size(past: Past) -> None:
+    signer, edge = past.world.secrets.log, Frontier()
+    checkpoints = []
+    for record in past.reader().stored():
+        edge.push(leaf_hash(record.entry))
+        checkpoint = Checkpoint(signer.name, edge.size, edge.root())
+        checkpoints.append(sign_checkpoint(checkpoint, signer))
+    receipts = [
+        make_receipt(past.folder, past.reader(), past.key, index).encode()
+        for index in (0, 255, 256, 257, edge.size - 1)
+    ]
+    assert audit_export(past.export, past.key, since=checkpoints, receipts=receipts).clean
+
+
+def test_what_the_log_did_not_sign_is_no_evidence_against_it(past: Past) -> None:
+    other = Signer(past.key.name, Ed25519PrivateKey.from_private_bytes(bytes(32)))
+    note = sign_checkpoint(Checkpoint(other.name, 3, bytes(32)), other)
+    with pytest.raises(VerificationError):
+        audit_export(past.export, past.key, since=[note])
+
+
+def test_a_forged_snapshot_is_named(tmp_path: Path) -> None:
+    world, _ = live(tmp_path / "issuer", snapshot_every=100)
+    reader = LogReader(world.folder, Vault(world.folder.keys, world.secrets.kek))
+    honest = Forgery(reader)
+    signer = world.secrets.log
+    report = audit_export(honest.write(tmp_path / "honest", signer), signer.public)
+    assert report.clean and report.types["log.snapshot"] >= 5
+    at = list(honest.of(LogSnapshot))[-1]  # those after a forged one would differ as well
+    honest.rows[at].change(digest="ab" * 32)
+    report = audit_export(honest.write(tmp_path / "forged", signer), signer.public)
+    assert [(f.kind, f.index) for f in report.findings] == [(Kind.WRONG_SNAPSHOT, at)]

@@ -1,0 +1,158 @@
+"""A recipient that checks its view knows that it was shown all of its records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bailment.auditor.findings import Kind
+from bailment.auditor.view import verify_view
+from bailment.errors import ConfigurationError, FormatError
+from bailment.ledger.export import MAX_LINE, Shown, ViewHead, decode_head, decode_shown, encode_line
+from bailment.ledger.note import Verifier
+from bailment.store.export import export_view
+
+from .conftest import Past
+
+
+@pytest.fixture(scope="module")
+def view(past: Past, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("views") / "brook.view"
+    export_view(past.folder, past.reader(), past.key, past.lived.recipients["brook"], path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["acme", "brook", "cove"])
+def test_a_view_shows_a_recipient_all_its_records(past: Past, tmp_path: Path, name: str) -> None:
+    slot, path = past.lived.recipients[name], tmp_path / "view"
+    summary = export_view(past.folder, past.reader(), past.key, slot, path)
+    report = verify_view(path, past.key, recipient=slot)
+    mine = sum(record.leaf.recipient == slot for record in past.reader().records())
+    assert report.clean and report.records == summary.records == mine
+    assert 100 < report.covered == summary.covered < mine
+    assert past.world.now - 20_500 < report.until <= past.world.now
+
+
+Lines = tuple[ViewHead, list[Shown]]
+
+
+def keep(head: ViewHead, shown: list[Shown]) -> Lines:
+    return head, shown
+
+
+def hide_one(head: ViewHead, shown: list[Shown]) -> Lines:
+    return replace(head, records=len(shown) - 1), shown[:50] + shown[51:]
+
+
+def hide_the_last_covered(head: ViewHead, shown: list[Shown]) -> Lines:
+    assert head.heads is not None
+    covered = [line for line in shown if line.index < head.heads.index][:-1]
+    return replace(head, records=len(covered)), covered
+
+
+def cut_the_file(head: ViewHead, shown: list[Shown]) -> Lines:
+    return head, shown[:-1]
+
+
+def swap(head: ViewHead, shown: list[Shown]) -> Lines:
+    return head, [*shown[:50], shown[51], shown[50], *shown[52:]]
+
+
+def alter_the_facts(head: ViewHead, shown: list[Shown]) -> Lines:
+    return head, [replace(shown[0], facts=shown[0].facts + b" "), *shown[1:]]
+
+
+def withhold_the_facts(head: ViewHead, shown: list[Shown]) -> Lines:
+    return head, [replace(shown[0], facts=b""), *shown[1:]]
+
+
+def alter_an_entry(head: ViewHead, shown: list[Shown]) -> Lines:
+    entry = shown[-1].entry.replace('"time":1', '"time":2')
+    return head, [*shown[:-1], replace(shown[-1], entry=entry)]
+
+
+def show_an_entry_elsewhere(head: ViewHead, shown: list[Shown]) -> Lines:
+    return head, [*shown[:-1], replace(shown[-1], index=shown[-1].index + 1)]
+
+
+def show_no_leaf(head: ViewHead, shown: list[Shown]) -> Lines:
+    return head, [*shown[:-1], replace(shown[-1], entry="{}")]
+
+
+def call_another_record_heads(head: ViewHead, shown: list[Shown]) -> Lines:
+    assert head.heads is not None
+    last = shown[-1]
+    heads = replace(head.heads, index=last.index, entry=last.entry, proof=last.proof)
+    return replace(head, heads=heads), shown
+
+
+def give_anothers_salt(head: ViewHead, shown: list[Shown]) -> Lines:
+    assert head.heads is not None
+    return replace(head, heads=replace(head.heads, salt=bytes(16))), shown
+
+
+def call_it_anothers(head: ViewHead, shown: list[Shown]) -> Lines:
+    return replace(head, recipient="ab" * 16), shown
+
+
+def replace(line: object, **members: object):  # type: ignore[no-untyped-def]
+    return msgspec.structs.replace(line, **members)
+
+
+@pytest.mark.parametrize(
+    ("change", "kinds"),
+    [
+        (keep, set()),
+        (hide_one, {Kind.SLOT_BROKEN, Kind.REMOVED_RECORD}),
+        (hide_the_last_covered, {Kind.REMOVED_RECORD}),
+        (cut_the_file, {Kind.REMOVED_RECORD}),
+        (swap, {Kind.SLOT_BROKEN}),
+        (alter_the_facts, {Kind.ALTERED_FACTS}),
+        (withhold_the_facts, {Kind.WITHHELD_FACTS}),
+        (alter_an_entry, {Kind.WRONG_ROOT}),
+        (show_an_entry_elsewhere, {Kind.WRONG_ROOT}),
+        (show_no_leaf, {Kind.WRONG_ROOT, Kind.MALFORMED_RECORD, Kind.REMOVED_RECORD}),
+        (call_another_record_heads, {Kind.WRONG_HEADS}),
+        (give_anothers_salt, {Kind.REMOVED_RECORD}),
+        (call_it_anothers, {Kind.WRONG_SLOT, Kind.REMOVED_RECORD}),
+    ],
+)
+def test_a_view_that_hides_or_alters_something_is_named(
+    view: Path, past: Past, tmp_path: Path, change: Callable[..., Lines], kinds: set[Kind]
+) -> None:
+    first, *rest = view.read_bytes().splitlines(keepends=True)
+    head, shown = change(decode_head(first), [decode_shown(line) for line in rest])
+    path = tmp_path / "changed"
+    path.write_bytes(encode_line(head) + b"".join(encode_line(line) for line in shown))
+    slot = past.lived.recipients["brook"]
+    assert set(verify_view(path, past.key, recipient=slot).counts) == kinds
+
+
+def test_a_view_under_another_key_is_named(view: Path, past: Past) -> None:
+    public = Ed25519PrivateKey.from_private_bytes(bytes(32)).public_key().public_bytes_raw()
+    report = verify_view(view, Verifier(past.key.name, public))
+    assert set(report.counts) == {Kind.BAD_SIGNATURE}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}\n", b'{"v":2}\n', b"x" * (MAX_LINE + 1)], ids=["none", "empty", "v2", "long"]
+)
+def test_what_is_no_view_is_refused(tmp_path: Path, past: Past, data: bytes) -> None:
+    path = tmp_path / "view"
+    path.write_bytes(data)
+    with pytest.raises(FormatError):
+        verify_view(path, past.key)
+
+
+def test_a_view_is_refused_where_one_is_and_for_nobody(
+    view: Path, past: Past, tmp_path: Path
+) -> None:
+    arguments = (past.folder, past.reader(), past.key)
+    with pytest.raises(ConfigurationError, match="exists"):
+        export_view(*arguments, past.lived.recipients["brook"], view)
+    with pytest.raises(ConfigurationError, match="no records"):
+        export_view(*arguments, "ab" * 16, tmp_path / "none")
