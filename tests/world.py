@@ -14,7 +14,7 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -44,6 +44,8 @@ ORIGIN = "lab.example/log"
 CONTACT = "security@lab.example"
 PURPOSE = "red-team"
 DAY = 86_400_000
+#: A budget's window (seconds) that no test sees the end of.
+YEARS = 10**9
 #: Nothing in a test may take this long (seconds): it hangs instead.
 PATIENCE = 10
 
@@ -417,7 +419,7 @@ class Device(Key):
         return path, body, headers
 
     async def ask(
-        self, dialect: str = "chat", *, headers: dict[str, str | None] | None = None, **more: Any
+        self, dialect: str = "chat", *, headers: Mapping[str, str | None] | None = None, **more: Any
     ) -> httpx2.Response:
         """Ask the model. `headers` replace those of `request`, None takes one out."""
         path, body, fields = self.request(dialect, **more)
@@ -681,6 +683,15 @@ class World:
 
     async def lift(self, hold: str) -> None:
         await self.act("hold-lift", hold=hold, reason="the test is over")
+
+    @asynccontextmanager
+    async def held(self, subject: str) -> AsyncIterator[None]:
+        """A hold inside the block."""
+        hold = await self.hold(subject)
+        try:
+            yield
+        finally:
+            await self.lift(hold)
 
     async def recipient(
         self,

@@ -10,7 +10,7 @@ import pytest
 from bailment.access.proof import token_hash
 from bailment.ledger.records import AccessClosed, AccessOpened, Budget
 
-from ..world import DIALECTS, FIXTURES, Asked, World, refused, world
+from ..world import DIALECTS, FIXTURES, YEARS, Asked, World, refused, world
 from .scripted import Peer
 
 pytestmark = pytest.mark.anyio
@@ -130,7 +130,7 @@ async def test_the_token_may_come_wherever_sdks_put_a_key(
 
 
 async def test_counting_tokens_is_an_access_that_costs_nothing(lab: World) -> None:
-    recipient = await lab.recipient(budget=Budget(1, 86400))
+    recipient = await lab.recipient(budget=Budget(1, YEARS))
     device, since = await (await recipient.person()).device(), lab.size
     answered = await device.ask("messages", path="/v1/messages/count_tokens")
     assert answered.json() == {"input_tokens": 33}
@@ -160,9 +160,8 @@ async def test_models_are_listed_as_the_chain_has_them(lab: World) -> None:
 
 async def test_a_held_model_is_not_listed(lab: World) -> None:
     device = await lab.device(models=("smollm2", "other"))
-    hold = await lab.hold("model:other")
-    listed = (await device.get("/v1/models")).json()
-    await lab.lift(hold)
+    async with lab.held("model:other"):
+        listed = (await device.get("/v1/models")).json()
     assert [model["id"] for model in listed["data"]] == ["smollm2"]
 
 
@@ -179,7 +178,7 @@ async def test_a_budget_is_settled_to_what_was_used(lab: World) -> None:
     """Three questions of 39 tokens each fit, although no two ceilings do."""
     _, body, _ = (await lab.device()).request()
     ceiling = len(body) + 16
-    recipient = await lab.recipient(budget=Budget(ceiling + 2 * 39, 86400))
+    recipient = await lab.recipient(budget=Budget(ceiling + 2 * 39, YEARS))
     device = await (await recipient.person()).device()
     assert [(await device.ask()).status_code for _ in range(3)] == [200] * 3
     spent = await device.ask()
@@ -193,7 +192,7 @@ async def test_a_budget_is_settled_to_what_was_used(lab: World) -> None:
 
 async def test_a_budget_above_is_shared_by_all_below(lab: World) -> None:
     _, body, _ = (await lab.device()).request()
-    recipient = await lab.recipient(budget=Budget(len(body) + 16, 86400))
+    recipient = await lab.recipient(budget=Budget(len(body) + 16, YEARS))
     first = await (await recipient.person("Maria")).device()
     second = await (await recipient.person("Noor", budget=Budget(10_000, 60))).device()
     assert (await first.ask()).status_code == 200
@@ -206,7 +205,7 @@ async def test_unknown_usage_is_charged_at_the_ceiling(lab: World) -> None:
     async def silent(peer: Peer, asked: Asked) -> None:
         await peer.answer(b'{"choices":[]}')
 
-    device, since = await lab.device(budget=Budget(1000, 86400)), lab.size
+    device, since = await lab.device(budget=Budget(1000, YEARS)), lab.size
     plain, lab.model.play = lab.model.play, silent
     await device.ask()
     lab.model.play = plain
