@@ -18,9 +18,9 @@ class People:
 
     def of(self, person: str) -> dict[str, str]:
         """`name` and `email` of a person; empty once erased."""
-        found = self._known.get(person)
-        if found is None:
-            found = self._known[person] = self._read(person)
+        found = self._known.get(person) or self._read(person)
+        if found:
+            self._known[person] = found
         return found
 
     def name(self, person: str) -> str:

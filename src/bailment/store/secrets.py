@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
@@ -19,6 +20,8 @@ from bailment.errors import ConfigurationError, FormatError
 from bailment.ledger.note import Signer
 from bailment.store.durable import Files, read_private
 from bailment.store.folder import Folder
+
+KEK_SIZE = 32
 
 _LOG, _ISSUER, _KEK = "log.key", "issuer.pem", "bodies.key"
 
@@ -41,7 +44,7 @@ def make_secrets(folder: Folder, origin: str, files: Files) -> Secrets:
     secrets = Secrets(
         Signer(origin, Ed25519PrivateKey.generate()),
         ec.generate_private_key(ec.SECP256R1()),
-        os.urandom(32),
+        os.urandom(KEK_SIZE),
     )
     pem = secrets.issuer.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     files.write(folder.secrets / _LOG, secrets.log.text.encode() + b"\n")
@@ -57,8 +60,10 @@ def load_secrets(folder: Folder) -> Secrets:
         signer = Signer.parse(log.decode().strip())
         key = load_pem_private_key(issuer, None)
         kek = bytes.fromhex(kek.decode().strip())
-    except (FormatError, ValueError, TypeError):
+    except (FormatError, ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigurationError(f"a key in `{folder.secrets}` is damaged") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
+    if len(kek) != KEK_SIZE:
+        raise ConfigurationError(f"`{folder.secrets / _KEK}` is damaged: not {KEK_SIZE} bytes")
+    if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise ConfigurationError(f"`{folder.secrets / _ISSUER}` is not a P-256 key")
     return Secrets(signer, key, kek)

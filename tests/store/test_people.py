@@ -1,0 +1,102 @@
+"""Names of people, and erasure: what is forgotten, and that nothing else changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bailment.store.people import People
+from bailment.store.reader import LogReader
+from bailment.store.vault import Vault, person_key
+
+from .checks import Seen, check, recheck
+from .history import history
+from .issuer import Issuer, must, note
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def issuer(tmp_path: Path) -> Issuer:
+    return Issuer.make(tmp_path / "issuer")
+
+
+async def test_people_are_found_by_id_name_and_email(issuer: Issuer) -> None:
+    async with issuer.open() as log:
+        await issuer.begin(log)
+        people = People(log.fold.register, log.reader)
+        party = await issuer.recipient(log)
+        ids = []
+        for name in ("ada", "bob", "bob"):
+            link = await issuer.person(log, party, name)
+            ids.append(log.fold.register.links[link].subject)
+        assert people.of(ids[0]) == {"name": "ada", "email": "ada@org.example"}
+        assert people.name(ids[1]) == "bob"
+        assert people.find("ada@org.example") == people.find("ada") == people.find(ids[0])
+        assert people.find("bob") == sorted(ids[1:])
+        assert people.find("eve") == []
+
+
+async def test_somebody_unknown_is_not_unknown_for_good(issuer: Issuer) -> None:
+    async with issuer.open() as log:
+        await issuer.begin(log)
+        people = People(log.fold.register, log.reader)
+        party = await issuer.recipient(log)
+        newcomer = "ab" * 16
+        assert people.of(newcomer) == {}
+        await issuer.person(log, party, "ada", subject=newcomer)
+        assert people.name(newcomer) == "ada"
+
+
+async def test_an_erased_person_has_no_name_here_nor_after_a_restart(issuer: Issuer) -> None:
+    async with issuer.open() as log:
+        device = await issuer.ready(log)
+        opened = issuer.opening(log, device)
+        await must(log, opened)
+        people = People(log.fold.register, log.reader)
+        assert people.name(device.person) == "ada"
+        log.vault.destroy(person_key(device.person))
+        people.forget(device.person)
+        assert people.name(device.person) == f"erased:{device.person[:8]}"
+        assert people.find("ada") == []
+    async with issuer.open() as log:
+        assert People(log.fold.register, log.reader).of(device.person) == {}
+        for stored in log.reader.stored():
+            log.reader.open(stored)
+            assert log.reader.personal(stored) is None
+
+
+async def test_erasure_changes_no_fold_and_no_record(issuer: Issuer) -> None:
+    """The law: deleting a personal key changes no fold and no decision."""
+    life = history(issuer, 5)
+    async with issuer.open(snapshot_every=50) as log:
+        await life.live(log, 250)
+        before, entries = log.fold.encode(), check(log, Seen(), issuer)
+        people = {device.person for device in life.devices}
+        assert any(log.reader.personal(stored) for stored in log.reader.stored())
+        for person in people:
+            assert log.vault.destroy(person_key(person))
+        assert log.fold.encode() == before
+        assert check(log, Seen(), issuer) == entries
+    async with issuer.open() as log:
+        assert log.fold.encode() == before
+        with_people = [stored.personal for stored in log.reader.stored() if stored.personal]
+        opened = [s for s in log.reader.stored() if log.reader.personal(s) is not None]
+        assert len(with_people) > len(opened)
+    for path in issuer.folder.snapshots.iterdir():
+        path.unlink()
+    await recheck(issuer, Seen())
+
+
+async def test_another_process_sees_the_erasure_at_once(issuer: Issuer) -> None:
+    async with issuer.open() as log:
+        device = await issuer.ready(log)
+        await must(log, log.sequencer.draft(note(1)))
+        index = log.fold.register.state.links[device.token.links[1]].index  # type: ignore[union-attr]
+        vault = Vault(issuer.folder.keys, issuer.secrets.kek, read_only=True)
+        reader = LogReader(issuer.folder, vault)
+        (stored,) = reader.stored(index, index + 1)
+        log.vault.destroy(person_key(device.person))
+        assert reader.personal(stored) is None
+        vault.close()
