@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -127,3 +128,9 @@ def test_a_forged_snapshot_is_named(tmp_path: Path) -> None:
     honest.rows[at].change(digest="ab" * 32)
     report = audit_export(honest.write(tmp_path / "forged", signer), signer.public)
     assert [(f.kind, f.index) for f in report.findings] == [(Kind.WRONG_SNAPSHOT, at)]
+
+
+def test_every_kind_of_finding_is_explained_in_the_format() -> None:
+    text = (Path(__file__).parents[2] / "formats" / "log.md").read_text()
+    rows = [line.split("|")[1] for line in text.split("## 9.")[1].splitlines() if "| `" in line[:3]]
+    assert set(re.findall(r"`([a-z-]+)`", " ".join(rows))) - {"checkpoint"} >= {*Kind}
