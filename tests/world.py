@@ -66,6 +66,8 @@ DIALECTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"model": "smollm2", "messages": [{"role": "user", "content": "hello"}], "max_tokens": 16},
     ),
 }
+#: Its server must answer fast.
+HASTY = "hasty"
 _SETTINGS = """
 [issuer]
 origin = "{origin}"
@@ -82,7 +84,14 @@ url = "{model}"
 key_file = "model.key"
 context = 8192
 output = 512
-{upstream}
+
+[models.hasty]
+url = "{model}"
+context = 8192
+output = 512
+first_byte_seconds = 0.1
+idle_seconds = 0.1
+
 [models.other]
 url = "{model}"
 context = 4096
@@ -560,7 +569,7 @@ class World:
 
     # Running
 
-    async def make(self, limits: str = "", upstream: str = "", listen: str = "") -> None:
+    async def make(self, limits: str = "", listen: str = "") -> None:
         """Make the folder, with a port that is ours from here on."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -572,7 +581,6 @@ class World:
             model=f"unix://{self.server.path}",
             auditor=sha256(AUDITOR.encode()).hexdigest(),
             limits=limits,
-            upstream=upstream,
             listen=listen,
         )
         await initialise(self.folder, text, ORIGIN, "tests")
@@ -725,7 +733,7 @@ class World:
 
 @asynccontextmanager
 async def world(
-    root: Path, limits: str = "", upstream: str = "", listen: str = "", start: bool = True
+    root: Path, limits: str = "", listen: str = "", start: bool = True
 ) -> AsyncIterator[World]:
     """An issuer in `root`, served and stopped. The rest are lines of its settings."""
     made = World(root)
@@ -734,7 +742,7 @@ async def world(
         made.console = httpx2.AsyncClient(transport=transport, timeout=PATIENCE)
         async with made.console:
             with patch("bailment.clock.time", made.clock):
-                await made.make(limits, upstream, listen)
+                await made.make(limits, listen)
                 if start:
                     await made.start()
                 try:

@@ -146,6 +146,12 @@ class Journey:
             if flight.upstream is not None:
                 flight.upstream.abort()
             await self._break_off(why(error, flight), flight, progress, exchange)
+        except Exception:
+            # A mistake of ours; but what was opened is closed, and no connection is used again.
+            if flight.upstream is not None:
+                flight.upstream.abort()
+            await self.journal.close(access, progress.closed(access.id, "aborted", "malfunction"))
+            raise
         finally:
             leaving.cancel()
             self.flights.land(flight)

@@ -67,7 +67,7 @@ class Dialect(ABC):
         """
         try:
             return self._usage(body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise FormatError(f"not an answer in `{self.name}`: {str(error).lower()}") from None
 
     @abstractmethod

@@ -128,7 +128,7 @@ class StreamReader(ABC):
             return Fate.FORWARD  # a comment, or an event that carries nothing
         try:
             return self.judge(event, data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return Fate.MALFORMED
 
     def _hold(self, chunk: bytes) -> None:
