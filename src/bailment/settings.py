@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import msgspec
@@ -32,7 +33,7 @@ class Listen(_Section, frozen=True):
     """Where the gateway listens: an address, TLS unless it is loopback or behind a TLS proxy."""
 
     host: str = "127.0.0.1"
-    port: int = 8443
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8443
     certificate: str = ""
     key: str = ""
     #: True where a proxy in front ends TLS and its network can be trusted with what it carries.
@@ -94,10 +95,16 @@ class Settings(_Section, frozen=True):
 def load_settings(path: Path) -> Settings:
     """The settings in a file; ConfigurationError says which key is wrong and why."""
     try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
+        return parse_settings(path.read_bytes(), path)
     except OSError as error:
         raise ConfigurationError(f"cannot read `{path}`: {error.strerror}") from None
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+
+
+def parse_settings(data: bytes, path: Path) -> Settings:
+    """The settings in what a file at `path` holds or is to hold; ConfigurationError likewise."""
+    try:
+        settings = msgspec.toml.decode(data, type=Settings)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"`{path}`: {_plain(str(error))}") from None
     _check(settings, path)
     return settings
@@ -130,6 +137,11 @@ def _check(settings: Settings, path: Path) -> None:
             ipaddress.ip_network(block)
         except ValueError:
             raise ConfigurationError(f"`{path}`: [listen]: `{block}` is no network") from None
+    for name, model in settings.models.items():
+        if not 0 < model.output <= model.context:
+            raise ConfigurationError(
+                f"`{path}`: models.{name}.output must lie between 1 and models.{name}.context"
+            )
     for name, digest in settings.auditors.items():
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise ConfigurationError(f"`{path}`: auditors.{name} is not a SHA-256 in hex")

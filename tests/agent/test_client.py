@@ -119,11 +119,14 @@ async def test_waiting_for_an_enrolment_that_lapsed_ends_with_what_to_do(
     invitation: str, gateway: Gateway, tmp_path: Path
 ) -> None:
     gateway.polls_until_expired = 2
-    await enrol(invitation, tmp_path / "d", "laptop")
+    gateway.invitations[another := "c0de-2"] = gateway.invitations["c0de"]
+    pending = await enrol(invitation, tmp_path / "d", "laptop")
     with pytest.raises(GatewayRefused, match="not confirmed in time") as caught:
         await wait_until_active(tmp_path / "d", poll=0)
     assert "new invitation" in caught.value.hint
-    assert profile.load(tmp_path / "d").profile.status == "pending"
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["device.pem"]
+    again = await enrol(f"{gateway.url}/enrol#{another}", tmp_path / "d", "laptop")
+    assert again.device != pending.device
 
 
 async def test_a_token_is_bound_to_the_devices_key_and_to_what_was_asked(

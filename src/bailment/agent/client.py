@@ -114,7 +114,10 @@ async def enrol(invitation_url: str, folder: Path, name: str, *, clock: Clock = 
 
 
 async def wait_until_active(folder: Path, poll: float = 2.0, *, clock: Clock = time) -> Device:
-    """Ask every `poll` seconds until the device was confirmed, and note what it may use."""
+    """Ask every `poll` seconds until the device was confirmed, and note what it may use.
+
+    Raises GatewayRefused, and leaves no profile, if it was not confirmed in time.
+    """
     device = profiles.load(folder)
     async with GatewayClient(device.profile.gateway, device.key, clock) as client:
         while True:
@@ -123,6 +126,7 @@ async def wait_until_active(folder: Path, poll: float = 2.0, *, clock: Clock = t
                 break
             await anyio.sleep(poll)
     if answer.status == "expired":
+        profiles.forget(folder)
         raise GatewayRefused(
             "link-expired",
             "the enrolment was not confirmed in time",

@@ -87,6 +87,16 @@ def load(folder: Path) -> Device:
     )
 
 
+def is_pending(folder: Path) -> bool:
+    """Whether the folder holds the profile of a device that was not confirmed when last asked."""
+    return (folder / PROFILE).exists() and load(folder).profile.status == "pending"
+
+
+def forget(folder: Path) -> None:
+    """Remove the profile of an enrolment that came to nothing; its key serves the next one."""
+    (folder / PROFILE).unlink()
+
+
 def save(device: Device) -> None:
     """Write `profile.json`."""
     text = msgspec.json.format(canonical.encode(device.profile), indent=2)
@@ -98,7 +108,7 @@ def device_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     private.make_folder(folder)
     if (folder / PROFILE).exists():
         raise ConfigurationError(
-            f"`{folder}` holds a profile already", hint="enrol under another profile name"
+            f"`{folder}` holds a profile already", hint="enrol under another name: --profile NAME"
         )
     path = folder / KEY
     return private.load_key(path) if path.exists() else private.make_key(path)

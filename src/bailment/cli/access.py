@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from bailment.cli.console import Dir
-from bailment.cli.issuer import find_person, find_recipient, handle_of
-from bailment.cli.output import Json, show_rows
+from bailment.cli.output import Json, show_rows, titled
+from bailment.cli.subjects import find_person, find_recipient, handle_of, name_of
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
 from bailment.ledger.records import (
@@ -28,6 +28,10 @@ app = typer.Typer(no_args_is_help=True, help="Who did what.")
 finding = typer.Typer(no_args_is_help=True, help="What somebody should look at.")
 
 Since = Annotated[str, typer.Option(help="How far back: 2h, 7d, 2026-04-07.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")]
+
+#: A token lives no longer, so the record of one that was used then is not further back (ms).
+_TOKEN_LIFE = 600_000
 
 
 @app.command("list")
@@ -36,6 +40,7 @@ def access_list(
     recipient: Annotated[str | None, typer.Option(help="Only of this organisation.")] = None,
     person: Annotated[str | None, typer.Option(help="Only of this person.")] = None,
     refused: Annotated[bool, typer.Option(help="Show refusals too.")] = True,
+    limit: Limit = None,
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
@@ -50,12 +55,19 @@ def access_list(
         and (not who or row["person"] == who)
         and (refused or row["what"] == "access")
     ]
-    columns = ("time", "recipient", "name", "purpose", "action", "model", "outcome", "tokens")
-    show_rows(rows, columns, as_json=as_json, none=f"no access since {since}")
+    columns = {
+        **titled("time", "recipient", "name", "purpose", "action", "model"),
+        "outcome": _outcome,
+        "tokens": _tokens,
+    }
+    none = f"no access since {since}"
+    show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
 
 
 @finding.command("list")
-def finding_list(since: Since = "7d", directory: Dir = Path(), as_json: Json = False) -> None:
+def finding_list(
+    since: Since = "7d", limit: Limit = None, directory: Dir = Path(), as_json: Json = False
+) -> None:
     """List findings."""
     view = open_view(Folder(directory))
     rows = [
@@ -63,15 +75,17 @@ def finding_list(since: Since = "7d", directory: Dir = Path(), as_json: Json = F
             "time": show_time(record.leaf.time),
             "kind": record.facts.kind,
             "sentence": record.facts.sentence,
-            "finding": record.facts.finding,
-            "index": record.index,
+            "model": record.facts.model,
             "numbers": record.facts.numbers,
+            "finding": record.facts.finding,
+            "record": record.index,
         }
         for record in _since(view, ago(since, now_ms()))
         if isinstance(record.facts, FindingRaised)
     ]
-    columns = ("time", "kind", "sentence")
-    show_rows(rows, columns, as_json=as_json, none=f"no finding since {since}")
+    none = f"no finding since {since}"
+    columns = titled("time", "kind", "sentence")
+    show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
 
 
 def _since(view: View, time: int) -> Iterator[Record]:
@@ -79,63 +93,98 @@ def _since(view: View, time: int) -> Iterator[Record]:
     return (record for record in records if record.leaf.time >= time)
 
 
-def _rows(view: View, time: int) -> Iterator[dict[str, Any]]:
-    """One row for each access (once closed, or still open at the end) and each refusal."""
-    open_rows: dict[str, dict[str, Any]] = {}
+def _rows(view: View, time: int) -> list[dict[str, Any]]:
+    """One row for each access and each refusal since then, in log order."""
+    rows = []
+    accesses: dict[str, dict[str, Any]] = {}
     tokens = dict(view.fold.admission.counted.tokens)
-    for record in view.reader.records(view.reader.first_since(time - 600_000)):
+    for record in view.reader.records(view.reader.first_since(time - _TOKEN_LIFE)):
         facts = record.facts
         if isinstance(facts, TokenIssued):
             tokens[facts.token] = facts
+        elif isinstance(facts, AccessClosed) and facts.access in accesses:
+            accesses[facts.access] |= {
+                "outcome": facts.outcome,
+                "reason": facts.reason,
+                "input": facts.input,
+                "output": facts.output,
+                "measured": facts.measured,
+                "closed": record.index,
+            }
         elif record.leaf.time < time:
             continue
         elif isinstance(facts, AccessOpened):
-            open_rows[facts.access] = _opened(view, record, facts, tokens.get(facts.token))
-        elif isinstance(facts, AccessClosed) and facts.access in open_rows:
-            row = open_rows.pop(facts.access)
-            row["outcome"] = facts.outcome + (f" ({facts.reason})" if facts.reason else "")
-            row["tokens"] = f"{facts.input}+{facts.output}" + ("" if facts.measured else "?")
-            row["closed"] = record.index
-            yield row
+            rows.append(_opened(view, record, facts, tokens.get(facts.token)))
+            accesses[facts.access] = rows[-1]
         elif isinstance(facts, AccessRefused):
-            yield _refused(view, record, facts, tokens.get(facts.token))
-    yield from open_rows.values()
+            rows.append(_refused(view, record, facts, tokens.get(facts.token)))
+    return rows
 
 
-def _opened(view: View, record: Record, facts: AccessOpened, token: Any) -> dict[str, Any]:
-    person = token.person if token else ""
+def _opened(
+    view: View, record: Record, facts: AccessOpened, token: TokenIssued | None
+) -> dict[str, Any]:
+    person, device = (token.person, token.device) if token else ("", "")
     return {
-        "time": show_time(record.leaf.time),
         "what": "access",
-        "recipient": handle_of(view, record.leaf.recipient),
-        "slot": record.leaf.recipient,
-        "name": view.people.name(person) if person else "",
-        "person": person,
-        "device": token.device if token else "",
-        "purpose": token.purpose if token else "",
+        **_subject(view, record, person, device, token),
         "action": facts.action,
         "model": facts.model,
         "outcome": "open",
-        "tokens": "",
+        "reason": "",
+        "count": 1,
+        "input": None,
+        "output": None,
+        "measured": False,
         "access": facts.access,
-        "opened": record.index,
+        "record": record.index,
+        "closed": None,
     }
 
 
-def _refused(view: View, record: Record, facts: AccessRefused, token: Any) -> dict[str, Any]:
-    times = f" x{facts.count}" if facts.count > 1 else ""
+def _refused(
+    view: View, record: Record, facts: AccessRefused, token: TokenIssued | None
+) -> dict[str, Any]:
     return {
-        "time": show_time(record.leaf.time),
         "what": "refusal",
-        "recipient": handle_of(view, record.leaf.recipient),
-        "slot": record.leaf.recipient,
-        "name": view.people.name(facts.person),
-        "person": facts.person,
-        "device": facts.device,
-        "purpose": token.purpose if token else "",
+        **_subject(view, record, facts.person, facts.device, token),
         "action": facts.action,
         "model": facts.model,
-        "outcome": f"refused: {facts.reason}{times}",
-        "tokens": "",
-        "index": record.index,
+        "outcome": "refused",
+        "reason": facts.reason,
+        "count": facts.count,
+        "input": None,
+        "output": None,
+        "measured": False,
+        "access": None,
+        "record": record.index,
+        "closed": None,
     }
+
+
+def _subject(
+    view: View, record: Record, person: str, device: str, token: TokenIssued | None
+) -> dict[str, Any]:
+    return {
+        "time": show_time(record.leaf.time),
+        "recipient": handle_of(view, record.leaf.recipient),
+        "slot": record.leaf.recipient,
+        "name": name_of(view, "person", person),
+        "person": person,
+        "device": device,
+        "purpose": token.purpose if token else "",
+    }
+
+
+def _outcome(row: dict[str, Any]) -> str:
+    times = f" x{row['count']}" if row["count"] > 1 else ""
+    why = row["reason"]
+    if row["what"] == "refusal":
+        return f"refused: {why}{times}"
+    return f"{row['outcome']} ({why})" if why else str(row["outcome"])
+
+
+def _tokens(row: dict[str, Any]) -> str:
+    if row["input"] is None:
+        return ""
+    return f"{row['input']}+{row['output']}" + ("" if row["measured"] else "?")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import time
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,11 +18,26 @@ Dir = Annotated[
     typer.Option("--dir", "-d", envvar="BAILMENT_DIR", help="The issuer's folder."),
 ]
 
+#: What the running issuer may take for one act: longer than its slowest disk.
+_SECONDS = 30.0
 
-def act(folder: Folder, name: str, **arguments: Any) -> dict[str, Any]:
-    """Ask the running issuer to act; BailmentError says why it did not."""
-    body = {"act": name, "author": getpass.getuser(), **arguments}
-    return _call(folder, "POST", "/act", body)
+
+class NotRunning(BailmentError):
+    """Nobody listens on the control socket."""
+
+
+def author() -> str:
+    """Who acts, for the record: the user's name, or the number of one without a name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
+
+
+def act(folder: Folder, name: str, *, hint: str = "", **arguments: Any) -> dict[str, Any]:
+    """Ask the running issuer to act; BailmentError says why it did not, and `hint` what then."""
+    body = {"act": name, "author": author(), **arguments}
+    return _call(folder, "POST", "/act", body, hint)
 
 
 def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
@@ -36,23 +52,24 @@ def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
             time.sleep(0.1)
 
 
-class NotRunning(BailmentError):
-    """Nobody listens on the control socket."""
-
-
-def _call(folder: Folder, method: str, path: str, body: Any) -> dict[str, Any]:
+def _call(folder: Folder, method: str, path: str, body: Any, hint: str = "") -> dict[str, Any]:
     import httpx2
 
     folder.require()
     transport = httpx2.HTTPTransport(uds=str(folder.control_socket))
     try:
-        with httpx2.Client(transport=transport, timeout=30) as client:
+        with httpx2.Client(transport=transport, timeout=_SECONDS) as client:
             response = client.request(method, f"http://control{path}", json=body)
             answer: dict[str, Any] = response.json()
-    except (httpx2.HTTPError, OSError):
+    except httpx2.ConnectError:
         raise NotRunning(
             f"no issuer is running in `{folder.root}`", hint=f"bailment serve -d {folder.root}"
         ) from None
+    except (httpx2.HTTPError, ValueError) as error:
+        raise BailmentError(
+            f"the issuer did not answer: {str(error) or type(error).__name__}",
+            hint="it may have acted all the same; see what it wrote to its standard error",
+        ) from None
     if response.status_code >= 400:
-        raise BailmentError(f"{answer.get('reason', 'refused')}: {answer.get('detail', '')}")
+        raise BailmentError(answer.get("detail") or answer.get("reason", "refused"), hint=hint)
     return answer

@@ -14,8 +14,18 @@ from bailment.auditor.audit import AuditReport, audit_export
 from bailment.auditor.findings import Finding
 from bailment.auditor.view import verify_view
 from bailment.cli.console import Dir
-from bailment.cli.issuer import find_recipient
-from bailment.cli.output import Exit, Json, following, note, say, show_json, show_rows
+from bailment.cli.output import (
+    Exit,
+    Json,
+    following,
+    note,
+    say,
+    show_json,
+    show_rows,
+    titled,
+    write,
+)
+from bailment.cli.subjects import find_recipient
 from bailment.cli.times import show_time
 from bailment.errors import ConfigurationError, VerificationError
 from bailment.ledger.cosignature import Witness
@@ -48,7 +58,7 @@ def checkpoint(directory: Dir = Path(), as_json: Json = False) -> None:
         found = view.checkpoint
         show_json({"origin": found.origin, "size": found.size, "root": found.root.hex()})
     else:
-        say(view.note.decode().rstrip("\n"))
+        write(view.note)
 
 
 @app.command()
@@ -61,7 +71,7 @@ def receipt(
     view = open_view(Folder(directory))
     made = make_receipt(view.folder, view.reader, view.verifier, index).encode()
     if out is None:
-        say(made.decode().rstrip("\n"))
+        write(made)
     else:
         out.write_bytes(made)
         say(f"wrote {out}")
@@ -78,7 +88,14 @@ def verify(
     proven = verify_receipt(found, leaf_hash(found.extra), pinned(key))
     leaf = decode_leaf(found.extra)
     if as_json:
-        show_json({"index": found.index, "size": proven.size, "type": leaf.type, "time": leaf.time})
+        show_json(
+            {
+                "record": found.index,
+                "size": proven.size,
+                "type": leaf.type,
+                "time": show_time(leaf.time),
+            }
+        )
     else:
         say(
             f"verified: record {found.index} of {proven.origin} is a `{leaf.type}` of "
@@ -165,7 +182,7 @@ def merge(
 ) -> None:
     """Merge witnesses' cosignatures into a checkpoint, after verifying them, and print it."""
     witnesses = [Witness.parse(one) for one in witness]
-    say(merge_cosignatures(_read(checkpoint), _read(lines), witnesses).decode().rstrip("\n"))
+    write(merge_cosignatures(_read(checkpoint), _read(lines), witnesses))
 
 
 def _audit_view(path: Path, key: str, *, as_json: bool) -> None:
@@ -178,7 +195,7 @@ def _audit_view(path: Path, key: str, *, as_json: bool) -> None:
                 "size": report.checkpoint.size,
                 "records": report.records,
                 "covered": report.covered,
-                "until": report.until,
+                "until": show_time(report.until),
                 "clean": report.clean,
                 "findings": _findings(report.findings),
             }
@@ -210,14 +227,14 @@ def _tell(report: AuditReport) -> None:
 
 
 def _show_findings(findings: Iterable[Finding], total: int) -> None:
-    rows = [{**row, "record": row["index"]} for row in _findings(findings)]
+    rows = _findings(findings)
     if rows:
-        show_rows(rows, ("record", "kind", "sentence"), as_json=False, none="")
+        show_rows(rows, titled(*rows[0]), as_json=False, none="")
         say(f"NOT as it should be: {total} findings")
 
 
 def _findings(findings: Iterable[Finding]) -> list[dict[str, object]]:
-    return [{"index": f.index, "kind": f.kind.value, "sentence": f.sentence} for f in findings]
+    return [{"record": f.index, "kind": f.kind.value, "sentence": f.sentence} for f in findings]
 
 
 def _as_dict(report: AuditReport) -> dict[str, object]:

@@ -1,56 +1,47 @@
-"""`bailment`: the commands, and the one place that turns an error into an exit code.
-
-Commands import what is heavy (servers, HTTP clients, SDKs) when they run, so that the others
-start quickly.
-"""
+"""`bailment`: the one place that turns what went wrong into a message and an exit code."""
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
-from bailment import __version__
-from bailment.cli import access, issuer, log, recipient
-from bailment.cli.doctor import doctor
-from bailment.cli.output import fail, say
-from bailment.cli.story import demo
-from bailment.errors import BailmentError
-
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    help="Controlled distribution of restricted AI models.",
-)
-app.add_typer(issuer.app)
-app.add_typer(issuer.recipient, name="recipient")
-app.add_typer(issuer.hold, name="hold")
-app.add_typer(issuer.link, name="link")
-app.add_typer(issuer.person, name="person")
-app.add_typer(access.app, name="access")
-app.add_typer(access.finding, name="finding")
-app.add_typer(log.app, name="log")
-app.add_typer(recipient.delegate, name="delegate")
-issuer.recipient.command("key")(recipient.recipient_key)
-app.command("enrol")(recipient.enrol_device)
-app.command("agent")(recipient.agent)
-app.command()(doctor)
-app.command("demo")(demo)
-
-
-@app.callback(invoke_without_command=True)
-def root(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    """Print the version, or run a command."""
-    if version:
-        say(f"bailment {__version__}")
-        raise typer.Exit
+import errno
+import os
+import sys
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line. Ctrl-C ends it without a word, at any moment."""
     try:
-        app()
+        # Names hold more letters than some terminals' encodings.
+        for stream in (sys.stdout, sys.stderr):
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        _run()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _run() -> None:
+    from bailment.cli.app import app
+    from bailment.cli.output import fail
+    from bailment.errors import BailmentError
+
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BailmentError as error:
         fail(error)
+    except BrokenPipeError:
+        _give_up_output()
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None and error.errno != errno.ENOSPC:
+            raise
+        if error.errno == errno.ENOSPC:
+            _give_up_output()
+        where = f"`{os.fsdecode(error.filename)}`" if error.filename else "the output"
+        fail(BailmentError(f"cannot use {where}: {str(error.strerror).lower()}"))
+
+
+def _give_up_output() -> None:
+    """Nobody reads on, so what is still in the buffer goes nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

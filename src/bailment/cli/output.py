@@ -1,11 +1,15 @@
 """How commands speak: tables for people, JSON for programs, errors with what to do.
 
-Results go to standard output, everything else to standard error. `--json` prints one JSON value.
+Results go to standard output, everything else to standard error. `--json` prints one JSON value
+in UTF-8, with times as RFC 3339 has them. Whatever came from somebody else is escaped where it
+does not print, so that no name or reason can command the terminal it is read on.
 Exit codes: 0 done, 1 failed, 2 usage, 10 changes pending, 20 verification failed.
 """
 
 from __future__ import annotations
 
+import json
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,8 +27,11 @@ from bailment.errors import BailmentError, VerificationError
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
+#: How a column's cell is found in a row: the name of a field, or what makes the text from the row.
+Column = str | Callable[[Any], str]
+
 #: Where no terminal says how wide it is, lines are not folded for one.
-_WIDTH = None if sys.stdout.isatty() else 200
+_WIDTH = None if sys.stdout.isatty() else 10_000
 
 out = Console(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
@@ -40,25 +47,60 @@ class Exit(IntEnum):
     UNVERIFIED = 20
 
 
+def shown(text: str) -> str:
+    """The text with everything escaped that does not print: controls, line ends, bidi marks."""
+    return text if text.isprintable() else "".join(map(_shown, text))
+
+
+def _shown(ch: str) -> str:
+    return ch if ch.isprintable() else ascii(ch)[1:-1]
+
+
 def say(text: str) -> None:
     """One line of a result."""
-    out.print(Text(text), soft_wrap=True)
+    out.print(Text(shown(text)), soft_wrap=True)
 
 
 def note(text: str) -> None:
     """Something beside the result."""
-    err.print(Text(text, style="dim"), soft_wrap=True)
+    err.print(Text(shown(text), style="dim"), soft_wrap=True)
+
+
+def agreed(question: str) -> bool:
+    """The answer to a question that `--yes` would have answered."""
+    if not sys.stdin.isatty():
+        raise BailmentError(
+            f"nobody can be asked `{shown(question)}`: standard input is no terminal",
+            hint="see for yourself, then say --yes",
+        )
+    return typer.confirm(shown(question), err=True)
+
+
+def write(data: bytes) -> None:
+    """Bytes that are a result as they are."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def show_json(value: object) -> None:
     """One JSON value."""
-    sys.stdout.write(msgspec.json.format(msgspec.json.encode(value), indent=2).decode() + "\n")
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    write(re.sub(r"[^\n -~]+", _escaped, text).encode() + b"\n")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "".join(ch if ch.isprintable() else json.dumps(ch)[1:-1] for ch in found[0])
 
 
 def show_rows(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, none: str
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, Column],
+    *,
+    as_json: bool,
+    none: str,
 ) -> None:
-    """A listing: every field as JSON, the named columns as a table, a sentence if it is empty."""
+    """A listing: all fields as JSON, or `columns` as a table, or `none` where there is no row."""
     if as_json:
         show_json(rows)
         return
@@ -66,11 +108,23 @@ def show_rows(
         note(none)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), overflow="fold")
+    for title in columns:
+        table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(str(row.get(column, ""))) for column in columns))
+        cells = (_cell(row[of]) if isinstance(of, str) else of(row) for of in columns.values())
+        table.add_row(*(Text(shown(cell)) for cell in cells))
     out.print(table)
+
+
+def titled(*names: str) -> dict[str, Column]:
+    """Columns that show the fields of these names under them."""
+    return {name: name for name in names}
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
 
 
 @contextmanager
@@ -88,8 +142,8 @@ def following(title: str) -> Iterator[Callable[[str, int, int], None]]:
 
 def fail(error: BailmentError) -> NoReturn:
     """Print what is wrong and what to do, and end with the code for it."""
-    err.print(Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True)
+    err.print(Text.assemble(("error: ", "bold red"), shown(str(error))), soft_wrap=True)
     if error.hint:
-        err.print(Text.assemble(("  try: ", "bold"), error.hint), soft_wrap=True)
+        err.print(Text.assemble(("  try: ", "bold"), shown(error.hint)), soft_wrap=True)
     code = Exit.UNVERIFIED if isinstance(error, VerificationError) else Exit.FAILED
     raise SystemExit(code)

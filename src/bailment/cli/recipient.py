@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bailment.cli.output import Json, err, note, say, show_json
+from bailment.cli.output import Json, agreed, note, say, show_json
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
 from bailment.ledger.records import Budget
 
 if TYPE_CHECKING:
-    from bailment.agent.admin import Delegated, Pending
+    from bailment.agent.admin import Delegated
     from bailment.agent.sidecar import Ready
 
 delegate = typer.Typer(no_args_is_help=True, help="For a recipient's admin: delegate access.")
@@ -49,10 +49,16 @@ def delegate_person(
     gateway: Gateway,
     email: Annotated[str, typer.Option(help="The person's email address.")] = "",
     until: Annotated[str, typer.Option(help="When it ends, like 30d or 2027-04-07.")] = "",
-    model: Annotated[list[str] | None, typer.Option(help="Only these models.")] = None,
-    purpose: Annotated[list[str] | None, typer.Option(help="Only these purposes.")] = None,
-    network: Annotated[list[str] | None, typer.Option(help="Only from these CIDR blocks.")] = None,
-    tokens_per_day: Annotated[int | None, typer.Option(help="A budget.")] = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Only this model; repeat for more.")
+    ] = None,
+    purpose: Annotated[
+        list[str] | None, typer.Option(help="Only for this purpose; repeat for more.")
+    ] = None,
+    network: Annotated[
+        list[str] | None, typer.Option(help="Only from this CIDR block; repeat for more.")
+    ] = None,
+    tokens_per_day: Annotated[int | None, typer.Option(min=1, help="A budget.")] = None,
     as_json: Json = False,
 ) -> None:
     """Delegate to a person, and get the one-use invitation for a device of theirs."""
@@ -93,7 +99,11 @@ def delegate_device(
     async def run() -> Delegated | None:
         async with Admin(admin, gateway) as client:
             pending = await client.pending(code)
-            return await client.confirm(pending) if yes or _agreed(pending) else None
+            sure = yes or agreed(
+                f"{pending.person_name}'s device `{pending.name}`, key class {pending.key_class}: "
+                f"did that person tell you the code {code}?"
+            )
+            return await client.confirm(pending) if sure else None
 
     done = asyncio.run(run())
     if done is None:
@@ -105,19 +115,32 @@ def delegate_device(
 
 
 def enrol_device(
-    invitation: Annotated[str, typer.Argument(help="The URL that your admin gave you.")],
+    invitation: Annotated[
+        str, typer.Argument(help="The URL that your admin gave you; without it, wait on.")
+    ] = "",
     name: Annotated[str, typer.Option(help="How your admin will see this device.")] = "",
     profile: Profile = "default",
 ) -> None:
-    """Enrol this device: make a key that never leaves it, and wait to be confirmed."""
+    """Enrol this device: make a key that never leaves it, and wait to be confirmed.
+
+    Ctrl-C ends the waiting, not the enrolment: `bailment enrol` waits on.
+    """
+    from bailment.access.enrolment import code_of
     from bailment.agent.client import enrol, wait_until_active
-    from bailment.agent.profile import default_folder
+    from bailment.agent.profile import default_folder, is_pending, load
 
     folder = default_folder(profile)
+    if not invitation and not is_pending(folder):
+        load(folder)  # which says that there is none
+        raise BailmentError(
+            f"this device is enrolled already, as profile `{profile}`",
+            hint="bailment agent; or name another profile with --profile",
+        )
 
     async def run() -> None:
-        pending = await enrol(invitation, folder, name or socket.gethostname()[:60])
-        say(f"code: {pending.code}")
+        if not is_pending(folder):
+            await enrol(invitation, folder, name or socket.gethostname()[:60])
+        say(f"code: {code_of(load(folder).public.thumbprint)}")
         note("tell your admin this code, over the phone or in person; waiting to be confirmed")
         sys.stdout.flush()
         device = await wait_until_active(folder, 0.5)
@@ -140,7 +163,13 @@ def agent(
     from bailment.agent.sidecar import run_agent
 
     device = load(default_folder(profile))
+    if device.profile.status == "pending":
+        raise BailmentError("this device waits to be confirmed", hint="bailment enrol")
     purposes = device.profile.purposes
+    if purpose and purpose not in purposes:
+        raise BailmentError(
+            f"`{purpose}` is not a purpose of this device's", hint=f"one of {', '.join(purposes)}"
+        )
     if not purpose and len(purposes) != 1:
         raise BailmentError(
             f"say what for, as one of {', '.join(purposes)}", hint="bailment agent --purpose …"
@@ -156,8 +185,3 @@ def agent(
         note("the keys work on this machine, for this user, while this runs; Ctrl-C ends it")
 
     asyncio.run(run_agent(device, purpose or purposes[0], listen, ready))
-
-
-def _agreed(pending: Pending) -> bool:
-    err.print(f"{pending.person_name}'s device `{pending.name}`, key class {pending.key_class}")
-    return typer.confirm("did that person tell you this code?", err=True)

@@ -32,15 +32,15 @@ def ahead(text: str, now: int) -> int:
 
 
 def show_time(time: int) -> str:
-    """A time for people, in UTC to the second."""
-    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """A time as RFC 3339 has it, in UTC to the second."""
+    return datetime.fromtimestamp(time / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _date(text: str) -> int:
     try:
         when = datetime.fromisoformat(text)
-    except ValueError:
+        return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, OverflowError):
         raise typer.BadParameter(
             f"`{text}` is no time; write one like 2h, 90d or 2026-04-07"
         ) from None
-    return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000)

@@ -123,9 +123,11 @@ class Enrolment:
         recipient, _ = found
         code = request.query_params.get("code", "")
         register = self.actions.log.fold.register
-        for device in register.state.devices.values():
+        now = now_ms()
+        # The newest first: who enrols again after an answer that never came shows the same key.
+        for device in reversed(register.state.devices.values()):
             link = self._link(register.state.invitations[device.invitation].link)
-            waiting = device.device not in register.link_of
+            waiting = device.device not in register.link_of and now < device.until
             ours = register.recipient_of(link.id) == recipient
             if waiting and ours and code_of(register.key(device.key).thumbprint) == code:
                 return answer(

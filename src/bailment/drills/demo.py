@@ -108,9 +108,9 @@ def _misuse(story: Story, stage: Stage, found: Cast, endpoint: calls.Endpoint) -
             story.says(f"{how}: {status} {reason}")
             expect(status == 401, f"the gateway answered {status} {reason}")
         rows = stage.run_json("access", "list", "--since", "5m", "--person", MARIA)
-        named = [row for row in rows if row["outcome"].startswith("refused: proof-")]
+        named = [row for row in rows if row["reason"].startswith("proof-")]
         expect(named, "no refusal in the log names whose token it was")
-        story.says(f"in the log: {named[-1]['name']}'s token, {named[-1]['outcome']}")
+        story.says(f"in the log: {named[-1]['name']}'s token, refused: {named[-1]['reason']}")
     with story.step("Somebody calls the model around the gateway"):
         attacks.call_around(stage, found.model_key)
         finding = attacks.wait_for_finding(stage, "around-the-gateway", 60)

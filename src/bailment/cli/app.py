@@ -1,0 +1,52 @@
+"""The commands, put together.
+
+Commands import what is heavy (servers, HTTP clients, SDKs) when they run, so that the others
+start quickly.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from bailment import __version__
+from bailment.cli import access, issuer, log, recipient, register
+from bailment.cli.doctor import doctor
+from bailment.cli.output import say
+from bailment.cli.story import demo
+
+app = typer.Typer(
+    name="bailment",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    help="Controlled distribution of restricted AI models.",
+)
+_LAB, _RECIPIENT, _ANYBODY = "The lab", "A recipient", "Anybody"
+
+app.command("init", rich_help_panel=_LAB)(issuer.init)
+app.command("serve", rich_help_panel=_LAB)(issuer.serve)
+app.command("status", rich_help_panel=_LAB)(issuer.status)
+app.add_typer(register.recipient, name="recipient", rich_help_panel=_LAB)
+app.add_typer(register.person, name="person", rich_help_panel=_LAB)
+app.add_typer(register.link, name="link", rich_help_panel=_LAB)
+app.add_typer(register.hold, name="hold", rich_help_panel=_LAB)
+app.add_typer(access.app, name="access", rich_help_panel=_LAB)
+app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
+register.recipient.command("key")(recipient.recipient_key)
+app.add_typer(recipient.delegate, name="delegate", rich_help_panel=_RECIPIENT)
+app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)
+app.command("agent", rich_help_panel=_RECIPIENT)(recipient.agent)
+app.add_typer(log.app, name="log", rich_help_panel=_ANYBODY)
+app.command("doctor", rich_help_panel=_ANYBODY)(doctor)
+app.command("demo", rich_help_panel=_ANYBODY)(demo)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Print the version, or run a command."""
+    if version:
+        say(f"bailment {__version__}")
+        raise typer.Exit

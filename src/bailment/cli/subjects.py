@@ -1,0 +1,74 @@
+"""The names by which people on the command line know what the log knows by random ids."""
+
+from __future__ import annotations
+
+from bailment.access.holds import held, subjects_of
+from bailment.access.register import Register
+from bailment.errors import BailmentError
+from bailment.store.folder import Folder
+from bailment.store.view import View, open_view
+
+
+def find_person(view: View, who: str) -> str:
+    """The one person with this id, email or name."""
+    found = view.people.find(who)
+    if not found:
+        raise BailmentError(f"nobody is `{who}`", hint="bailment person list")
+    if len(found) > 1:
+        raise BailmentError(
+            f"{len(found)} people are `{who}`",
+            hint=f"say which by email or id, as in `bailment person list`: {', '.join(found)}",
+        )
+    return found[0]
+
+
+def find_recipient(view: View, handle: str) -> str:
+    """The pseudonym of the organisation with this handle or pseudonym."""
+    for pseudonym, found in view.fold.register.state.recipients.items():
+        if handle in (pseudonym, found.handle):
+            return pseudonym
+    raise BailmentError(f"there is no recipient `{handle}`", hint="bailment recipient list")
+
+
+def handle_of(view: View, pseudonym: str) -> str:
+    """The name of an organisation."""
+    found = view.fold.register.state.recipients.get(pseudonym)
+    return found.handle if found else pseudonym
+
+
+def name_of(view: View, kind: str, subject: str) -> str:
+    """What people call a subject; its id where they have no other name for it."""
+    match kind:
+        case "person":
+            return view.people.name(subject) if subject else ""
+        case "recipient":
+            return handle_of(view, subject)
+        case "device":
+            device = view.fold.register.state.devices.get(subject)
+            return device.name if device else subject
+        case "link":
+            link = view.fold.register.links.get(subject)
+            return f"{link.kind} {name_of(view, link.kind, link.subject)}" if link else subject
+    return subject
+
+
+def find_subject(folder: Folder, subject: str) -> str:
+    """The subject of a hold with names replaced by the ids that the log knows."""
+    kind, _, name = subject.partition(":")
+    if kind == "person":
+        return f"person:{find_person(open_view(folder), name)}"
+    if kind == "recipient":
+        return f"recipient:{find_recipient(open_view(folder), name)}"
+    return subject
+
+
+def state_of(register: Register, link_id: str, now: int) -> str:
+    """How a delegation stands now: `active`, `on hold`, `early`, `expired` or `ended`."""
+    path = register.path(link_id)
+    if any(register.state.links[link.id].ended for link in path):
+        return "ended"
+    if any(now >= link.until for link in path):
+        return "expired"
+    if any(now < link.start for link in path):
+        return "early"
+    return "on hold" if held(register, subjects_of(path, "", "", ()), now) else "active"
