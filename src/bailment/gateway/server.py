@@ -62,6 +62,44 @@ class _Phase(Enum):
     NEXT = auto()  # the message is complete and the next has not begun
 
 
+class _Corked:
+    """The transport as an answer sees it: all it writes in one turn of the loop goes out at once.
+
+    A head and its body are then one system call, which is a sixth of what a request costs.
+    """
+
+    __slots__ = ("_loop", "_parts", "_size", "_transport", "is_closing")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self.is_closing = transport.is_closing
+        self._transport = transport
+        self._loop = loop
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    def write(self, data: bytes) -> None:
+        if not self._parts:
+            self._loop.call_soon(self.flush)
+        self._parts.append(data)
+        self._size += len(data)
+        if self._size > SLICE:
+            self.flush()
+
+    def flush(self) -> None:
+        parts, size = self._parts, self._size
+        self._parts, self._size = [], 0
+        if not parts or self._transport.is_closing():
+            return
+        if size > SLICE:
+            self._transport.writelines(parts)
+        else:
+            self._transport.write(b"".join(parts))
+
+    def close(self) -> None:
+        self.flush()
+        self._transport.close()
+
+
 class BoundedProtocol(HttpToolsProtocol):
     """One connection of uvicorn's, within `Bounds`."""
 
@@ -92,6 +130,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._corked = _Corked(transport, self.loop)
         over = len(self.connections) - self.bounds.connections
         if over > self.bounds.connections:
             transport.abort()  # too many even to be told
@@ -146,6 +185,7 @@ class BoundedProtocol(HttpToolsProtocol):
             # What follows an upgrade is taken for another request, so none is let in.
             raise ValueError("an upgrade")
         super().on_headers_complete()
+        self.cycle.transport = cast("asyncio.Transport", self._corked)
         self._phase = _Phase.BODY
         self._body_bytes = 0
         self.headers = []  # trailers must not join the headers that the application reads
@@ -165,6 +205,7 @@ class BoundedProtocol(HttpToolsProtocol):
     # What uvicorn calls
 
     def on_response_complete(self) -> None:
+        self._corked.flush()
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_writing()
@@ -249,6 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._refused = True
+        self._corked.flush()
         self._unset_keepalive_if_required()
         in_body, answering = self._phase is _Phase.BODY, self._answering()
         if answering and not in_body:

@@ -63,7 +63,7 @@ class Upstream:
         self._path = url.path if url.scheme == "unix" else ""
         self._host = url.hostname or ""
         self._port = {"http": 80, "https": 443}.get(url.scheme, 0) if port is None else port
-        self._base = "" if self._path else url.path.rstrip("/")
+        base = "" if self._path else url.path.rstrip("/")
         authority = url.netloc or "localhost"
         reachable = bool(self._path and not url.netloc) or bool(self._host and self._port)
         if (
@@ -72,7 +72,7 @@ class Upstream:
             or url.query
             or url.fragment
             or not config.url.isprintable()
-            or not _plain(authority + self._base)
+            or not _plain(authority + base)
         ):
             raise ConfigurationError(
                 f"the model server's address `{config.url}` cannot be used",
@@ -85,12 +85,14 @@ class Upstream:
         if config.key:
             fixed += f"authorization: Bearer {config.key}\r\n"
         self._fixed = fixed.encode("ascii")
+        self._base = base.encode("ascii")
         self._free = config.pool_size
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
         self._turns: deque[asyncio.Future[Connection | None]] = deque()
         self._emptied: asyncio.Future[None] | None = None
         self._closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def send(
         self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes
@@ -103,7 +105,8 @@ class Upstream:
         the response, as a server does that has just given an idle connection up.
         """
         head = self._head(method, path, headers, len(body))
-        deadline = asyncio.get_running_loop().time() + self.config.first_byte_timeout
+        loop = self._loop or self._bind()
+        deadline = loop.time() + self.config.first_byte_timeout
         connection = await self._acquire(deadline)
         response = connection.request(head, body)
         error = await response.head(deadline)
@@ -131,6 +134,11 @@ class Upstream:
             self._emptied = asyncio.get_running_loop().create_future()
             await self._emptied
 
+    def _bind(self) -> asyncio.AbstractEventLoop:
+        """Asking for the running loop is a system call (getpid), so it is asked for once."""
+        self._loop = asyncio.get_running_loop()
+        return self._loop
+
     def _give(self, connection: Connection | None) -> None:
         """Hand a connection, or with None the right to open one, to who has waited longest."""
         while self._turns:
@@ -157,12 +165,12 @@ class Upstream:
     def _head(
         self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], length: int
     ) -> bytes:
-        if " " in path or any(name.lower() in OURS for name, _ in headers):
+        if " " in path or not OURS.isdisjoint([name.lower() for name, _ in headers]):
             raise ValueError(f"`{path}` or a header field would change how the request is framed")
         fields = b"".join([b"%b: %b\r\n" % field for field in headers])
         head = b"%b %b%b HTTP/1.1\r\n%b%bcontent-length: %d\r\n\r\n" % (
             method.encode("ascii"),
-            self._base.encode("ascii"),
+            self._base,
             path.encode("ascii"),
             self._fixed,
             fields,
