@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hmac
 import json
 from hashlib import sha256
@@ -315,7 +314,7 @@ def test_a_known_header_does_not_stand_in_for_the_signature() -> None:
 
 def test_a_proof_cannot_be_changed_after_it_was_read() -> None:
     proof = read(made())
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         proof.compact = "another"  # type: ignore[misc]
     with pytest.raises(AttributeError):
         proof.claims.htm = "GET"  # type: ignore[misc]

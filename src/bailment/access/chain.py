@@ -123,6 +123,8 @@ def _inside(block: str, blocks: tuple[str, ...]) -> bool:
 
 def networks_of(address: str, blocks: tuple[str, ...]) -> tuple[str, ...]:
     """Which of the declared blocks the address lies in; none for one that does not parse."""
+    if not blocks:
+        return ()
     try:
         place = ipaddress.ip_address(address)
     except ValueError:

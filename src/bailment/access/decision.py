@@ -8,7 +8,7 @@ one that was read) is in the conditions, which `admission` checks at the sequenc
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from bailment.access.chain import Link
 from bailment.access.holds import held, subjects_of
@@ -20,8 +20,7 @@ from bailment.ledger.records import TokenIssued
 LIST_MODELS = "list-models"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What is asked: by which token, to do what, from where."""
 
     token: TokenIssued
@@ -31,8 +30,7 @@ class Request:
     ceiling: int
 
 
-@dataclass(frozen=True, slots=True)
-class Allowed:
+class Allowed(msgspec.Struct, frozen=True):
     """Access is allowed if the append finds these conditions to hold.
 
     epoch     the register's position that the decision saw

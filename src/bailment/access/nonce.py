@@ -22,6 +22,7 @@ class Nonces:
 
     secret: bytes = field(repr=False)
     period_ms: int
+    _made: dict[int, str] = field(default_factory=dict, repr=False, compare=False)
 
     def current(self, now_ms: int) -> str:
         """The nonce to hand out at `now_ms`: 22 characters."""
@@ -38,5 +39,11 @@ class Nonces:
         return any(hmac.compare_digest(given, own.encode()) for own in self.accepted(now_ms))
 
     def _of(self, period: int) -> str:
-        message = b"bailment dpop nonce " + period.to_bytes(8, "big", signed=True)
-        return base64url.encode(hmac.digest(self.secret, message, "sha256")[:16])
+        nonce = self._made.get(period)
+        if nonce is None:
+            if len(self._made) > 2:
+                self._made.clear()
+            message = b"bailment dpop nonce " + period.to_bytes(8, "big", signed=True)
+            digest = hmac.digest(self.secret, message, "sha256")
+            nonce = self._made[period] = base64url.encode(digest[:16])
+        return nonce

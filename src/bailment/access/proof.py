@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Annotated, Any, NamedTuple
@@ -44,8 +43,7 @@ class ProofHeader(NamedTuple):
     key: jwk.PublicKey
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(msgspec.Struct, frozen=True):
     """A proof that has been read and *not* checked.
 
     compact     the proof as it came, which is what the log commits to

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import msgspec
+
 from bailment.access.fold import Fold
 from bailment.access.nonce import Nonces
 from bailment.access.presentation import presented_token, read_presentation
@@ -16,8 +18,7 @@ from bailment.ledger.records import TokenIssued
 _MAX_HEADERS = 4096
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """A caller that proved its key (over everything but the body, which is checked later)."""
 
     token: TokenIssued
@@ -45,13 +46,11 @@ class Credentials:
     def check(self, arrival: Arrival, now: int) -> Caller | Stranger:
         """The caller behind a request. A token is looked up by its hash: one that the log does
         not hold is refused even if the issuer's key signed it."""
-        shown = presented_token(arrival.headers)
-        if isinstance(shown, Refused):
-            return Stranger(shown, None)
-        token = self._fold.admission.token(token_hash(shown))
         presentation = read_presentation(arrival.headers)
         if isinstance(presentation, Refused):
-            return Stranger(presentation, token)
+            return Stranger(presentation, self._whose(arrival))
+        shown = presentation.token
+        token = self._fold.admission.token(token_hash(shown))
         if token is None:
             return Stranger(self._why_unknown(shown, now), None)
         if now >= token.until:
@@ -75,6 +74,11 @@ class Credentials:
             return Stranger(refused, token)
         self._keep_header(proof)
         return Caller(token, proof, presentation.kind)
+
+    def _whose(self, arrival: Arrival) -> TokenIssued | None:
+        """The token that came without a proof."""
+        shown = presented_token(arrival.headers)
+        return None if isinstance(shown, Refused) else self._fold.admission.token(token_hash(shown))
 
     def _keep_header(self, proof: Proof) -> None:
         """Remember the header of an accepted proof: it is the same for every one by a key."""

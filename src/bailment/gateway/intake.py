@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, MutableMapping
-from dataclasses import dataclass, replace
 from typing import Any
+
+import msgspec
 
 from bailment.access.address import caller_address
 from bailment.access.reasons import Reason, Refused
@@ -19,8 +20,7 @@ class ClientGone(Exception):
     """The client went away before its body was complete; nobody is left to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """A request's head. `path` is as it was sent, which is what a proof is over; `address` is the
     caller's, as far as configured proxies can say."""
 
@@ -32,10 +32,7 @@ class Arrival:
 
     def header(self, name: bytes) -> str:
         """The first header of this lower-case name; empty if there is none."""
-        for found, value in self.headers:
-            if found == name:
-                return value.decode("latin-1")
-        return ""
+        return _first(self.headers, name)
 
 
 def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
@@ -43,9 +40,8 @@ def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
     headers = tuple(scope["headers"])
     peer = (scope.get("client") or ("", 0))[0]
     address = caller_address(peer, headers, proxies)[:100]
-    arrival = Arrival(scope["method"], scope["raw_path"].decode("ascii"), headers, address, "")
-    client = arrival.header(b"user-agent")[:200]
-    return replace(arrival, client=_printable(client))
+    client = _printable(_first(headers, b"user-agent")[:200])
+    return Arrival(scope["method"], scope["raw_path"].decode("ascii"), headers, address, client)
 
 
 async def read_body(
@@ -77,5 +73,12 @@ def _too_large(limit: int) -> Refused:
     return Refused(Reason.BODY_TOO_LARGE, f"a body has at most {limit} bytes here")
 
 
+def _first(headers: tuple[tuple[bytes, bytes], ...], name: bytes) -> str:
+    for found, value in headers:
+        if found == name:
+            return value.decode("latin-1")
+    return ""
+
+
 def _printable(text: str) -> str:
-    return "".join(ch for ch in text if ch.isprintable())
+    return text if text.isprintable() else "".join(ch for ch in text if ch.isprintable())

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+
+import msgspec
 
 from bailment.access.admission import Stale
 from bailment.access.decision import Allowed, Request, decide
@@ -25,8 +26,7 @@ from bailment.store.sequencer import Sequenced
 _ATTEMPTS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(msgspec.Struct, frozen=True):
     """What the record keeps of the request, beside the decision."""
 
     kind: str
@@ -39,8 +39,7 @@ class Evidence:
     client: str
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(msgspec.Struct, frozen=True):
     """An access that is open, on the record."""
 
     id: str
@@ -127,8 +126,8 @@ class Journal:
         answer = await sequencer.append(sequencer.draft(closed, access.recipient))
         self._metrics.open.dec()
         self._metrics.accesses.labels(closed.outcome).inc()
-        self._metrics.tokens.labels("input").inc(closed.input)
-        self._metrics.tokens.labels("output").inc(closed.output)
+        self._metrics.input_tokens.inc(closed.input)
+        self._metrics.output_tokens.inc(closed.output)
         return isinstance(answer, Sequenced)
 
     async def close_orphans(self) -> int:

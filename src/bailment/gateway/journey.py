@@ -47,6 +47,8 @@ from bailment.gateway.upstream import Upstream, UpstreamError, UpstreamResponse
 from bailment.ledger.records import AccessClosed
 from bailment.settings import Settings
 
+#: Seconds that an access is carried before anybody looks whether its client is still there.
+_MOMENT = 0.05
 #: What of the client's headers goes upstream; its credentials never do.
 _PASSED_HEADERS = frozenset({b"content-type", b"accept", b"anthropic-version"})
 
@@ -132,7 +134,7 @@ class Journey:
         """Upstream, relay, closed: from here on every way out closes the access."""
         flight = self.flights.take_off(access, now_ms())
         progress = Progress(several=ask.choices > 1)
-        leaving = asyncio.create_task(_watch(receive, flight))
+        leaving = _Leaving(receive, flight)
         try:
             response = await self._upstream(arrival, ask, flight)
             flight.upstream = response
@@ -320,11 +322,28 @@ def _evidence(caller: Caller, arrival: Arrival, digest: bytes, ask: Ask) -> Evid
     )
 
 
-async def _watch(receive: Receive, flight: Flight) -> None:
-    """Notice when the client goes away."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
-    flight.leave()
+class _Leaving:
+    """Notices when the client goes away; not for an answer that is there in a moment."""
+
+    def __init__(self, receive: Receive, flight: Flight) -> None:
+        self._receive = receive
+        self._flight = flight
+        self._task: asyncio.Task[None] | None = None
+        self._timer = asyncio.get_running_loop().call_later(_MOMENT, self._begin)
+
+    def cancel(self) -> None:
+        """There is nothing left to give up."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _begin(self) -> None:
+        self._task = asyncio.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self._flight.leave()
 
 
 def _uncancel(flight: Flight) -> None:

@@ -29,6 +29,8 @@ class Metrics:
         self.findings = Counter(
             "bailment_findings", "Findings by kind.", ["kind"], registry=self.registry
         )
+        self.input_tokens = self.tokens.labels("input")
+        self.output_tokens = self.tokens.labels("output")
         self.first_byte = Histogram(
             "bailment_upstream_first_byte_seconds",
             "From the request at the model server to its first byte.",

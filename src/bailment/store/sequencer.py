@@ -165,7 +165,7 @@ class Sequencer:
             self._waiting.append(draft)
         if self._idle.is_set():
             self._commit_next()
-        return await asyncio.shield(draft.done)
+        return await draft.done
 
     @property
     def size(self) -> int:

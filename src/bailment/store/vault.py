@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -25,6 +26,7 @@ from bailment.store.database import open_database, unusable
 
 _NONCE = 12
 _TAG = 16
+_HOUR_MS = 3_600_000
 _SETUP = (
     "PRAGMA secure_delete=ON",
     "CREATE TABLE IF NOT EXISTS keys (name TEXT PRIMARY KEY, wrapped BLOB)",
@@ -41,7 +43,12 @@ class Erased(VerificationError):
 
 def facts_key(recipient: str, time: int) -> str:
     """The name of the key for a recipient's facts in the month of `time` (ms)."""
-    return f"f:{recipient}:{datetime.fromtimestamp(time / 1000, UTC):%Y-%m}"
+    return f"f:{recipient}:{_month(time // _HOUR_MS)}"
+
+
+@lru_cache(4)
+def _month(hour: int) -> str:
+    return f"{datetime.fromtimestamp(hour * _HOUR_MS / 1000, UTC):%Y-%m}"
 
 
 def person_key(person: str) -> str:
