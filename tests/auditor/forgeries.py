@@ -29,6 +29,8 @@ from bailment.ledger.records import (
     HoldLifted,
     LogHeads,
     LogStarted,
+    Policy,
+    SpecApplied,
     TokenIssued,
 )
 
@@ -316,6 +318,11 @@ def a_link_that_widens(forgery: Forgery, past: Past) -> int:
         above, "person", world.id(), None, id=world.id(), parent=above.link, models=("cedar",)
     )
     return appended(forgery, past, DelegationGranted(link), "brook")
+
+
+@change(Kind.BAD_RECORD)
+def a_policy_under_which_proofs_never_age(forgery: Forgery, past: Past) -> int:
+    return appended(forgery, past, SpecApplied(Policy(proof_ms=10**12), "me"))
 
 
 @change(Kind.BAD_RECORD)

@@ -31,6 +31,14 @@ from bailment.ledger.records import (
 
 #: Longest life of a token that any policy may set (RFC 9700 asks for short ones; design, 5).
 MAX_TOKEN_MS = 300_000
+#: And the bounds of the spans that say what "lately" and "at once" mean, ms.
+_SPANS = {
+    "proof_ms": (1, 300_000),
+    "skew_ms": (0, 60_000),
+    "decision_ms": (1, 60_000),
+    "invitation_ms": (1, 30 * 86_400_000),
+    "heads_ms": (1_000, 3_600_000),
+}
 
 
 def _started(register: Indexed, facts: LogStarted, now: int) -> Refused | None:
@@ -43,8 +51,9 @@ def _spec(register: Indexed, facts: SpecApplied, now: int) -> Refused | None:
     policy = facts.policy
     if not 0 < policy.token_ms <= MAX_TOKEN_MS:
         return _wrong("tokens must live between 1 ms and 300 s")
-    if min(policy.proof_ms, policy.decision_ms, policy.invitation_ms) <= 0 or policy.skew_ms < 0:
-        return _wrong("every span in the policy must be positive")
+    for name, (least, most) in _SPANS.items():
+        if not least <= getattr(policy, name) <= most:
+            return _wrong(f"the policy's `{name}` must lie between {least} and {most}")
     return None
 
 

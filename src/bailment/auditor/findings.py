@@ -72,11 +72,6 @@ class Findings:
         if len(self.kept) < MAX_FINDINGS:
             self.kept.append(Finding(index, kind, sentence))
 
-    @property
-    def total(self) -> int:
-        """All of them, kept or not."""
-        return self.counts.total()
-
     def ordered(self) -> tuple[Finding, ...]:
         """Those kept, in log order, what concerns the whole log first."""
         return tuple(sorted(self.kept, key=lambda f: -1 if f.index is None else f.index))
