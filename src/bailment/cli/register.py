@@ -21,7 +21,9 @@ from bailment.ledger.records import HoldAdded
 from bailment.store.folder import Folder
 from bailment.store.view import View, open_view
 
-recipient = typer.Typer(no_args_is_help=True, help="Organisations that may use models.")
+recipient = typer.Typer(
+    no_args_is_help=True, help="Organisations that may use models; `key` is for their admins."
+)
 person = typer.Typer(no_args_is_help=True, help="People whom organisations have named.")
 link = typer.Typer(no_args_is_help=True, help="Delegations, from the issuer down to devices.")
 hold = typer.Typer(no_args_is_help=True, help="Lock a subject at once, or unlock it.")
