@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from bailment.gateway.server import MAX_DISCARD, MAX_PIPELINE, SLICE, Bounds, build_server
+from bailment.gateway.bounds import MAX_DISCARD, MAX_PIPELINE, SLICE
+from bailment.gateway.server import Bounds, build_server
 
 from .scripted import certificate
 
@@ -168,9 +170,10 @@ async def serving(
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     async with asyncio.timeout(10):
-        await server.startup()
+        listener = socket.create_server(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+        await server.startup([listener])
         await server.on_tick(0)
-        port = server.servers[0].sockets[0].getsockname()[1]
         running = Running(app, server, port, client_tls)
         try:
             yield running
@@ -178,8 +181,8 @@ async def serving(
             for client in running.clients:
                 client.writer.transport.abort()
             app.go.set()
-            for listener in server.servers:
-                listener.close()
+            server.servers[0].close()
+            listener.close()
             await running.empty()
             await server.lifespan.shutdown()
 
@@ -517,8 +520,17 @@ async def test_bounds_hold_under_tls(tmp_path: Path) -> None:
         await asyncio.gather(sending, return_exceptions=True)
 
 
+async def test_a_handshake_that_never_ends_is_cut(tmp_path: Path) -> None:
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.load_cert_chain(certificate(tmp_path))
+    async with serving(Bounds(header_seconds=0.1), server_tls) as running:
+        client = await running.connect(b"\x16\x03\x01")
+        with suppress(ConnectionError):
+            assert await client.reader.read() == b""
+
+
 async def test_a_refused_client_that_stays_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bailment.gateway.server.LINGER", 0.1)
+    monkeypatch.setattr("bailment.gateway.bounds.LINGER", 0.1)
     async with serving(Bounds()) as running:
         client = await running.connect(b"\x00")
         await client.refusal()
@@ -528,11 +540,10 @@ async def test_a_refused_client_that_stays_is_cut(monkeypatch: pytest.MonkeyPatc
 async def test_a_request_cancelled_at_the_end_of_the_drain_ends_before_the_lifespan() -> None:
     app = App()
     server = build_server(app, bounds=Bounds(), drain_seconds=0.05)
-    serving = asyncio.ensure_future(server.serve())
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    serving = asyncio.ensure_future(server.serve([listener]))
     async with asyncio.timeout(10):
-        while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(post("/held", 0))
         while not app.calls:  # noqa: ASYNC110

@@ -418,6 +418,10 @@ plays = st.builds(
 )
 
 
+#: What a valid answer may still end in: the times here are as short as a busy machine's pauses.
+SLOW = (Reason.UPSTREAM_TIMEOUT, Reason.UPSTREAM_UNREACHABLE)
+
+
 def answer_to(number: int) -> bytes:
     """The answer to one request, which must be found in no other."""
     return b"<the answer to request %d>" % number
@@ -449,7 +453,7 @@ async def perform(script: list[Play]) -> None:
                     body = await answer.chunk() if play.part else await answer.read(10_000)
                     answer.abort()
                 except UpstreamError as error:
-                    assert not valid or error.reason is Reason.UPSTREAM_TIMEOUT
+                    assert not valid or error.reason in SLOW
                 else:
                     assert not valid or play.part or body == answer_to(number)
                     others = set(range(len(script))) - {number}
