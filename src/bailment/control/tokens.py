@@ -132,7 +132,7 @@ class TokenEndpoint:
         """Decide, sign, and put the token on the record."""
         register = self._log.fold.register
         for _ in range(_ATTEMPTS):
-            now = now_ms()
+            now = self._log.sequencer.time
             path = register.path(register.link_of.get(device.device, ""))
             networks = networks_of(address, register.networks)
             token, facts = self._token(device, detail, sent, now, path, networks)

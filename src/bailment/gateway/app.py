@@ -12,7 +12,6 @@ import structlog
 from bailment.access.chain import networks_of
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
-from bailment.clock import now_ms
 from bailment.errors import ConfigurationError
 from bailment.gateway.credentials import Credentials
 from bailment.gateway.flights import Flights
@@ -120,10 +119,10 @@ class Gateway:
         for reconciler in self._reconcilers:
             reconciler.follow(news)
         if self.flights and any(facts.REGISTERS for _, _, facts in news):
-            self._cut(self.flights.judge(now_ms()))
+            self._cut(self.flights.judge(self.journal.now))
 
     async def _judge(self) -> None:
-        self._cut(self.flights.judge(now_ms()))
+        self._cut(self.flights.judge(self.journal.now))
 
     def _cut(self, count: int) -> None:
         if count:

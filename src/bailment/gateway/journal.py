@@ -58,6 +58,11 @@ class Journal:
         self.refusals = Refusals(log)
         self._disk_low = False
 
+    @property
+    def now(self) -> int:
+        """The log's time, by which is decided: it never runs backwards."""
+        return self._log.sequencer.time
+
     def available(self) -> Refused | None:
         """Why nothing can be served just now, or None."""
         sequencer = self._log.sequencer
@@ -73,7 +78,7 @@ class Journal:
         """Decide, and put the access on the record; decide again while the register moves."""
         register = self._log.fold.register
         for _ in range(_ATTEMPTS):
-            now = now_ms()
+            now = self.now
             policy = register.policy
             # The body may have taken its time, and a proof is remembered only while it is good.
             decision = check_time(

@@ -173,6 +173,11 @@ class Sequencer:
         return self._frontier.size
 
     @property
+    def time(self) -> int:
+        """The time (ms) of a record appended now: the clock's, but never less than the last."""
+        return max(self.fold.time, self._now())
+
+    @property
     def clock_behind(self) -> bool:
         """Whether the clock was set back behind the log."""
         return self._now() < self.fold.time - CLOCK_TOLERANCE_MS
@@ -194,7 +199,7 @@ class Sequencer:
     def _commit_next(self) -> None:
         """Begin the next commit, or come to rest."""
         with self._fatal():
-            time = max(self.fold.time, self._now())
+            time = self.time
             drafts = self._batch = self._admit(time)
             if not drafts:
                 self._idle.set()
