@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from bailment.access.proof import token_hash
+from bailment.gateway.journey import TEMPLATE
 from bailment.ledger.records import AccessClosed, AccessOpened, Budget
 
 from ..world import DIALECTS, FIXTURES, YEARS, Asked, World, refused, world
@@ -83,7 +84,7 @@ async def test_the_record_says_who_asked_what_and_commits_to_the_proof(lab: Worl
     assert opened.proof == headers["dpop"]
     assert (opened.kind, opened.method, opened.path) == ("dpop-body", "POST", path)
     assert (opened.action, opened.model, opened.stream) == ("generate", "smollm2", False)
-    assert opened.ceiling == len(body) + 7
+    assert opened.ceiling == len(body) + TEMPLATE + 7
     token = lab.issuer.log.fold.admission.token(opened.token)
     assert token is not None
     assert token.device == device.id
@@ -176,8 +177,7 @@ async def test_one_model_is_described_if_it_is_in_the_chain(lab: World) -> None:
 
 async def test_a_budget_is_settled_to_what_was_used(lab: World) -> None:
     """Three questions of 39 tokens each fit, although no two ceilings do."""
-    _, body, _ = (await lab.device()).request()
-    ceiling = len(body) + 16
+    ceiling = await lab.ceiling()
     recipient = await lab.recipient(budget=Budget(ceiling + 2 * 39, YEARS))
     device = await (await recipient.person()).device()
     assert [(await device.ask()).status_code for _ in range(3)] == [200] * 3
@@ -191,8 +191,7 @@ async def test_a_budget_is_settled_to_what_was_used(lab: World) -> None:
 
 
 async def test_a_budget_above_is_shared_by_all_below(lab: World) -> None:
-    _, body, _ = (await lab.device()).request()
-    recipient = await lab.recipient(budget=Budget(len(body) + 16, YEARS))
+    recipient = await lab.recipient(budget=Budget(await lab.ceiling(), YEARS))
     first = await (await recipient.person("Maria")).device()
     second = await (await recipient.person("Noor", budget=Budget(10_000, 60))).device()
     assert (await first.ask()).status_code == 200

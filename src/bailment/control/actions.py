@@ -16,6 +16,7 @@ import msgspec
 
 from bailment.access.chain import Link, narrows, read_link, sign_link
 from bailment.access.reasons import Reason, Refused
+from bailment.access.slot import slot_of
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
 from bailment.ledger.records import (
@@ -66,7 +67,6 @@ class Actions:
     async def append(
         self,
         make: Callable[[int], Facts],
-        recipient: str = "",
         *,
         person: str = "",
         personal: dict[str, str] | None = None,
@@ -82,7 +82,7 @@ class Actions:
                 raise Denied(refused)
             draft = sequencer.draft(
                 facts,
-                recipient,
+                slot_of(facts, register),
                 person=person,
                 personal=personal,
                 epoch=register.epoch,
@@ -123,8 +123,8 @@ class Actions:
         if refused is not None:
             raise Denied(refused)
         recipient = RecipientRegistered(pseudonym, handle, contact, key, author)
-        await self.append(lambda now: recipient, pseudonym)
-        await self.append(lambda now: DelegationGranted(compact), pseudonym)
+        await self.append(lambda now: recipient)
+        await self.append(lambda now: DelegationGranted(compact))
         return pseudonym, link.id
 
     async def grant(self, compact: str, personal: dict[str, str] | None) -> tuple[Link, int]:
@@ -137,7 +137,7 @@ class Actions:
             raise Denied(Refused(Reason.CHAIN_BROKEN, "a person's link comes with the name"))
         person = link.subject if link.kind == "person" else ""
         facts = DelegationGranted(compact)
-        answer = await self.append(lambda now: facts, recipient, person=person, personal=personal)
+        answer = await self.append(lambda now: facts, person=person, personal=personal)
         return link, answer.index
 
     async def invite(self, link_id: str) -> Invited:
@@ -152,25 +152,22 @@ class Actions:
             until = now + register.policy.invitation_ms
             return InvitationIssued(hashed, link_id, until)
 
-        await self.append(make, register.recipient_of(link_id))
+        await self.append(make)
         return Invited(code, f"{register.state.url}/enrol#{code}", until)
 
     async def hold(self, subject: str, reason: str, author: str, until: int = 0) -> str:
         """Lock a subject. Returns when the hold is in the log and every decision sees it."""
         hold = HoldAdded(os.urandom(16).hex(), subject, reason, author, until)
-        await self.append(lambda now: hold, self._slot_of(subject), urgent=True)
+        await self.append(lambda now: hold, urgent=True)
         return hold.hold
 
     async def lift(self, hold: str, reason: str, author: str) -> None:
         """Unlock."""
-        found = self.log.fold.register.state.holds.get(hold)
-        slot = self._slot_of(found.subject) if found else ""
-        await self.append(lambda now: HoldLifted(hold, reason, author), slot)
+        await self.append(lambda now: HoldLifted(hold, reason, author))
 
     async def end_link(self, link_id: str, reason: str, author: str) -> None:
         """End a link, and so everything below it, for good."""
-        slot = self.log.fold.register.recipient_of(link_id)
-        await self.append(lambda now: DelegationEnded(link_id, author, reason), slot, urgent=True)
+        await self.append(lambda now: DelegationEnded(link_id, author, reason), urgent=True)
 
     async def erase(self, person: str, reason: str, author: str) -> None:
         """End a person's access, record it, and destroy the key of everything personal."""
@@ -186,21 +183,9 @@ class Actions:
             if not register.state.links[link_id].ended:
                 await self.end_link(link_id, reason, author)
         facts = PersonErased(person, author, reason)
-        await self.append(lambda now: facts, register.recipient_of(links[0]))
+        await self.append(lambda now: facts)
         self.log.vault.destroy(person_key(person))
         self.people.forget(person)
-
-    def _slot_of(self, subject: str) -> str:
-        """The recipient that a hold concerns, so that it sees the record; else the issuer."""
-        register = self.log.fold.register
-        kind, _, name = subject.partition(":")
-        if kind == "recipient":
-            return name
-        if kind == "device":
-            device = register.state.devices.get(name)
-            invitation = register.state.invitations.get(device.invitation) if device else None
-            return register.recipient_of(invitation.link) if invitation else ""
-        return register.recipient_of(name if kind == "link" else register.link_of.get(name, ""))
 
 
 def invitation_hash(code: str) -> str:

@@ -77,7 +77,7 @@ class Enrolment:
         state = self.actions.log.fold.register.state
         link_id = state.invitations[hashed].link if hashed in state.invitations else ""
         try:
-            await self.actions.append(make, self.actions.log.fold.register.recipient_of(link_id))
+            await self.actions.append(make)
         except Denied as denied:
             return refusal(denied.refused)
         enrolled = state.devices[device]

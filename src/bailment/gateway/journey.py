@@ -49,6 +49,8 @@ from bailment.settings import Settings
 
 #: Seconds that an access is carried before anybody looks whether its client is still there.
 _MOMENT = 0.05
+#: Tokens that a server's chat template may add to what the client sent.
+TEMPLATE = 512
 #: What of the client's headers goes upstream; its credentials never do.
 _PASSED_HEADERS = frozenset({b"content-type", b"accept", b"anthropic-version"})
 
@@ -132,7 +134,7 @@ class Journey:
         receive: Receive,
     ) -> None:
         """Upstream, relay, closed: from here on every way out closes the access."""
-        flight = self.flights.take_off(access, now_ms())
+        flight = self.flights.take_off(access, self.journal.now)
         progress = Progress(several=ask.choices > 1)
         leaving = _Leaving(receive, flight)
         try:
@@ -241,7 +243,7 @@ class Journey:
     async def _list_models(self, way: Route, access: Access, exchange: Exchange) -> None:
         """What the caller may use, from the register; on the record like any access."""
         register = self.fold.register
-        names = models_of(access.request.token, register, access.request.networks, now_ms())
+        names = models_of(access.request.token, register, access.request.networks, self.journal.now)
         owner = register.state.origin
         listed = [models.Model(n, register.state.models[n].created, owner) for n in names]
         chosen = [model for model in listed if model.id == way.model]
@@ -269,8 +271,8 @@ class Journey:
         ceiling = 0
         if model is not None and ask.action is Action.GENERATE:
             # A token is at least one byte of the body, and answers share the prompt.
-            output = min(ask.max_output or model.output, model.output) * ask.choices
-            ceiling = min(size, model.context) + output
+            output = min(ask.max_output or model.output, model.context) * ask.choices
+            ceiling = min(size + TEMPLATE, model.context) + output
         networks = networks_of(arrival.address, register.networks)
         return Request(caller.token, ask.action.value, ask.model, networks, ceiling)
 
