@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
@@ -103,13 +103,27 @@ ann = "{auditor}"
 
 
 class Clock:
-    """The issuer's clock: the real one, and what a test adds to it (ms)."""
+    """The issuer's clock: the real one, and what a test adds to it (ms).
+
+    The product has one clock, so a test that moves it must have the only issuer there is.
+    """
+
+    issuers = 0
 
     def __init__(self) -> None:
-        self.ahead = 0
+        self._ahead = 0
+
+    @property
+    def ahead(self) -> int:
+        return self._ahead
+
+    @ahead.setter
+    def ahead(self, ahead: int) -> None:
+        assert Clock.issuers == 1, "another issuer would see the time move"
+        self._ahead = ahead
 
     def time_ns(self) -> int:
-        return time.time_ns() + self.ahead * 1_000_000
+        return time.time_ns() + self._ahead * 1_000_000
 
     def now(self) -> int:
         """What the issuer takes for now, ms."""
@@ -119,12 +133,12 @@ class Clock:
 class Brake:
     """Holds back or fails the commit of a batch that holds a record of the type `on`."""
 
-    def __init__(self) -> None:
+    def __init__(self, events: list[str]) -> None:
         self.on = ""
         self.error: Exception | None = None
         self.reached = threading.Event()
         self.go = threading.Event()
-        self.events: list[str] = []
+        self._events = events
 
     def before(self, batch: Batch) -> None:
         if self.on and f'"{self.on}"'.encode() in batch.leaves:
@@ -136,7 +150,7 @@ class Brake:
     def after(self, batch: Batch) -> None:
         for kind in (AccessOpened.TYPE, AccessClosed.TYPE):
             if f'"{kind}"'.encode() in batch.leaves:
-                self.events.append(f"{kind} is durable")
+                self._events.append(f"{kind} is durable")
 
     @asynccontextmanager
     async def holding(self, kind: str) -> AsyncIterator[None]:
@@ -194,17 +208,17 @@ Play = Callable[[Peer, Asked], Awaitable[None]]
 class Model:
     """The model's server. `play` answers one request; a test replaces it."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, events: list[str], changed: Callable[[], None]) -> None:
         self.requests: list[Asked] = []
         self.play: Play = answer
-        self.events: list[str] = []
+        self._events = events
         self._changed = changed
 
     async def script(self, peer: Peer) -> None:
         while True:
             asked = Asked(*await peer.request())
             self.requests.append(asked)
-            self.events.append("the model is asked")
+            self._events.append("the model is asked")
             self._changed()
             await self.play(peer, asked)
 
@@ -447,6 +461,28 @@ class Device(Key):
         async with self.world.http.stream("POST", url, content=body, headers=headers) as answered:
             yield answered
 
+    @asynccontextmanager
+    async def wire(
+        self, dialect: str = "chat", *, reading: bool = True, buffer: int = 0, **more: Any
+    ) -> AsyncIterator[Wire]:
+        """Ask over a connection of our own."""
+        path, body, headers = self.request(dialect, **more)
+        lines = [f"{name}: {value}" for name, value in headers.items()]
+        head = [f"POST {path} HTTP/1.1", "host: gateway", f"content-length: {len(body)}", *lines]
+        connection = socket.socket()
+        if buffer:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        connection.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.world.port))
+        wire = Wire(*await asyncio.open_connection(sock=connection, limit=buffer or 65_536))
+        try:
+            wire.writer.write("\r\n".join([*head, "", ""]).encode() + body)
+            if reading:
+                wire.read()
+            yield wire
+        finally:
+            wire.leave()
+
     async def get(self, path: str, headers: dict[str, str] | None = None) -> httpx2.Response:
         """GET as a model's client does."""
         return await self.send("GET", path, token=self.token, headers=headers)
@@ -540,6 +576,60 @@ class Recipient:
         return link
 
 
+class Wire:
+    """A connection of a client, byte by byte; what comes is kept in `got`."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.writer = writer
+        self.got = b""
+        self.ended = False
+        self._reader = reader
+        self._reading: asyncio.Task[None] | None = None
+        self._came = asyncio.Event()
+
+    def read(self) -> None:
+        """Begin to read, and go on until the end."""
+        self._reading = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        with suppress(ConnectionError):
+            while part := await self._reader.read(65_536):
+                self.got += part
+                self._came.set()
+        self.ended = True
+        self._came.set()
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not condition():
+                self._came.clear()
+                await self._came.wait()
+
+    async def end(self) -> bytes:
+        """Everything, once the connection has ended."""
+        await self.until(lambda: self.ended)
+        return self.got
+
+    @property
+    def body(self) -> bytes:
+        """The body that came, without the framing of its chunks."""
+        head, _, rest = self.got.partition(b"\r\n\r\n")
+        if b"transfer-encoding: chunked" not in head.lower():
+            return rest
+        body = b""
+        while rest:
+            size, _, rest = rest.partition(b"\r\n")
+            body += rest[: int(size, 16)]
+            rest = rest[int(size, 16) + 2 :]
+        return body
+
+    def leave(self) -> None:
+        """Go away without a word."""
+        if self._reading is not None:
+            self._reading.cancel()
+        self.writer.transport.abort()
+
+
 class World:
     """An issuer that serves."""
 
@@ -547,9 +637,11 @@ class World:
         self.root = root
         self.folder = Folder(root / "issuer")
         self.clock = Clock()
-        self.brake = Brake()
+        #: What happened, in order: commits of accesses, and requests at the model's server.
+        self.events: list[str] = []
+        self.brake = Brake(self.events)
         self.news: list[tuple[int, Leaf, Facts]] = []
-        self.model = Model(self._change)
+        self.model = Model(self.events, self._change)
         self.server: ModelServer
         self.issuer: Issuer
         self.http = httpx2.AsyncClient(timeout=PATIENCE)
@@ -674,6 +766,11 @@ class World:
         found = [line for line in text.splitlines() if line.startswith(name + " ")]
         return float(found[0].split()[-1]) if found else 0.0
 
+    async def settle(self) -> None:
+        """Let the issuer do whatever it could do by now: it answers others several times over."""
+        for _ in range(5):
+            assert (await self.http.get(self.url + "/healthz")).status_code == 200
+
     # Doing
 
     async def act(self, act: str, **members: Any) -> dict[str, Any]:
@@ -725,6 +822,12 @@ class World:
         )
         return Recipient(self, admin, self.register.links[done["link"]])
 
+    async def ceiling(self) -> int:
+        """What the default question of `chat` may cost at the most."""
+        since = self.size
+        await (await self.device()).ask()
+        return self.of(AccessOpened, since)[0].ceiling
+
     async def device(self, **grant: Any) -> Device:
         """A device with a token, of a new person at a new recipient."""
         person = await (await self.recipient(**grant)).person()
@@ -743,9 +846,11 @@ async def world(
         async with made.console:
             with patch("bailment.clock.time", made.clock):
                 await made.make(limits, listen)
-                if start:
-                    await made.start()
+                Clock.issuers += 1
                 try:
+                    if start:
+                        await made.start()
                     yield made
                 finally:
+                    Clock.issuers -= 1
                     await made.stop()

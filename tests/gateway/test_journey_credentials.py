@@ -307,41 +307,6 @@ async def test_a_proof_for_one_server_is_good_at_no_other(
     assert (await device.ask()).status_code == 200  # the token itself outlives the process
 
 
-async def test_an_expired_token_is_refused_and_named(tmp_path_factory: Any) -> None:
-    async with world(tmp_path_factory.mktemp("lab")) as lab:
-        device, since = await lab.device(), lab.size
-        lab.clock.ahead = 299_000 - lab.clock.now() % 1000
-        device.nonce = (await lab.http.get(lab.url + "/v1/models")).headers["dpop-nonce"]
-        assert (await device.ask()).status_code == 200
-        lab.clock.ahead += 1_001
-        assert refused(await device.ask()) == (401, "token-expired")
-        assert lab.refusals(since) == [("token-expired", 1)]
-
-
-async def test_refusals_are_one_record_and_then_one_count_for_each_minute(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    async with world(tmp_path_factory.mktemp("lab")) as lab:
-        lab.clock.ahead = 60_000 - lab.clock.now() % 60_000  # the start of a minute
-        first, second = await lab.device(), await lab.device()
-        since = lab.size
-        for _ in range(5):
-            await first.ask(headers={"dpop": None})
-        await second.ask(headers={"dpop": None})
-        await first.ask(headers={"dpop": "x"})
-        assert lab.refusals(since) == [
-            *[("proof-missing", 1)] * 2,
-            ("proof-malformed", 1),
-        ]
-        lab.clock.ahead += 60_000
-        await lab.until(lambda: len(lab.refusals(since)) == 4)
-        last = lab.of(AccessRefused, since)[-1]
-        assert (last.device, last.reason, last.count) == (first.id, "proof-missing", 4)
-        assert last.until - last.since < 60_000
-        await first.ask(headers={"dpop": None})
-        assert lab.refusals(since)[-1] == ("proof-missing", 1)
-
-
 async def test_what_was_counted_is_on_the_record_when_the_process_ends(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

@@ -155,32 +155,6 @@ async def test_an_ended_link_ends_everything_below_it(lab: World, level: str) ->
     assert (await bystander.ask()).status_code == (403 if level == "recipient" else 200)
 
 
-async def test_an_expired_link_is_refused_from_the_moment_it_ends(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    async with world(tmp_path_factory.mktemp("lab")) as lab:
-        recipient = await lab.recipient()
-        person = await recipient.person(until=lab.clock.now() + 120_000)
-        device = await person.device()
-        lab.clock.ahead = person.link.until - lab.clock.now() - 1500
-        assert (await device.ask()).status_code == 200
-        lab.clock.ahead += 1500
-        watch = Watch(lab)
-        answered = await device.ask()
-        assert refused(answered) == (403, "link-expired")
-        assert person.link.id in answered.json()["detail"]
-        watch.nothing_but("link-expired")
-
-
-async def test_a_hold_with_an_end_ends(tmp_path_factory: pytest.TempPathFactory) -> None:
-    async with world(tmp_path_factory.mktemp("lab")) as lab:
-        device = await lab.device()
-        await lab.hold("everything", until=lab.clock.now() + 30_000)
-        assert refused(await device.ask()) == (403, "held")
-        lab.clock.ahead = 30_000
-        assert (await device.ask()).status_code == 200
-
-
 @pytest.mark.parametrize("dialect", DIALECTS)
 async def test_a_spent_budget_refuses_and_names_whose_it_is(lab: World, dialect: str) -> None:
     recipient = await lab.recipient(budget=Budget(50, YEARS))
