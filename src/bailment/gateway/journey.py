@@ -277,9 +277,8 @@ class Journey:
         return Request(caller.token, ask.action.value, ask.model, networks, ceiling)
 
     def _unavailable(self) -> Refused | None:
-        if self.flights.draining:
-            return Refused(Reason.DRAINING)
-        return self.journal.available()
+        closed = self.journal.available()
+        return Refused(Reason.DRAINING) if closed is None and self.flights.draining else closed
 
     async def _refuse(
         self,
