@@ -68,7 +68,8 @@ class Admission:
     def __init__(self, counted: Counted | None = None) -> None:
         self.counted = counted or Counted()
         self._replays: set[bytes] = set()
-        self._forget: deque[tuple[int, bytes]] = deque()
+        #: What to forget after which log time; keys of one batch share their entry.
+        self._forget: deque[tuple[int, list[bytes]]] = deque()
 
     @property
     def open(self) -> dict[str, Opened]:
@@ -147,11 +148,13 @@ class Admission:
 
     def _remember(self, replay: bytes, time: int, policy: Policy) -> None:
         while self._forget and self._forget[0][0] < time:
-            self._replays.discard(self._forget.popleft()[1])
+            self._replays.difference_update(self._forget.popleft()[1])
         self._replays.add(replay)
         until = time + replay_span(policy.proof_ms, policy.skew_ms)
         until += policy.decision_ms + policy.skew_ms  # between the check and this log time
-        self._forget.append((until, replay))
+        if not self._forget or self._forget[-1][0] != until:
+            self._forget.append((until, []))
+        self._forget[-1][1].append(replay)
 
     def _know(self, facts: TokenIssued, time: int, policy: Policy) -> None:
         tokens = self.counted.tokens

@@ -13,7 +13,7 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -92,6 +92,7 @@ class Sequencer:
         self._vault = vault
         self._signer = signer
         self._now = now
+        self._loop = asyncio.get_running_loop()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
         self._waiting: deque[Draft] = deque()
         self._batch: list[Draft] = []
@@ -107,7 +108,7 @@ class Sequencer:
         #: Called on the writer thread with (size, bytes) of a snapshot, before its record commits.
         self.keep_snapshot: Callable[[int, bytes], None] = lambda size, data: None
         #: Resolves with the cause when the log has failed and the process must end.
-        self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.failed: asyncio.Future[BaseException] = self._loop.create_future()
 
     # Drafting
 
@@ -158,7 +159,7 @@ class Sequencer:
         """
         if self._closed:
             return Refused(Reason.LOG_UNAVAILABLE, "the log is closed")
-        draft.done = asyncio.get_running_loop().create_future()
+        draft.done = self._loop.create_future()
         if draft.urgent:
             self._waiting.appendleft(draft)
         else:
@@ -208,8 +209,10 @@ class Sequencer:
             first = self._frontier.size
             leaves = [self._sequence(draft, time) for draft in drafts]
             commit = self._commit(first, time, drafts, [entry for _, entry in leaves])
-            task = asyncio.get_running_loop().run_in_executor(self._writer, commit)
-            task.add_done_callback(lambda done: self._committed(done, leaves))
+            call = self._loop.call_soon_threadsafe
+            self._writer.submit(commit).add_done_callback(
+                lambda done: call(self._committed, done, leaves)
+            )
 
     def _commit(
         self, first: int, time: int, drafts: list[Draft], entries: list[bytes]
@@ -304,7 +307,7 @@ class Sequencer:
         due = time - since >= self.fold.register.policy.heads_ms
         return due and size < self._frontier.size and self.fold.size > 0
 
-    def _committed(self, done: asyncio.Future[Batch], leaves: list[tuple[Leaf, bytes]]) -> None:
+    def _committed(self, done: Future[Batch], leaves: list[tuple[Leaf, bytes]]) -> None:
         error = done.exception()
         if error is not None:
             self.fail(error)
