@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from types import TracebackType
@@ -24,7 +25,7 @@ from bailment.agent import private, profile
 from bailment.agent.answers import GatewayRefused
 from bailment.agent.client import GatewayClient
 from bailment.agent.profile import Id
-from bailment.errors import FormatError, VerificationError
+from bailment.errors import ConfigurationError, FormatError, VerificationError
 from bailment.ledger.records import Budget, KeyClass
 
 KEY = "admin.pem"
@@ -73,6 +74,10 @@ class Admin:
     """An admin's calls to a gateway. Raises GatewayRefused, GatewayUnreachable, FormatError."""
 
     def __init__(self, folder: Path, gateway: str, clock: Callable[[], float] = time) -> None:
+        if not (folder / KEY).exists():
+            raise ConfigurationError(
+                f"`{folder}` holds no admin's key", hint="bailment recipient key FOLDER makes one"
+            )
         private.check_folder(folder)
         self._key = private.load_key(folder / KEY)
         self._client = GatewayClient(profile.gateway_url(gateway), self._key, clock)
@@ -127,7 +132,8 @@ class Admin:
             raise GatewayRefused(
                 refused.reason,
                 f"your organisation's link does not give this: {refused.detail}",
-                hint=f"it gives {', '.join(own.models)} for {', '.join(own.purposes)}",
+                hint=f"it gives {', '.join(own.models)} for {', '.join(own.purposes)} until "
+                f"{datetime.fromtimestamp(own.until / 1000, UTC):%Y-%m-%d %H:%M}",
             )
         personal = {"name": name, "email": email} if email else {"name": name}
         granted = await self._grant(link, personal)

@@ -96,7 +96,11 @@ async def enrol(invitation_url: str, folder: Path, name: str, *, clock: Clock = 
     key = profiles.device_key(folder)
     async with GatewayClient(gateway, key, clock) as client:
         body = {"invitation": invitation, "key_class": "software", "name": name}
-        pending = await client.post("/enrol/requests", body, Pending)
+        try:
+            pending = await client.post("/enrol/requests", body, Pending)
+        except GatewayRefused as refused:
+            refused.hint = refused.hint or "ask your organisation's admin for a new invitation"
+            raise
         if pending.code != code_of(client.signer.public.thumbprint):
             raise VerificationError(
                 f"the gateway shows the code `{pending.code[:40]}`, which is not this key's",

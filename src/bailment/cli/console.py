@@ -5,11 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from bailment.access.reasons import Reason
 from bailment.errors import BailmentError
 from bailment.store.folder import Folder
 
@@ -18,6 +20,7 @@ Dir = Annotated[
     typer.Option("--dir", "-d", envvar="BAILMENT_DIR", help="The issuer's folder."),
 ]
 
+_NO_HINTS: Mapping[Reason, str] = {}
 #: What the running issuer may take for one act: longer than its slowest disk.
 _SECONDS = 30.0
 
@@ -34,10 +37,12 @@ def author() -> str:
         return f"uid {os.getuid()}"
 
 
-def act(folder: Folder, name: str, *, hint: str = "", **arguments: Any) -> dict[str, Any]:
-    """Ask the running issuer to act; BailmentError says why it did not, and `hint` what then."""
+def act(
+    folder: Folder, name: str, *, hints: Mapping[Reason, str] = _NO_HINTS, **arguments: Any
+) -> dict[str, Any]:
+    """Ask the running issuer to act; BailmentError says why it did not, `hints` what to do then."""
     body = {"act": name, "author": author(), **arguments}
-    return _call(folder, "POST", "/act", body, hint)
+    return _call(folder, "POST", "/act", body, hints)
 
 
 def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
@@ -52,7 +57,9 @@ def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
             time.sleep(0.1)
 
 
-def _call(folder: Folder, method: str, path: str, body: Any, hint: str = "") -> dict[str, Any]:
+def _call(
+    folder: Folder, method: str, path: str, body: Any, hints: Mapping[Reason, str] = _NO_HINTS
+) -> dict[str, Any]:
     import httpx2
 
     folder.require()
@@ -71,5 +78,7 @@ def _call(folder: Folder, method: str, path: str, body: Any, hint: str = "") -> 
             hint="it may have acted all the same; see what it wrote to its standard error",
         ) from None
     if response.status_code >= 400:
-        raise BailmentError(answer.get("detail") or answer.get("reason", "refused"), hint=hint)
+        reason, detail = answer.get("reason", "refused"), answer.get("detail", "")
+        message = detail[:1].lower() + detail[1:] or reason
+        raise BailmentError(message, hint=hints.get(reason, ""))
     return answer

@@ -37,7 +37,7 @@ def examine_issuer(folder: Folder) -> Iterator[Finding]:
     try:
         folder.require()
     except ConfigurationError as error:
-        hint = f"{error.hint}, or for this device: bailment doctor --profile default"
+        hint = f"{error.hint}; for this device: bailment doctor --profile default"
         yield Finding("folder", False, str(error), hint)
         return
     yield attempt("folder", lambda: _private(folder))

@@ -27,7 +27,7 @@ from bailment.cli.output import (
 )
 from bailment.cli.subjects import find_recipient
 from bailment.cli.times import show_time
-from bailment.errors import ConfigurationError, VerificationError
+from bailment.errors import ConfigurationError, FormatError, VerificationError
 from bailment.ledger.cosignature import Witness
 from bailment.ledger.cosignature import merge as merge_cosignatures
 from bailment.ledger.leaf import decode_leaf
@@ -82,7 +82,10 @@ def verify(
     file: Annotated[Path, typer.Argument(help="A receipt.")], key: Key, as_json: Json = False
 ) -> None:
     """Verify a receipt against the log's pinned key. Needs nothing of the issuer's."""
-    found = parse_receipt(_read(file))
+    try:
+        found = parse_receipt(_read(file))
+    except FormatError as error:
+        raise FormatError(f"`{file}` is not a receipt: {error}") from None
     if not found.extra:
         raise VerificationError("the receipt does not carry its record")
     proven = verify_receipt(found, leaf_hash(found.extra), pinned(key))
@@ -257,9 +260,14 @@ def _as_dict(report: AuditReport) -> dict[str, object]:
 
 def pinned(key: str) -> Verifier:
     """The verifier of a vkey given as text or in a file."""
-    if "+" not in key:
-        key = _read(Path(key)).decode("utf-8", "replace").strip()
-    return Verifier.parse(key)
+    text = key if "+" in key else _read(Path(key)).decode("utf-8", "replace").strip()
+    try:
+        return Verifier.parse(text)
+    except FormatError as error:
+        raise ConfigurationError(
+            f"`{key[:200]}` is not a log's key: {error}",
+            hint="it is one line, as `bailment log vkey` prints it",
+        ) from None
 
 
 def _read(path: Path) -> bytes:

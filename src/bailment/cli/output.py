@@ -83,9 +83,9 @@ def write(data: bytes) -> None:
     sys.stdout.buffer.flush()
 
 
-def show_json(value: object) -> None:
-    """One JSON value."""
-    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+def show_json(value: object, *, indent: int = 2) -> None:
+    """One JSON value; on one line with `indent` 0, for who reads it from what goes on."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=indent).decode()
     write(re.sub(r"[^\n -~]+", _escaped, text).encode() + b"\n")
 
 

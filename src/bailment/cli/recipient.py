@@ -22,6 +22,20 @@ if TYPE_CHECKING:
     from bailment.agent.admin import Delegated
     from bailment.agent.sidecar import Ready
 
+
+def _short(text: str) -> str:
+    """What the gateway takes for a name."""
+    if len(text) > 200:
+        raise typer.BadParameter("at most 200 characters")
+    return text
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise typer.BadParameter("say whose")
+    return _short(text)
+
+
 delegate = typer.Typer(no_args_is_help=True, help="For a recipient's admin: delegate access.")
 
 AdminFolder = Annotated[Path, typer.Option("--admin", help="The folder of the admin's key.")]
@@ -44,10 +58,10 @@ def recipient_key(
 
 @delegate.command("person")
 def delegate_person(
-    name: Annotated[str, typer.Argument(help="The person's name.")],
+    name: Annotated[str, typer.Argument(help="The person's name.", callback=_name)],
     admin: AdminFolder,
     gateway: Gateway,
-    email: Annotated[str, typer.Option(help="The person's email address.")] = "",
+    email: Annotated[str, typer.Option(help="The person's email address.", callback=_short)] = "",
     until: Annotated[str, typer.Option(help="When it ends, like 30d or 2027-04-07.")] = "",
     model: Annotated[
         list[str] | None, typer.Option(help="Only this model; repeat for more.")
@@ -118,7 +132,9 @@ def enrol_device(
     invitation: Annotated[
         str, typer.Argument(help="The URL that your admin gave you; without it, wait on.")
     ] = "",
-    name: Annotated[str, typer.Option(help="How your admin will see this device.")] = "",
+    name: Annotated[
+        str, typer.Option(help="How your admin will see this device.", callback=_short)
+    ] = "",
     profile: Profile = "default",
 ) -> None:
     """Enrol this device: make a key that never leaves it, and wait to be confirmed.
@@ -177,7 +193,7 @@ def agent(
 
     def ready(found: Ready) -> None:
         if as_json:
-            show_json(found.environment())
+            show_json(found.environment(), indent=0)
         else:
             for name, value in found.environment().items():
                 say(f"export {name}={shlex.quote(value)}")

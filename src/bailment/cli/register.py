@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from bailment import canonical
+from bailment.access import jwk
 from bailment.access.chain import Link
+from bailment.access.reasons import Reason as Refusal
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Json, agreed, say, show_json, show_rows, titled
 from bailment.cli.subjects import find_person, find_subject, handle_of, name_of, state_of
@@ -52,7 +54,10 @@ def recipient_add(
     done = act(
         Folder(directory),
         "recipient-add",
-        hint="see `bailment doctor` for the models, `bailment recipient list` for the handles",
+        hints={
+            Refusal.MODEL_OUTSIDE_CHAIN: "add it to bailment.toml and start the issuer again",
+            Refusal.CHAIN_BROKEN: "bailment recipient list",
+        },
         handle=handle,
         contact=contact,
         key=_read_jwk(key),
@@ -178,8 +183,8 @@ def link_end(
     directory: Dir = Path(),
 ) -> None:
     """End a delegation and everything below it, for good."""
-    folder = Folder(directory)
-    act(folder, "link-end", hint="bailment link list", link=link_id, reason=reason)
+    hints = {Refusal.LINK_UNKNOWN: "bailment link list"}
+    act(Folder(directory), "link-end", hints=hints, link=link_id, reason=reason)
     say(f"ended {link_id} and all below it")
 
 
@@ -205,8 +210,10 @@ def hold_add(
     done = act(
         folder,
         "hold-add",
-        hint="a subject is written kind:id, like person:maria@acme.example; `bailment link list` "
-        "shows ids",
+        hints={
+            Refusal.CHAIN_BROKEN: "a subject is written kind:id, like person:maria@acme.example; "
+            "`bailment link list` shows ids"
+        },
         subject=find_subject(folder, subject),
         reason=reason,
         until=ends,
@@ -224,7 +231,8 @@ def hold_lift(
     directory: Dir = Path(),
 ) -> None:
     """Unlock."""
-    act(Folder(directory), "hold-lift", hint="bailment hold list", hold=hold_id, reason=reason)
+    hints = {Refusal.CHAIN_BROKEN: "bailment hold list"}
+    act(Folder(directory), "hold-lift", hints=hints, hold=hold_id, reason=reason)
     say(f"lifted {hold_id}")
 
 
@@ -271,9 +279,9 @@ def _tree(
         yield from _tree(below, found.id, depth + 1)
 
 
-def _read_jwk(path: Path) -> Any:
+def _read_jwk(path: Path) -> dict[str, str]:
     try:
-        return canonical.parse_unique(path.read_bytes())
+        return jwk.parse(canonical.parse_unique(path.read_bytes())).jwk
     except OSError as error:
         why = str(error.strerror).lower()
     except FormatError as error:

@@ -6,8 +6,9 @@ authenticated the caller: it is the owner of the folder.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -23,6 +24,10 @@ from bailment.control.requests import answer, bounded_body, refusal
 from bailment.errors import FormatError
 from bailment.ledger.records import Budget
 
+#: What people type: names, addresses, reasons.
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="act"):
     """An action, by its tag; `author` is who asked for it."""
@@ -34,10 +39,10 @@ class AddRecipient(Act, frozen=True, tag="recipient-add"):
     """Register an organisation and grant it models for purposes."""
 
     handle: str
-    contact: str
+    contact: _Text
     key: dict[str, str]
-    models: tuple[str, ...]
-    purposes: tuple[str, ...]
+    models: tuple[_Text, ...]
+    purposes: tuple[_Text, ...]
     until: int
     networks: tuple[str, ...] = ()
     budget: Budget | None = None
@@ -48,7 +53,7 @@ class AddHold(Act, frozen=True, tag="hold-add"):
     """Lock a subject; `until` 0 means until lifted."""
 
     subject: str
-    reason: str
+    reason: _Text
     until: int = 0
 
 
@@ -56,21 +61,21 @@ class LiftHold(Act, frozen=True, tag="hold-lift"):
     """Unlock."""
 
     hold: str
-    reason: str
+    reason: _Text
 
 
 class EndLink(Act, frozen=True, tag="link-end"):
     """End a link for good."""
 
     link: str
-    reason: str
+    reason: _Text
 
 
 class ErasePerson(Act, frozen=True, tag="person-erase"):
     """Destroy what names a person."""
 
     person: str
-    reason: str
+    reason: _Text
 
 
 Acts = AddRecipient | AddHold | LiftHold | EndLink | ErasePerson
@@ -101,6 +106,11 @@ async def perform(actions: Actions, act: Acts) -> dict[str, Any]:
     """Do it; what there is to say about it afterwards."""
     match act:
         case AddRecipient():
+            if not _HANDLE.fullmatch(act.handle):
+                raise FormatError(
+                    f"`{act.handle[:80]}` is no handle; write one like acme, of at most 64 "
+                    "letters, digits, dots and hyphens"
+                )
             grant = Link(
                 "",
                 "",

@@ -101,7 +101,10 @@ class TokenEndpoint:
             return Refused(Reason.OVERLOADED, "this device fetches tokens too often: reuse them")
         peer = request.client.host if request.client else ""
         address = caller_address(peer, request.scope["headers"], self._proxies)
-        return await self._grant(device, detail, sent, address)
+        granted = await self._grant(device, detail, sent, address)
+        if isinstance(granted, Refused):
+            return _told(granted, self._log.fold.register.policy.contact)
+        return granted
 
     def _authenticate(self, form: dict[str, str], sent: Proven) -> EnrolmentRequested | Refused:
         """The device, if assertion and proof are by its key."""
@@ -219,6 +222,13 @@ class TokenEndpoint:
             return False
         times.append(now)
         return True
+
+
+def _told(refused: Refused, contact: str) -> Refused:
+    """With what is refused and whom to ask, for a caller that has proved its key."""
+    ask = f"contact {contact}" if contact else ""
+    told = "; ".join(part for part in (refused.detail, refused.subject, ask) if part)
+    return Refused(refused.reason, told, refused.subject)
 
 
 def _allowed(token: TokenIssued, register: Register, now: int) -> decision.Allowed | Refused:

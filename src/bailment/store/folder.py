@@ -62,7 +62,8 @@ class Folder:
         """Raise ConfigurationError unless an issuer was initialised here."""
         if not self.settings.is_file():
             raise ConfigurationError(
-                f"`{self.root}` is not an issuer's folder", hint=f"bailment init {self.root}"
+                f"`{self.root}` is not an issuer's folder",
+                hint="name it with -d or BAILMENT_DIR; `bailment init DIR` makes one",
             )
 
 

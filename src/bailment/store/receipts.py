@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bailment.errors import VerificationError
+from bailment.errors import BailmentError
 from bailment.ledger.checkpoint import open_checkpoint
 from bailment.ledger.note import Verifier
 from bailment.ledger.receipt import Receipt
@@ -20,7 +20,7 @@ def make_receipt(folder: Folder, reader: LogReader, verifier: Verifier, index: i
     except FileNotFoundError:
         note, size = b"", 0
     if not 0 <= index < size:
-        raise VerificationError(
+        raise BailmentError(
             f"record {index} is not in the published checkpoint of size {size}",
             hint="a record is published about a second after it is made",
         )
