@@ -430,7 +430,7 @@ async def test_closing_fails_what_is_under_way_and_all_that_follows(tmp_path: Pa
         reading = asyncio.ensure_future(answer.read(10))
         waiting = asyncio.ensure_future(refused(client))
         await asyncio.sleep(0)
-        await client.close()
+        await asyncio.gather(client.close(), client.close())
         with pytest.raises(UpstreamError) as caught:
             await reading
         assert caught.value.reason is Reason.UPSTREAM_ABORTED

@@ -90,7 +90,7 @@ class Upstream:
         self._connections: set[Connection] = set()
         self._idle: list[Connection] = []
         self._turns: deque[asyncio.Future[Connection | None]] = deque()
-        self._emptied: asyncio.Future[None] | None = None
+        self._emptied = asyncio.Event()
         self._closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -131,8 +131,7 @@ class Upstream:
         for connection in self._connections:
             connection.fail(Reason.UPSTREAM_ABORTED, "the gateway is closing")
         if self._connections:
-            self._emptied = asyncio.get_running_loop().create_future()
-            await self._emptied
+            await self._emptied.wait()
 
     def _bind(self) -> asyncio.AbstractEventLoop:
         """Asking for the running loop is a system call (getpid), so it is asked for once."""
@@ -159,8 +158,8 @@ class Upstream:
         if connection in self._idle:
             self._idle.remove(connection)
         self._give(None)
-        if self._emptied is not None and not self._connections and not self._emptied.done():
-            self._emptied.set_result(None)
+        if self._closed and not self._connections:
+            self._emptied.set()
 
     def _head(
         self, method: str, path: str, headers: Sequence[tuple[bytes, bytes]], length: int
