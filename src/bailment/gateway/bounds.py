@@ -60,13 +60,12 @@ class _Phase(Enum):
 
 
 class _Corked:
-    """The transport as an answer sees it: its head waits for what follows in that turn of the loop.
+    """The transport as an answer sees it: all it writes in one turn of the loop goes out at once.
 
-    A head and its body are then one system call, which is a sixth of what a request costs; the
-    events of a stream wait for nothing.
+    A head and its body are then one system call, which is a sixth of what a request costs.
     """
 
-    __slots__ = ("_loop", "_parts", "_size", "_transport", "corked", "is_closing")
+    __slots__ = ("_loop", "_parts", "_size", "_transport", "is_closing")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.is_closing = transport.is_closing
@@ -74,12 +73,8 @@ class _Corked:
         self._loop = loop
         self._parts: list[bytes] = []
         self._size = 0
-        self.corked = False  # the next to be written is a head
 
     def write(self, data: bytes) -> None:
-        if not self.corked:
-            self._transport.write(data)
-            return
         if not self._parts:
             self._loop.call_soon(self.flush)
         self._parts.append(data)
@@ -89,7 +84,7 @@ class _Corked:
 
     def flush(self) -> None:
         parts, size = self._parts, self._size
-        self._parts, self._size, self.corked = [], 0, False
+        self._parts, self._size = [], 0
         if not parts or self._transport.is_closing():
             return
         if size > SLICE:
@@ -188,7 +183,6 @@ class BoundedProtocol(HttpToolsProtocol):
             raise ValueError("an upgrade")
         super().on_headers_complete()
         self.cycle.transport = cast("asyncio.Transport", self._corked)
-        self._corked.corked = True
         self._phase = _Phase.BODY
         self._body_bytes = 0
         self.headers = []  # trailers must not join the headers that the application reads
