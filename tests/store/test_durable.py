@@ -65,11 +65,19 @@ def test_a_new_folder_is_as_open_as_the_file_in_it(
     assert mode(tmp_path / "new") == folder_mode
 
 
+def test_a_placed_file_is_synced_and_its_name_not_yet(tmp_path: Path) -> None:
+    files = CountingFiles()
+    files.place(tmp_path / "file", b"bytes")
+    assert files.synced == [".file.new"]
+    files.sync_folder(tmp_path)
+    assert files.synced == [".file.new", tmp_path.name]
+
+
 def test_what_never_changes_is_refused_other_bytes(tmp_path: Path) -> None:
     path = tmp_path / "tile"
-    Files().write_once(path, b"hashes")
+    Files().place_once(path, b"hashes")
     with pytest.raises(VerificationError, match="holds other bytes"):
-        Files().write_once(path, b"others")
+        Files().place_once(path, b"others")
     assert path.read_bytes() == b"hashes"
 
 
@@ -78,8 +86,8 @@ def test_bytes_that_are_there_already_are_synced_again(tmp_path: Path) -> None:
     path = tmp_path / "tile"
     path.write_bytes(b"hashes")
     files = CountingFiles()
-    files.write_once(path, b"hashes")
-    assert files.synced == [".tile.new", tmp_path.name]
+    files.place_once(path, b"hashes")
+    assert files.synced == [".tile.new"]
 
 
 @pytest.mark.parametrize("others", [0o640, 0o604, 0o620, 0o601])

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import shutil
-import sqlite3
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +19,6 @@ import pytest
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import BailmentError
 from bailment.store import log as log_module
-from bailment.store.database import unusable
 from bailment.store.durable import PRIVATE, Files
 from bailment.store.folder import Folder
 from bailment.store.log import Log
@@ -32,10 +30,9 @@ from .issuer import Issuer, note
 
 pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-#: The kinds of write. What a failed one does to the process differs: see `_run`.
+#: The kinds of write. Rows of full bundles are deleted by the commits, and fall or stand with them.
 KINDS = (
-    "commit", "key", "entries", "facts", "personal", "tile0", "tile1", "checkpoint", "forget",
-    "snapshot",
+    "commit", "key", "entries", "bodies", "tile0", "tile1", "checkpoint", "snapshot",
 )  # fmt: skip
 WAVES = (90, 300, 130)
 
@@ -62,13 +59,13 @@ class FaultyFiles(Files):
     def __init__(self, fault: Fault, folder: Folder) -> None:
         self.fault, self.folder = fault, folder
 
-    def write(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    def place(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
         parts = path.relative_to(self.folder.root).parts
-        kind = {"log": parts[-1], "snapshots": "snapshot"}.get(parts[0], parts[1])
+        kind = {"log": parts[-1], "snapshots": "snapshot"}.get(parts[0], parts[0])
         if parts[:2] == ("log", "tile"):
             kind = parts[2] if parts[2] == "entries" else f"tile{parts[2]}"
         failure = OSError(errno.EIO, "Input/output error")
-        self.fault.around(kind, lambda: super(FaultyFiles, self).write(path, data, mode), failure)
+        self.fault.around(kind, lambda: super(FaultyFiles, self).place(path, data, mode), failure)
 
 
 def faulty_staging(fault: Fault) -> type[Staging]:
@@ -77,10 +74,6 @@ def faulty_staging(fault: Fault) -> type[Staging]:
             fault.around(
                 "commit", lambda: super(FaultyStaging, self).commit(batch), CommitFailed("no")
             )
-
-        def forget(self, index: int) -> None:
-            failure = unusable(self._path, sqlite3.OperationalError("disk I/O error"))
-            fault.around("forget", lambda: super(FaultyStaging, self).forget(index), failure)
 
     return FaultyStaging
 

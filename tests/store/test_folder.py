@@ -49,6 +49,6 @@ def test_a_folder_without_settings_is_not_an_issuers(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     with pytest.raises(ConfigurationError, match="not an issuer's folder") as caught:
         folder.require()
-    assert caught.value.hint == f"bailment init {tmp_path}"
+    assert "bailment init" in caught.value.hint
     folder.settings.touch()
     folder.require()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bailment.errors import VerificationError
+from bailment.errors import BailmentError, VerificationError
 from bailment.store import log as log_module
 from bailment.store.durable import Files
 from bailment.store.log import Log
@@ -61,15 +61,18 @@ async def test_a_range_is_read_while_its_rows_are_published_and_forgotten(issuer
     async with issuer.open() as log:
         await issuer.begin(log)
         await grow(log, 200)
-        ours = Publisher(
-            issuer.folder, Staging(issuer.folder.staging), issuer.secrets.log.public, Files()
-        )
+        writer = log.sequencer._staging
+        staging = Staging(issuer.folder.staging, read_only=True)
+        key = issuer.secrets.log.public
+        ours = Publisher(issuer.folder, staging, key, Files(), writer.settle)
         size = log.fold.size
         begun = log.reader.stored()
         first = [next(begun) for _ in range(10)]
         await grow(log, 400)
-        ours.publish()  # forgets the rows that `begun` is reading
-        ours.staging.close()
+        ours.publish()
+        await grow(log, 20)  # forgets the rows that `begun` is reading
+        assert writer.since(0)[0].first > 0
+        staging.close()
         rest = list(begun)
         assert [stored.index for stored in first + rest] == list(range(size))
         assert first + rest == list(log.reader.stored(0, size))
@@ -97,7 +100,7 @@ async def test_the_first_bundle_since_a_time_leaves_nothing_out(issuer: Issuer) 
 async def test_a_missing_bundle_is_named(issuer: Issuer) -> None:
     await fill(issuer)
     async with issuer.open() as log:
-        path = bodies_path(issuer.folder, "personal", 1)
+        path = bodies_path(issuer.folder, 1)
         path.unlink()
         assert len(list(log.reader.stored(0, 256))) == 256
         with pytest.raises(VerificationError, match=str(path)):
@@ -107,14 +110,20 @@ async def test_a_missing_bundle_is_named(issuer: Issuer) -> None:
 async def test_bodies_that_were_altered_or_exchanged_are_refused(issuer: Issuer) -> None:
     await fill(issuer)
     async with issuer.open() as log:
-        path = bodies_path(issuer.folder, "facts", 0)
+        path = bodies_path(issuer.folder, 0)
         good = path.read_bytes()
-        for at in (60, len(good) // 2, len(good) - 1):
+        for at in (0, 9, 60, len(good) // 2):
             altered = bytearray(good)
             altered[at] ^= 1
             path.write_bytes(altered)
-            with pytest.raises(VerificationError):
+            with pytest.raises(BailmentError):
                 list(log.reader.records())
+            path.write_bytes(good[:at])
+            with pytest.raises(BailmentError):
+                list(log.reader.records())
+        path.write_bytes(bodies_path(issuer.folder, 1).read_bytes())
+        with pytest.raises(VerificationError):
+            list(log.reader.records())
         one, other = list(log.reader.stored(300, 302))
         exchanged = type(one)(one.index, one.entry, other.facts, one.personal)
         with pytest.raises(VerificationError):

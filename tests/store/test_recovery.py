@@ -18,6 +18,7 @@ from bailment.ledger.records import LogSnapshot
 from bailment.ledger.tree import leaf_hash
 from bailment.store.folder import Folder
 from bailment.store.log import recover, stored_checkpoint
+from bailment.store.publisher import bodies_path
 from bailment.store.reader import Record
 from bailment.store.view import open_view
 
@@ -117,9 +118,8 @@ async def test_tokens_that_are_over_go_in_the_same_order_after_a_restart(issuer:
 async def test_a_start_reads_nothing_before_its_snapshot_but_its_record(issuer: Issuer) -> None:
     await grow(issuer, 700, snapshot_every=600)
     (size,) = snapshots(issuer.folder)
-    for name in ("facts", "personal"):
-        (issuer.folder.bodies / name / "000").unlink()
-        (issuer.folder.bodies / name / "001").unlink()
+    for number in range(2):
+        bodies_path(issuer.folder, number).unlink()
     async with issuer.open() as log:
         assert log.fold.size > size
     shutil.rmtree(issuer.folder.snapshots)

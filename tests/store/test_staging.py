@@ -73,16 +73,27 @@ def test_batches_are_found_by_the_entries_they_hold(staging: Staging) -> None:
     assert [len(staging.since(index)) for index in range(10)] == [3, 3, 3, 2, 2, 1, 1, 1, 1, 0]
 
 
-def test_the_last_batch_is_never_forgotten(staging: Staging) -> None:
-    batches = [batch(0, 3), batch(3, 2), batch(5, 4)]
-    for one in batches:
+def test_settled_batches_go_with_the_commits_that_follow(staging: Staging) -> None:
+    batches = [batch(first, 3) for first in range(0, 60, 3)]
+    for one in batches[:10]:
         staging.commit(one)
-    staging.forget(4)
-    assert staging.since(0) == batches[1:]
-    staging.forget(9)
-    assert staging.since(0) == batches[2:]
-    staging.commit(batch(9, 1))
-    assert staging.head() == batch(9, 1)
+    staging.settle(29)
+    assert len(staging.since(0)) == 10
+    for count, one in enumerate(batches[10:], 1):  # at most four with each, the oldest first
+        staging.commit(one)
+        assert staging.since(0) == batches[min(4 * count, 9) : 10 + count]
+    staging.settle(50)
+    staging.forget()
+    assert staging.since(0) == batches[16:]
+
+
+def test_the_last_batch_never_goes(staging: Staging) -> None:
+    staging.settle(1 << 40)
+    for first in range(0, 9, 3):
+        staging.commit(batch(first, 3))
+        assert staging.head() == batch(first, 3)
+    staging.forget()
+    assert staging.since(0) == [batch(6, 3)]
 
 
 def test_the_table_is_private(staging: Staging, tmp_path: Path) -> None:
@@ -135,7 +146,6 @@ def test_a_table_locked_at_commit_is_a_failed_commit(
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(CommitFailed, match="locked"):
         staging.commit(batch(0, 1))
-    staging.forget(1)  # tidying waits for a better moment instead
     holder.execute("ROLLBACK")
     holder.close()
     assert staging.head() is None

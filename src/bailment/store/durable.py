@@ -21,6 +21,11 @@ class Files:
 
     def write(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
         """Replace `path` by `data`, atomically and durably."""
+        self.place(path, data, mode)
+        self.sync_folder(path.parent)
+
+    def place(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
+        """Replace `path` by `data`, atomically; durable as soon as its folder is synced."""
         self._make_folder(path.parent, mode)
         temporary = path.with_name(f".{path.name}.new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
@@ -32,10 +37,9 @@ class Files:
         finally:
             os.close(descriptor)
         os.rename(temporary, path)
-        self.sync_folder(path.parent)
 
-    def write_once(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
-        """Write what never changes; VerificationError if other bytes are there.
+    def place_once(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
+        """Place what never changes; VerificationError if other bytes are there.
 
         The same bytes are written again: that they can be read does not say that the write which
         brought them here, and which nobody acknowledged, reached the disk.
@@ -46,7 +50,7 @@ class Files:
             found = data
         if found != data:
             raise VerificationError(f"`{path}` holds other bytes than those to be published")
-        self.write(path, data, mode)
+        self.place(path, data, mode)
 
     def sync(self, descriptor: int) -> None:
         os.fsync(descriptor)

@@ -77,17 +77,18 @@ def open_log(
     opened = ExitStack()
     try:
         writer = opened.enter_context(closing(staging(folder.staging)))
-        published = opened.enter_context(closing(staging(folder.staging)))
+        staged = opened.enter_context(closing(staging(folder.staging, read_only=True)))
         keys = opened.enter_context(closing(vault(folder.keys, secrets.kek)))
         reader = LogReader(folder, keys)
         checkpoint = stored_checkpoint(writer, secrets)
-        publisher = Publisher(folder, published, secrets.log.public, files)
+        publisher = Publisher(folder, staged, secrets.log.public, files, writer.settle)
         if publisher.published > checkpoint.size:
             raise ConfigurationError(
                 f"the published log has {publisher.published} entries and the stored one "
                 f"{checkpoint.size}: an old backup was restored",
                 hint="see docs/recovery.md",
             )
+        writer.forget()
         edge = _right_edge(folder, writer, publisher.published, checkpoint)
         fold = recover(folder, reader, checkpoint)
         sequencer = Sequencer(

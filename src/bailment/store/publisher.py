@@ -29,7 +29,7 @@ from bailment.ledger.tiles import (
     tile_root,
 )
 from bailment.ledger.tree import leaf_hash
-from bailment.store.durable import Files
+from bailment.store.durable import PRIVATE, Files
 from bailment.store.folder import Folder
 from bailment.store.staging import Batch, Staging, frame, unframe
 
@@ -40,28 +40,39 @@ _READABLE = 0o644
 class Publisher:
     """Publishes one log's folder. Not shared between threads at the same time."""
 
-    def __init__(self, folder: Folder, staging: Staging, verifier: Verifier, files: Files) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        staging: Staging,
+        verifier: Verifier,
+        files: Files,
+        settle: Callable[[int], None],
+    ) -> None:
         self._folder = folder
-        self.staging = staging
+        self._staging = staging
+        self._settle = settle
+        self._fresh: set[Path] = set()  # folders with names that are not synced yet
         self._verifier = verifier
         self._files = files
         self.published = self._read_published()
+        settle(self.published // WIDTH * WIDTH)
 
     def publish(self) -> int:
         """Publish up to the last staged checkpoint; the size that is now published."""
         base = self.published // WIDTH * WIDTH
-        batches = self.staging.since(base)
+        batches = self._staging.since(base)
         if not batches or batches[-1].end <= self.published:
             return self.published
         size = batches[-1].end
         entries = _column(batches, base, "leaves")
         self._write_bundles(base, size, entries, batches)
         self._write_tiles(base, size, entries)
+        self._sync_names()
         self._check(batches[-1].checkpoint)
         self._files.write(self._folder.log / "checkpoint", batches[-1].checkpoint, _READABLE)
         self._forget_partials(self.published, size)
         self.published = size
-        self.staging.forget(size // WIDTH * WIDTH)
+        self._settle(size // WIDTH * WIDTH)
         return size
 
     def _read_published(self) -> int:
@@ -87,15 +98,14 @@ class Publisher:
         for tile in new_bundles(self.published, size):
             start = tile.index * WIDTH - base
             data = encode_bundle(entries[start : start + tile.width])
-            self._files.write_once(self._folder.log / tile.path, data, _READABLE)
+            self._place(self._folder.log / tile.path, data, _READABLE)
             if tile.width < WIDTH:
                 continue  # its bodies are staged still
             if facts is None or personal is None:
                 facts = _column(batches, base, "facts")
                 personal = _column(batches, base, "personal")
-            for name, column in (("facts", facts), ("personal", personal)):
-                body = frame(column[start : start + WIDTH])
-                self._files.write_once(bodies_path(self._folder, name, tile.index), body)
+            sealed = [frame(column[start : start + WIDTH]) for column in (facts, personal)]
+            self._place(bodies_path(self._folder, tile.index), frame(sealed), PRIVATE)
 
     def _write_tiles(self, base: int, size: int, entries: list[bytes]) -> None:
         for tile in new_tiles(self.published, size):
@@ -104,7 +114,7 @@ class Publisher:
                 data = b"".join(map(leaf_hash, entries[start : start + tile.width]))
             else:
                 data = self._upper(tile)
-            self._files.write_once(self._folder.log / tile.path, data, _READABLE)
+            self._place(self._folder.log / tile.path, data, _READABLE)
 
     def _upper(self, tile: Tile) -> bytes:
         """A tile over full tiles: what of it was published before, and the roots of new ones."""
@@ -113,6 +123,14 @@ class Publisher:
         old = (log / Tile(tile.level, tile.index, known).path).read_bytes() if known else b""
         below = (Tile(tile.level - 1, first + i).path for i in range(known, tile.width))
         return old + b"".join(tile_root((log / path).read_bytes()) for path in below)
+
+    def _place(self, path: Path, data: bytes, mode: int) -> None:
+        self._files.place_once(path, data, mode)
+        self._fresh.add(path.parent)
+
+    def _sync_names(self) -> None:
+        while self._fresh:
+            self._files.sync_folder(self._fresh.pop())
 
     def _forget_partials(self, old: int, new: int) -> None:
         """Partial tiles may go once the full one is there (tlog-tiles, Partial Tiles)."""
@@ -165,9 +183,9 @@ class PublisherThread:
                 raise
 
 
-def bodies_path(folder: Folder, column: str, bundle: int) -> Path:
-    """Where the sealed facts or personal parts of a full bundle lie."""
-    return folder.bodies / Tile(ENTRIES, bundle).path.replace("tile/entries", column)
+def bodies_path(folder: Folder, bundle: int) -> Path:
+    """Where the sealed facts and personal parts of a full bundle lie: framed columns, framed."""
+    return folder.bodies / Tile(ENTRIES, bundle).path.removeprefix("tile/entries/")
 
 
 def _column(batches: list[Batch], base: int, name: str) -> list[bytes]:

@@ -115,10 +115,11 @@ class LogReader:
     def _bundle(self, bundle: int) -> Iterator[Stored]:
         try:
             entries = (self._folder.log / entries_path(bundle)).read_bytes()
-            facts = bodies_path(self._folder, "facts", bundle).read_bytes()
-            personal = bodies_path(self._folder, "personal", bundle).read_bytes()
+            bodies = bodies_path(self._folder, bundle).read_bytes()
         except FileNotFoundError as error:
             raise VerificationError(f"`{error.filename}` is missing from the log") from None
-        rows = zip(decode_bundle(entries, WIDTH), unframe(facts), unframe(personal), strict=True)
-        for offset, (entry, fact, person) in enumerate(rows):
-            yield Stored(bundle * WIDTH + offset, entry, fact, person)
+        columns = [decode_bundle(entries, WIDTH), *map(list, map(unframe, unframe(bodies)))]
+        if [len(column) for column in columns] != [WIDTH] * 3:
+            raise VerificationError(f"the bodies of bundle {bundle} are not those of its entries")
+        for offset, row in enumerate(zip(*columns, strict=True)):
+            yield Stored(bundle * WIDTH + offset, *row)

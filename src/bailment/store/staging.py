@@ -6,7 +6,8 @@ continues the last one, which is the compare-and-swap on the log's head. Conditi
 of their own: they are a fold over the entries (`access/admission.py`).
 
 One statement matters for speed too: the interpreter lock is let go once per commit, not once per
-row.
+row. Rows that are in full bundles by now go with it, a few at a time, so that tidying up costs no
+commit of its own and never keeps the writer waiting.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bailment.errors import BailmentError
+from bailment.errors import BailmentError, FormatError
 from bailment.store.database import open_database, unusable
 
 _SCHEMA = """
@@ -28,19 +29,32 @@ CREATE TABLE IF NOT EXISTS batches (
     leaves     BLOB NOT NULL,
     facts      BLOB NOT NULL,
     personal   BLOB NOT NULL,
-    checkpoint BLOB NOT NULL
+    checkpoint BLOB NOT NULL,
+    settled    INTEGER NOT NULL
 )
 """
+_TIDY = """
+CREATE TRIGGER IF NOT EXISTS tidy AFTER INSERT ON batches BEGIN
+    DELETE FROM batches
+    WHERE first IN (SELECT first FROM batches ORDER BY first LIMIT 4)
+    AND first + count <= NEW.settled AND first < NEW.first;
+END
+"""
 _INSERT = """
-INSERT INTO batches SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7
+INSERT INTO batches SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
 WHERE coalesce((SELECT first + count FROM batches ORDER BY first DESC LIMIT 1), 0) = ?1
 """
-_HEAD = "SELECT * FROM batches ORDER BY first DESC LIMIT 1"
+_HEAD = """
+SELECT first, count, time, leaves, facts, personal, checkpoint FROM batches
+ORDER BY first DESC LIMIT 1
+"""
 _SINCE = """
-SELECT * FROM batches
+SELECT first, count, time, leaves, facts, personal, checkpoint FROM batches
 WHERE first >= coalesce((SELECT max(first) FROM batches WHERE first <= ?1), 0)
 ORDER BY first
 """
+
+
 _FORGET = """
 DELETE FROM batches WHERE first + count <= ?1 AND first < (SELECT max(first) FROM batches)
 """
@@ -72,7 +86,8 @@ class Staging:
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
-        self._db = open_database(path, _SCHEMA, read_only=read_only)
+        self._settled = 0
+        self._db = open_database(path, _SCHEMA, _TIDY, read_only=read_only)
 
     def commit(self, batch: Batch) -> None:
         """Make the batch durable. Any failure is CommitFailed and final."""
@@ -87,6 +102,7 @@ class Staging:
                     batch.facts,
                     batch.personal,
                     batch.checkpoint,
+                    self._settled,
                 ),
             )
         except sqlite3.Error as error:
@@ -102,16 +118,22 @@ class Staging:
         """The batches that hold entries from `index` on, in order, as one consistent view."""
         return [batch for batch in self._read(_SINCE, index) if batch.end > index]
 
-    def forget(self, index: int) -> None:
-        """Delete batches that end at or before `index`, but never the last one.
+    def settle(self, index: int) -> None:
+        """Entries before `index` are in full bundles: their rows may go with the commits to come.
 
-        Where the disk is full or the table busy they stay until the next call.
+        The only method that another thread may call.
+        """
+        self._settled = index
+
+    def forget(self) -> None:
+        """Delete all settled rows but the last now, when nobody waits for a commit.
+
+        Where the disk is full they stay.
         """
         try:
-            self._db.execute(_FORGET, (index,))
+            self._db.execute(_FORGET, (self._settled,))
         except sqlite3.Error as error:
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-            if code not in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY):
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
                 raise unusable(self._path, error) from None
 
     def _read(self, query: str, *values: int) -> list[Batch]:
@@ -130,9 +152,11 @@ def frame(records: Sequence[bytes]) -> bytes:
 
 
 def unframe(data: bytes) -> Iterator[bytes]:
-    """Take a framed blob apart."""
+    """Take a framed blob apart; FormatError if it is cut short."""
     at = 0
     while at < len(data):
-        (size,) = struct.unpack_from(">I", data, at)
-        yield data[at + 4 : at + 4 + size]
-        at += 4 + size
+        start = at + 4
+        at = start + int.from_bytes(data[at:start])
+        if max(start, at) > len(data):
+            raise FormatError("a framed blob is cut short")
+        yield data[start:at]
