@@ -111,7 +111,7 @@ async def model_server(folder: Path, script: Script) -> AsyncIterator[ModelServe
         state.open += 1
         state.most_open = max(state.most_open, state.open)
         try:
-            with suppress(asyncio.IncompleteReadError, ConnectionError):
+            with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
                 await script(Peer(state.connections, reader, writer))
         except AssertionError as failure:
             state.failures.append(failure)

@@ -472,7 +472,7 @@ def test_whatever_the_server_sends_nobody_gets_anothers_answer(script: list[Play
 
 
 @pytest.mark.soak
-@settings(max_examples=50_000)
+@settings(max_examples=20_000)
 @given(st.lists(plays, min_size=2, max_size=6))
 def test_whatever_the_server_sends_for_long_nobody_gets_anothers_answer(
     script: list[Play],
