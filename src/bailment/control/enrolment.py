@@ -24,7 +24,10 @@ from bailment.control.requests import answer, bounded_body, proven, refusal
 from bailment.errors import FormatError
 from bailment.ledger.records import EnrolmentRequested, Facts, KeyClass
 
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+#: What a stranger may have people read: no control characters, which a terminal would obey.
+_Text = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")
+]
 
 
 class EnrolBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,11 +39,18 @@ class EnrolBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_class: KeyClass = "software"
 
 
+class Personal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Who a person is, which goes into the personal part of the record alone."""
+
+    name: _Text
+    email: _Text = ""
+
+
 class DelegationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`POST /delegations`."""
 
     link: Annotated[str, msgspec.Meta(max_length=16384)]
-    personal: Annotated[dict[str, _Text], msgspec.Meta(max_length=8)] | None = None
+    personal: Personal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +170,8 @@ class Enrolment:
         if isinstance(body, Refused):
             return refusal(body)
         try:
-            link, _ = await self.actions.grant(body.link, body.personal)
+            personal = msgspec.to_builtins(body.personal) if body.personal else None
+            link, _ = await self.actions.grant(body.link, personal)
             reply: dict[str, object] = {"link": link.id}
             if link.kind == "person":
                 invited = await self.actions.invite(link.id)
