@@ -14,6 +14,7 @@ from bailment.store import database
 from bailment.store.vault import Erased, KeyNotKept, Vault, facts_key, person_key
 
 KEK = os.urandom(32)
+C1, C2 = "c1" * 32, "c2" * 32
 
 
 @pytest.fixture
@@ -24,56 +25,56 @@ def vault(tmp_path: Path) -> Iterator[Vault]:
 
 
 def test_a_body_comes_back_under_its_commitment_only(vault: Vault) -> None:
-    sealed = vault.seal("p:ada", b"body", "c1")
-    assert vault.open(sealed, "c1") == b"body"
+    sealed = vault.seal("p:ada", b"body", C1)
+    assert vault.open(sealed, C1) == b"body"
     with pytest.raises(VerificationError, match="altered"):
-        vault.open(sealed, "c2")
+        vault.open(sealed, C2)
 
 
 def test_every_byte_of_a_sealed_body_counts(vault: Vault) -> None:
-    sealed = vault.seal("p:ada", b"body", "c1")
-    vault.seal("p:adb", b"other", "c1")
+    sealed = vault.seal("p:ada", b"body", C1)
+    vault.seal("p:adb", b"other", C1)
     for at in range(len(sealed)):
         altered = bytearray(sealed)
         altered[at] ^= 1
         with pytest.raises(VerificationError):
-            vault.open(bytes(altered), "c1")
+            vault.open(bytes(altered), C1)
         with pytest.raises(VerificationError):
-            vault.open(sealed[:at], "c1")
+            vault.open(sealed[:at], C1)
 
 
 def test_keys_outlive_the_process(vault: Vault, tmp_path: Path) -> None:
-    sealed = vault.seal("p:ada", b"body", "c1")
+    sealed = vault.seal("p:ada", b"body", C1)
     for read_only in (False, True):
         other = Vault(tmp_path / "keys.db", KEK, read_only=read_only)
-        assert other.open(sealed, "c1") == b"body"
+        assert other.open(sealed, C1) == b"body"
         other.close()
 
 
 def test_another_issuers_keys_are_named(vault: Vault, tmp_path: Path) -> None:
-    sealed = vault.seal("p:ada", b"body", "c1")
+    sealed = vault.seal("p:ada", b"body", C1)
     other = Vault(tmp_path / "keys.db", os.urandom(32))
     with pytest.raises(ConfigurationError, match=r"keys\.db"):
-        other.open(sealed, "c1")
+        other.open(sealed, C1)
     other.close()
 
 
 def test_a_destroyed_key_opens_nothing_and_no_other_is_touched(vault: Vault) -> None:
-    ada, bob = (vault.seal(person_key(who), b"body", "c") for who in ("ada", "bob"))
+    ada, bob = (vault.seal(person_key(who), b"body", C1) for who in ("ada", "bob"))
     assert vault.destroy(person_key("ada"))
     assert not vault.destroy(person_key("ada"))
     with pytest.raises(Erased):
-        vault.open(ada, "c")
-    assert vault.open(bob, "c") == b"body"
-    assert vault.open(vault.seal(person_key("ada"), b"new", "c"), "c") == b"new"
+        vault.open(ada, C1)
+    assert vault.open(bob, C1) == b"body"
+    assert vault.open(vault.seal(person_key("ada"), b"new", C1), C1) == b"new"
     with pytest.raises(VerificationError):
-        vault.open(ada, "c")  # a later key of the same name does not bring it back
+        vault.open(ada, C1)  # a later key of the same name does not bring it back
 
 
 def test_no_byte_of_a_destroyed_key_stays_on_disk(vault: Vault, tmp_path: Path) -> None:
     people = [f"{number:032x}" for number in range(50)]
     for person in people:
-        vault.seal(person_key(person), b"body", "c")
+        vault.seal(person_key(person), b"body", C1)
     rows = sqlite3.connect(tmp_path / "keys.db")
     wrapped = dict(rows.execute("SELECT name, wrapped FROM keys").fetchall())
     rows.close()
@@ -96,11 +97,11 @@ def _disk(folder: Path) -> list[bytes]:
 def test_erasure_is_not_claimed_while_a_reader_keeps_the_old_page(
     vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    vault.seal("p:ada", b"body", "c")
+    vault.seal("p:ada", b"body", C1)
     vault.close()
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.01)
     vault = Vault(tmp_path / "keys.db", KEK)
-    vault.seal("p:bob", b"body", "c")
+    vault.seal("p:bob", b"body", C1)
     reader = sqlite3.connect(tmp_path / "keys.db", isolation_level=None)
     reader.execute("BEGIN")
     reader.execute("SELECT * FROM keys").fetchone()
@@ -121,7 +122,7 @@ def test_a_key_that_cannot_be_kept_seals_nothing(
     holder = sqlite3.connect(tmp_path / "keys.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(KeyNotKept, match=r"keys\.db"):
-        vault.seal("p:ada", b"body", "c")
+        vault.seal("p:ada", b"body", C1)
     holder.execute("ROLLBACK")
     assert holder.execute("SELECT count(*) FROM keys").fetchone() == (0,)
     holder.close()

@@ -24,6 +24,9 @@ from bailment.ledger.records import (
     TokenIssued,
 )
 
+#: The records that enter on conditions.
+_CONDITIONED = (AccessOpened, TokenIssued)
+
 
 @dataclass(frozen=True, slots=True)
 class Stale:
@@ -100,7 +103,7 @@ class Admission:
 
         `replay` is the replay key of its proof; `budgets` those of its chain, by link id.
         """
-        if not isinstance(facts, AccessOpened | TokenIssued):
+        if not isinstance(facts, _CONDITIONED):
             return None
         if not -policy.skew_ms <= time - facts.decided <= policy.decision_ms:
             return Stale("the decision is not of this moment")
@@ -202,7 +205,7 @@ class Admission:
 
 def replay_of(facts: Facts, thumbprint: str, jti: str) -> bytes:
     """The replay key of a record's proof; empty for records without one."""
-    return replay_key(thumbprint, jti) if isinstance(facts, AccessOpened | TokenIssued) else b""
+    return replay_key(thumbprint, jti) if isinstance(facts, _CONDITIONED) else b""
 
 
 def _dead(token: TokenIssued, time: int, policy: Policy) -> bool:

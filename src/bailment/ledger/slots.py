@@ -11,13 +11,14 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bailment.errors import VerificationError
 from bailment.ledger.leaf import NO_PREVIOUS, Leaf
 from bailment.ledger.tree import Frontier, inclusion_proof, leaf_hash, node_hash, verify_inclusion
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, gc=False):
     """Where one slot stands: how many records, and the hash (hex) of the last one's leaf."""
 
     count: int

@@ -118,7 +118,7 @@ class LogReader:
             bodies = bodies_path(self._folder, bundle).read_bytes()
         except FileNotFoundError as error:
             raise VerificationError(f"`{error.filename}` is missing from the log") from None
-        columns = [decode_bundle(entries, WIDTH), *map(list, map(unframe, unframe(bodies)))]
+        columns = [decode_bundle(entries, WIDTH), *map(unframe, unframe(bodies))]
         if [len(column) for column in columns] != [WIDTH] * 3:
             raise VerificationError(f"the bodies of bundle {bundle} are not those of its entries")
         for offset, row in enumerate(zip(*columns, strict=True)):

@@ -17,6 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import msgspec
+
 from bailment import canonical
 from bailment.access.admission import Stale
 from bailment.access.fold import Budgets, Fold
@@ -39,8 +41,7 @@ CLOCK_TOLERANCE_MS = 2_000
 News = list[tuple[int, Leaf, Facts]]
 
 
-@dataclass(frozen=True, slots=True)
-class Sequenced:
+class Sequenced(msgspec.Struct, frozen=True, gc=False):
     """The record is at `index`, in the durable signed checkpoint of this `size`."""
 
     index: int

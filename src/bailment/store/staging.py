@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 
 from bailment.errors import BailmentError, FormatError
@@ -66,7 +67,8 @@ class CommitFailed(BailmentError):
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Consecutive entries. Blobs of records are framed: big-endian uint32 length, then bytes."""
+    """Consecutive entries. Columns are framed: the number of records and the length of each, all
+    big-endian uint32, then the records."""
 
     first: int
     count: int
@@ -147,16 +149,18 @@ class Staging:
 
 
 def frame(records: Sequence[bytes]) -> bytes:
-    """Join records, each behind its length."""
-    return b"".join(b"%b%b" % (struct.pack(">I", len(record)), record) for record in records)
+    """Join records behind their number and lengths."""
+    lengths = map(len, records)
+    return b"".join((struct.pack(f">I{len(records)}I", len(records), *lengths), *records))
 
 
-def unframe(data: bytes) -> Iterator[bytes]:
-    """Take a framed blob apart; FormatError if it is cut short."""
-    at = 0
-    while at < len(data):
-        start = at + 4
-        at = start + int.from_bytes(data[at:start])
-        if max(start, at) > len(data):
-            raise FormatError("a framed blob is cut short")
-        yield data[start:at]
+def unframe(data: bytes) -> list[bytes]:
+    """Take a framed blob apart; FormatError if it is not one."""
+    try:
+        (count,) = struct.unpack_from(">I", data)
+        ends = list(accumulate(struct.unpack_from(f">{count}I", data, 4), initial=4 + 4 * count))
+    except struct.error:
+        raise FormatError("a framed blob is cut short") from None
+    if ends[-1] != len(data):
+        raise FormatError("a framed blob has another length than its records")
+    return [data[start:end] for start, end in pairwise(ends)]

@@ -5,8 +5,9 @@ person. Each key is random, wrapped under the issuer's key-encryption key (AES k
 3394), and dies alone: deleting a person's makes every personal part under it, and so the
 commitment to it, unopenable for good.
 
-A sealed body is: key name length (1 byte), key name, nonce (12 bytes), AES-256-GCM ciphertext
-with the leaf's commitment as associated data.
+A sealed body is: key name length (1 byte), key name, AES-256-GCM ciphertext. The leaf's commitment
+is the associated data, and its first 12 bytes are the nonce: it is the hash of a random salt and
+the body, so no two bodies share one, and nobody can choose it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,6 @@ from cryptography.hazmat.primitives.keywrap import InvalidUnwrap, aes_key_unwrap
 from bailment.errors import BailmentError, ConfigurationError, VerificationError
 from bailment.store.database import open_database, unusable
 
-_NONCE = 12
 _TAG = 16
 _HOUR_MS = 3_600_000
 _SETUP = (
@@ -69,20 +69,21 @@ class Vault:
 
     def seal(self, key: str, body: bytes, commitment: str) -> bytes:
         """The body as it is stored, bound to its commitment."""
-        nonce = os.urandom(_NONCE)
-        sealed = self._cipher(key, make=True).encrypt(nonce, body, commitment.encode())
-        return b"%c%b%b%b" % (len(key), key.encode(), nonce, sealed)
+        cipher = self._cipher(key, make=True)
+        text = cipher.encrypt(_nonce(commitment), body, commitment.encode())
+        return b"%c%b%b" % (len(key), key.encode(), text)
 
     def open(self, sealed: bytes, commitment: str) -> bytes:
         """The body again; Erased if its key is gone, VerificationError if it was altered."""
         size = sealed[0] if sealed else 0
         key = sealed[1 : 1 + size].decode("ascii", "replace")
-        nonce, text = sealed[1 + size : 1 + size + _NONCE], sealed[1 + size + _NONCE :]
+        text = sealed[1 + size :]
         if len(text) < _TAG:
             raise VerificationError("a stored body is cut short")
         try:
-            return self._cipher(key, make=False).decrypt(nonce, text, commitment.encode())
-        except InvalidTag:
+            cipher = self._cipher(key, make=False)
+            return cipher.decrypt(_nonce(commitment), text, commitment.encode())
+        except (InvalidTag, ValueError):
             raise VerificationError("a stored body was altered") from None
 
     def destroy(self, key: str) -> bool:
@@ -143,3 +144,7 @@ class Vault:
         except sqlite3.Error as error:
             raise unusable(self._path, error) from None
         return row[0] if row is not None else None
+
+
+def _nonce(commitment: str) -> bytes:
+    return bytes.fromhex(commitment[:24])
