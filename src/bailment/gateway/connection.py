@@ -28,9 +28,8 @@ MAX_IDLE: Final = 30.0  # seconds between two requests after which a connection 
 
 
 class UpstreamError(BailmentError):
-    """The model server failed. `reason` is one of the four `upstream-*` reasons of transport.
-
-    `UPSTREAM_UNREACHABLE` says that the request was certainly not sent.
+    """The model server failed. `reason` says how: `UPSTREAM_UNREACHABLE` (no connection to it),
+    `UPSTREAM_TIMEOUT`, `UPSTREAM_INVALID` (what it sent) or `UPSTREAM_ABORTED` (broken off).
     """
 
     def __init__(self, reason: Reason, message: str) -> None:
