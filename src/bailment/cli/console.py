@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import http.client
+import json
 import os
+import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,27 +61,39 @@ def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
             time.sleep(0.1)
 
 
+class _Connection(http.client.HTTPConnection):
+    """HTTP over the control socket; an HTTP library would take longer to load than to be used."""
+
+    def __init__(self, folder: Folder) -> None:
+        super().__init__("control", timeout=_SECONDS)
+        self._path = str(folder.control_socket)
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
 def _call(
     folder: Folder, method: str, path: str, body: Any, hints: Mapping[Reason, str] = _NO_HINTS
 ) -> dict[str, Any]:
-    import httpx2
-
     folder.require()
-    transport = httpx2.HTTPTransport(uds=str(folder.control_socket))
+    sent = None if body is None else json.dumps(body)
     try:
-        with httpx2.Client(transport=transport, timeout=_SECONDS) as client:
-            response = client.request(method, f"http://control{path}", json=body)
-            answer: dict[str, Any] = response.json()
-    except httpx2.ConnectError:
+        with contextlib.closing(_Connection(folder)) as connection:
+            connection.request(method, path, sent, {"content-type": "application/json"})
+            response = connection.getresponse()
+            answer: dict[str, Any] = json.loads(response.read())
+    except (FileNotFoundError, ConnectionRefusedError):
         raise NotRunning(
             f"no issuer is running in `{folder.root}`", hint=f"bailment serve -d {folder.root}"
         ) from None
-    except (httpx2.HTTPError, ValueError) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:
         raise BailmentError(
             f"the issuer did not answer: {str(error) or type(error).__name__}",
             hint="it may have acted all the same; see what it wrote to its standard error",
         ) from None
-    if response.status_code >= 400:
+    if response.status >= 400:
         reason, detail = answer.get("reason", "refused"), answer.get("detail", "")
         message = detail[:1].lower() + detail[1:] or reason
         raise BailmentError(message, hint=hints.get(reason, ""))

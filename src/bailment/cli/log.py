@@ -198,17 +198,17 @@ def _audit_view(path: Path, key: str, *, as_json: bool) -> None:
                 "size": report.checkpoint.size,
                 "records": report.records,
                 "covered": report.covered,
-                "until": show_time(report.until),
+                "until": show_time(report.until) if report.until else None,
                 "clean": report.clean,
                 "findings": _findings(report.findings),
             }
         )
     else:
-        say(
-            f"{report.recipient}: {report.records} records in the signed tree of "
-            f"{report.checkpoint.size}; the first {report.covered} are all there were at "
-            f"{show_time(report.until)}"
-        )
+        covered = "the log has not said yet whether these are all"
+        if report.until:
+            covered = f"the first {report.covered} are all there were at {show_time(report.until)}"
+        size = report.checkpoint.size
+        say(f"{report.recipient}: {report.records} records in the signed tree of {size}; {covered}")
         _show_findings(report.findings, sum(report.counts.values()))
         if report.clean:
             say("verified: nothing of yours was left out or changed")

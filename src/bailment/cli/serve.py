@@ -200,7 +200,13 @@ def _control_socket(folder: Folder) -> Iterator[socket.socket]:
     path = folder.control_socket
     path.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as control:
-        control.bind(str(path))
+        try:
+            control.bind(str(path))
+        except OSError as error:
+            raise ConfigurationError(
+                f"cannot listen on `{path}`: {error}",
+                hint="a socket's path has at most 107 bytes: serve from a folder higher up",
+            ) from None
         try:
             path.chmod(0o600)
             yield control

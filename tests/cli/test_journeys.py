@@ -1,0 +1,310 @@
+"""What each command does when all is well: a result for people, and the same as JSON."""
+
+from __future__ import annotations
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .lab import CONTACT, MARIA, MODEL, PATIENCE, PURPOSE, Lab, ask, line_of, stop
+
+pytestmark = pytest.mark.journey
+
+ID = re.compile(r"[0-9a-f]{32}")
+TIME = re.compile(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def matches(value: Any, shape: Any) -> bool:
+    """Whether a value has a shape: the same members, and values that are, or match, or are of."""
+    if isinstance(shape, dict):
+        return value.keys() == shape.keys() and all(matches(value[k], shape[k]) for k in shape)
+    if isinstance(shape, list):
+        return len(value) == len(shape) and all(map(matches, value, shape))
+    if isinstance(shape, re.Pattern):
+        return bool(shape.fullmatch(value))
+    return isinstance(value, shape) if isinstance(shape, type) else bool(value == shape)
+
+
+def maria(lab: Lab) -> dict[str, Any]:
+    """Maria, as `person list` has her."""
+    found: dict[str, Any] = lab.team.json("person", "list")[0]
+    return found
+
+
+def test_the_version_is_printed(lab: Lab) -> None:
+    assert re.fullmatch(r"bailment \d+\.\d+\.\d+\n", lab.team.ok("--version"))
+
+
+def test_an_issuer_is_made_with_the_key_to_pin_as_its_only_result(
+    tmp_path: Path, bare: Lab
+) -> None:
+    done = bare.team("init", tmp_path / "new", "--origin", "lab.example/new", "--contact", "c")
+    assert done.status == 0
+    assert re.fullmatch(r"lab\.example/new\+[0-9a-f]{8}\+\S+\n", done.out)
+    assert "bailment serve -d" in done.err
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+
+
+def test_status_says_what_runs(lab: Lab) -> None:
+    shape = {"version": str, "pid": int, "size": int, "epoch": int, "open": 0, "access": "served"}
+    assert matches(lab.team.json("status"), shape)
+    assert re.search(r"^access +served$", lab.team.ok("status"), re.M)
+
+
+def test_recipients_are_listed_with_what_they_may(lab: Lab) -> None:
+    rows = lab.team.json("recipient", "list")
+    shape = {
+        "handle": "acme",
+        "recipient": ID,
+        "contact": CONTACT,
+        "models": [MODEL],
+        "purposes": [PURPOSE],
+        "networks": [],
+        "budget": None,
+        "until": TIME,
+        "state": "active",
+        "link": ID,
+    }
+    assert matches(rows[0], shape), rows
+    head, row, *_ = lab.team.ok("recipient", "list").splitlines()
+    assert head.split() == ["handle", "contact", "models", "purposes", "until", "state"]
+    assert row.split() == ["acme", CONTACT, MODEL, PURPOSE, rows[0]["until"], "active"]
+
+
+def test_people_are_listed_with_their_devices(lab: Lab) -> None:
+    shape = {
+        "name": "Maria Silva",
+        "email": MARIA,
+        "person": ID,
+        "recipient": "acme",
+        "devices": [{"name": str, "device": ID, "state": "active"}],
+        "until": TIME,
+        "state": "active",
+        "link": ID,
+    }
+    assert matches(found := maria(lab), shape), found
+    head, row, *_ = lab.team.ok("person", "list").splitlines()
+    assert head.split() == ["name", "email", "recipient", "devices", "until", "state", "person"]
+    assert row.split()[-1] == found["person"]
+
+
+def test_delegations_are_listed_as_the_chains_they_are(lab: Lab) -> None:
+    rows = lab.team.json("link", "list")
+    assert [row["kind"] for row in rows[:3]] == ["recipient", "person", "device"]
+    assert [row["parent"] for row in rows[:3]] == [None, rows[0]["link"], rows[1]["link"]]
+    assert rows[0].keys() == rows[1].keys() == rows[2].keys()
+    shape = {
+        "kind": "person",
+        "name": "Maria Silva",
+        "subject": maria(lab)["person"],
+        "recipient": "acme",
+        "until": TIME,
+        "state": "active",
+        "link": ID,
+        "parent": ID,
+        "depth": 1,
+    }
+    assert matches(rows[1], shape), rows[1]
+    lines = lab.team.ok("link", "list").splitlines()[1:4]
+    assert [line.index(line.strip()) for line in lines] == [0, 2, 4]
+
+
+def test_accesses_are_listed_with_who_did_what_and_how_it_ended(lab: Lab) -> None:
+    person = maria(lab)
+    shape = {
+        "what": "access",
+        "time": TIME,
+        "recipient": "acme",
+        "slot": ID,
+        "name": "Maria Silva",
+        "person": person["person"],
+        "device": person["devices"][0]["device"],
+        "purpose": PURPOSE,
+        "action": "generate",
+        "model": MODEL,
+        "outcome": "complete",
+        "reason": "",
+        "count": 1,
+        "input": 33,
+        "output": 6,
+        "measured": True,
+        "access": ID,
+        "record": int,
+        "closed": int,
+    }
+    refusal = {
+        "what": "refusal",
+        "model": "other",
+        "outcome": "refused",
+        "reason": "model-outside-chain",
+        "input": None,
+        "output": None,
+        "measured": False,
+        "access": None,
+        "closed": None,
+    }
+    rows = lab.team.json("access", "list", "--person", MARIA, "--since", "1h")
+    assert matches(rows[:3], [shape, shape, {**shape, **refusal}]), rows
+    assert rows == sorted(rows, key=lambda row: row["record"])
+
+
+def test_listings_of_accesses_can_be_narrowed(lab: Lab) -> None:
+    rows = lab.team.json("access", "list", "--recipient", "acme", "--no-refused")
+    assert {row["what"] for row in rows} == {"access"}
+    assert lab.team.json("access", "list", "--limit", "1") == lab.team.json("access", "list")[-1:]
+    assert lab.team.json("access", "list", "--since", "2100-01-01") == []
+    done = lab.team("access", "list", "--since", "2100-01-01")
+    assert (done.status, done.out) == (0, "")
+    assert done.err == "no access since 2100-01-01\n"
+
+
+def test_a_hold_cuts_off_until_it_is_lifted_and_tells_whom_to_ask(lab: Lab) -> None:
+    subject = f"person:{MARIA}"
+    with lab.agent() as variables:
+        added = lab.team.json("hold", "add", subject, "--reason", "laptop lost", "--until", "2h")
+        assert matches(added, {"hold": ID})
+        refused = ask(variables)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (403, "held")
+        assert CONTACT in refused.json()["error"]["message"]
+        told = lab.engineer("agent")
+        assert told.status == 1
+        assert "`held`" in told.err
+        assert CONTACT in told.err
+        shape = {
+            "hold": added["hold"],
+            "subject": f"person:{maria(lab)['person']}",
+            "name": "Maria Silva",
+            "reason": "laptop lost",
+            "author": str,
+            "until": TIME,
+            "state": "in force",
+        }
+        assert matches(held := lab.team.json("hold", "list"), [shape]), held
+        assert maria(lab)["state"] == "on hold"
+        lifted = lab.team.ok("hold", "lift", added["hold"], "--reason", "found")
+        assert lifted == f"lifted {added['hold']}\n"
+        assert ask(variables).status_code == 200
+
+
+def test_a_hold_says_when_it_ends_and_that_it_is_over(lab: Lab) -> None:
+    def shown() -> str:
+        return lab.team.ok("hold", "list").splitlines()[-1]
+
+    hold = lab.team.json("hold", "add", "model:other", "--reason", "r")["hold"]
+    assert re.search("when lifted +in force *$", shown())
+    lab.team.ok("hold", "lift", hold, "--reason", "r")
+    hold = lab.team.json("hold", "add", "model:other", "--reason", "r", "--until", "1s")["hold"]
+    until = lab.team.json("hold", "list")[0]["until"]
+    while lab.team.json("hold", "list")[0]["state"] == "in force":
+        pass
+    assert re.search(f"{until} +over *$", shown())
+    lab.team.ok("hold", "lift", hold, "--reason", "r")
+    assert lab.team("hold", "list").err == "nothing is on hold\n"
+
+
+def test_ending_a_person_ends_the_device_and_erasing_takes_the_name(lab: Lab) -> None:
+    lab.enrol(lab.invite("Eve", "eve@acme.example"), profile="eve")
+    eve = lab.team.json("person", "list")[-1]
+    ended = lab.team.ok("link", "end", eve["link"], "--reason", "left")
+    assert ended == f"ended {eve['link']} and all below it\n"
+    eve = lab.team.json("person", "list")[-1]
+    assert (eve["state"], eve["devices"][0]["state"]) == ("ended", "ended")
+    refused = lab.engineer("agent", "--profile", "eve")
+    assert refused.status == 1
+    assert "`link-ended`" in refused.err
+    lab.team.ok("person", "erase", "Eve", "--reason", "asked for it", "--yes")
+    erased = lab.team.json("person", "list")[-1]
+    assert (erased["name"], erased["email"]) == (f"erased:{eve['person'][:8]}", "")
+    assert "Eve" not in lab.team.ok("link", "list")
+
+
+def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) -> None:
+    lab.model.served = (1000, 10)
+    rows: list[dict[str, Any]] = []
+    while not rows:
+        rows = lab.team.json("finding", "list")
+    shape = {
+        "time": TIME,
+        "kind": "around-the-gateway",
+        "sentence": str,
+        "model": MODEL,
+        "numbers": {"input_tokens": int, "output_tokens": int},
+        "finding": ID,
+        "record": int,
+    }
+    assert matches(rows[-1], shape), rows
+    assert "around-the-gateway" in lab.team.ok("finding", "list", "--limit", "1")
+
+
+def test_receipts_verify_anywhere_with_the_pinned_key(lab: Lab, tmp_path: Path) -> None:
+    vkey = lab.team.ok("log", "vkey")
+    (tmp_path / "lab.vkey").write_text(vkey)
+    wrote = lab.team.ok("log", "receipt", "0", "--out", tmp_path / "receipt")
+    assert wrote == f"wrote {tmp_path / 'receipt'}\n"
+    verify = ("log", "verify", tmp_path / "receipt", "--key")
+    said = lab.auditor.ok(*verify, tmp_path / "lab.vkey")
+    assert said.startswith("verified: record 0 of lab.example/log is a `log.started` of 20")
+    shape = {"record": 0, "size": int, "type": "log.started", "time": TIME}
+    assert matches(lab.auditor.json(*verify, vkey.strip()), shape)
+
+
+def test_the_checkpoint_is_printed_byte_for_byte(lab: Lab) -> None:
+    note = lab.team.ok("log", "checkpoint")
+    assert re.fullmatch(r"lab\.example/log\n\d+\n\S+\n\n— lab\.example/log \S+\n", note)
+    shape = {"origin": "lab.example/log", "size": int, "root": re.compile("[0-9a-f]{64}")}
+    assert matches(lab.team.json("log", "checkpoint"), shape)
+
+
+def test_an_export_is_audited_from_the_pinned_key_alone(lab: Lab, tmp_path: Path) -> None:
+    vkey = lab.team.ok("log", "vkey").strip()
+    assert re.match(r"wrote \d+ records to ", lab.team.ok("log", "export", tmp_path / "log"))
+    audit = ("log", "audit", tmp_path / "log", "--key", vkey)
+    assert "verified: the log is what it claims to be" in lab.auditor.ok(*audit)
+    found = lab.auditor.json(*audit)
+    assert (found["clean"], found["findings"], found["counts"]) == (True, [], {})
+    assert found["decisions"] == found["agreed"] > 0
+    assert found["types"]["access.opened"] == found["accesses"]
+
+
+def test_a_recipients_view_is_its_own_to_audit(lab: Lab, tmp_path: Path) -> None:
+    view = tmp_path / "acme.view"
+    said = lab.team.ok("log", "export", view, "--recipient", "acme")
+    assert re.fullmatch(rf"wrote \d+ records of acme to {view}\n", said)
+    vkey = lab.team.ok("log", "vkey").strip()
+    assert "verified: nothing of yours" in lab.auditor.ok("log", "audit", view, "--key", vkey)
+    found = lab.auditor.json("log", "audit", view, "--key", vkey)
+    assert (found["clean"], found["findings"]) == (True, [])
+    assert (found["until"] is None) == (found["covered"] == 0)
+
+
+def test_enrolment_can_be_left_and_waited_for_again(lab: Lab) -> None:
+    first = lab.engineer.start("enrol", lab.invite("Ann", "ann@acme.example"), "--profile", "ann")
+    code = line_of(first, r"^code: (\S+)$")
+    assert stop(first, signal.SIGINT).status == 130
+    refused = lab.engineer("agent", "--profile", "ann")
+    assert refused.status == 1
+    assert "waits to be confirmed" in refused.err
+    assert "bailment enrol" in refused.err
+    again = lab.engineer.start("enrol", "--profile", "ann")
+    assert line_of(again, r"^code: (\S+)$") == code
+    confirmed = lab.admin.json("delegate", "device", code, "--admin", lab.acme, "--yes")
+    assert matches(confirmed, {"link": ID, "invitation": None, "person": ""})
+    out, _ = again.communicate(timeout=PATIENCE)
+    assert (again.returncode, out) == (0, f"enrolled for {PURPOSE}\n")
+
+
+def test_the_agent_prints_what_a_shell_can_read(lab: Lab) -> None:
+    process = lab.engineer.start("agent", "--purpose", PURPOSE)
+    try:
+        for name, pattern in {
+            "OPENAI_BASE_URL": r"http://127\.0\.0\.1:\d+/v1",
+            "OPENAI_API_KEY": r"bailment-local-[\w-]+",
+            "ANTHROPIC_BASE_URL": r"http://127\.0\.0\.1:\d+",
+            "ANTHROPIC_API_KEY": r"bailment-local-[\w-]+",
+        }.items():
+            line_of(process, f"^export {name}={pattern}$")
+    finally:
+        assert stop(process).status == 0
