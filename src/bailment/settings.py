@@ -119,7 +119,11 @@ def _plain(message: str) -> str:
 
 def _check(settings: Settings, path: Path) -> None:
     url = urlsplit(settings.issuer.url)
-    if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query:
+    try:
+        whole = url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        whole = False
+    if not whole or url.path or url.query or url.fragment:
         raise ConfigurationError(
             f"`{path}`: issuer.url must be http(s)://host[:port], not `{settings.issuer.url}`"
         )
