@@ -16,6 +16,10 @@ import msgspec
 
 from bailment.errors import ConfigurationError
 
+#: A bound of nothing would stop everything, and a span of nothing would spin.
+_Count = Annotated[int, msgspec.Meta(ge=1)]
+_Seconds = Annotated[float, msgspec.Meta(gt=0, le=86_400)]
+
 
 class _Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     pass
@@ -47,15 +51,15 @@ class Listen(_Section, frozen=True):
 class Limits(_Section, frozen=True):
     """Bounds on what a caller may send or hold."""
 
-    body_bytes: int = 8 * 1024 * 1024
-    answer_bytes: int = 32 * 1024 * 1024
-    header_bytes: int = 32 * 1024
-    header_count: int = 100
-    header_seconds: float = 10.0
-    body_seconds: float = 30.0
-    connections: int = 4096
-    drain_seconds: float = 20.0
-    disk_reserve_bytes: int = 64 * 1024 * 1024
+    body_bytes: _Count = 8 * 1024 * 1024
+    answer_bytes: _Count = 32 * 1024 * 1024
+    header_bytes: _Count = 32 * 1024
+    header_count: _Count = 100
+    header_seconds: _Seconds = 10.0
+    body_seconds: _Seconds = 30.0
+    connections: _Count = 4096
+    drain_seconds: _Seconds = 20.0
+    disk_reserve_bytes: _Count = 64 * 1024 * 1024
 
 
 class Meter(_Section, frozen=True):
@@ -64,7 +68,7 @@ class Meter(_Section, frozen=True):
     path: str = "/metrics"
     input: tuple[str, ...] = ("llamacpp:prompt_tokens_total", "llamacpp:prompt_tokens_cached_total")
     output: tuple[str, ...] = ("llamacpp:tokens_predicted_total",)
-    seconds: float = 20.0
+    seconds: _Seconds = 20.0
 
 
 class Model(_Section, frozen=True):
@@ -74,10 +78,10 @@ class Model(_Section, frozen=True):
     context: int
     output: int
     key_file: str = ""
-    connect_seconds: float = 5.0
-    first_byte_seconds: float = 120.0
-    idle_seconds: float = 60.0
-    pool: int = 64
+    connect_seconds: _Seconds = 5.0
+    first_byte_seconds: _Seconds = 120.0
+    idle_seconds: _Seconds = 60.0
+    pool: _Count = 64
     meter: Meter | None = None
 
 
