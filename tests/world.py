@@ -661,7 +661,7 @@ class World:
 
     # Running
 
-    async def make(self, limits: str = "", listen: str = "") -> None:
+    async def make(self, limits: str = "", listen: str = "", more: str = "") -> None:
         """Make the folder, with a port that is ours from here on."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -675,7 +675,7 @@ class World:
             limits=limits,
             listen=listen,
         )
-        await initialise(self.folder, text, ORIGIN, "tests")
+        await initialise(self.folder, text + more, ORIGIN, "tests")
         key = self.folder.root / "model.key"
         key.write_text("the-models-key")
         key.chmod(0o600)
@@ -755,6 +755,7 @@ class World:
 
     async def closed(self, since: int = 0) -> AccessClosed:
         """The one access since then, once it is closed."""
+
         # One from before may close only now, if the test before did not wait for it.
         def ended() -> list[AccessClosed]:
             mine = {facts.access for facts in self.of(AccessOpened, since)}
@@ -840,7 +841,7 @@ class World:
 
 @asynccontextmanager
 async def world(
-    root: Path, limits: str = "", listen: str = "", start: bool = True
+    root: Path, limits: str = "", listen: str = "", more: str = "", start: bool = True
 ) -> AsyncIterator[World]:
     """An issuer in `root`, served and stopped. The rest are lines of its settings."""
     made = World(root)
@@ -849,7 +850,7 @@ async def world(
         made.console = httpx2.AsyncClient(transport=transport, timeout=PATIENCE)
         async with made.console:
             with patch("bailment.clock.time", made.clock):
-                await made.make(limits, listen)
+                await made.make(limits, listen, more)
                 Clock.issuers += 1
                 try:
                     if start:
