@@ -91,6 +91,19 @@ async def test_the_admin_sees_whose_device_it_is_and_its_key(lab: World) -> None
     assert problem(found) == (403, "link-unknown")
 
 
+async def test_of_two_enrolments_of_one_key_the_admin_sees_the_later(lab: World) -> None:
+    recipient = await lab.recipient()
+    person = await recipient.person()
+    device = await person.enrol()
+    first = device.id
+    again = recipient.below("person", subject=person.id)
+    sent = await recipient.grant(again, {"name": "Maria"})
+    await person.enrol(device, sent.json()["invitation"]["code"])
+    assert device.id != first
+    found = await recipient.admin.send("GET", "/enrol/pending", query=f"?code={device.code}")
+    assert found.json()["device"] == device.id
+
+
 async def test_an_invitation_is_used_once(lab: World) -> None:
     person = await (await lab.recipient()).person()
     first = await person.enrol()

@@ -135,7 +135,7 @@ class Enrolment:
         register = self.actions.log.fold.register
         now = now_ms()
         # The newest first: who enrols again after an answer that never came shows the same key.
-        for device in reversed(register.state.devices.values()):
+        for device in sorted(register.state.devices.values(), key=lambda found: -found.until):
             link = self._link(register.state.invitations[device.invitation].link)
             waiting = device.device not in register.link_of and now < device.until
             ours = register.recipient_of(link.id) == recipient
