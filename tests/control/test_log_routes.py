@@ -45,7 +45,8 @@ async def bundle(lab: World, size: int, credential: str = AUDITOR) -> bytes:
     headers = {"authorization": f"Bearer {credential}"}
     found = await lab.http.get(f"{lab.url}/log/{path}", headers=headers)
     assert found.status_code == 200, found.text
-    assert "immutable" in found.headers["cache-control"]
+    # Else a shared cache would hand it to whoever asks next (RFC 9111, 3.5).
+    assert found.headers["cache-control"] == "private, max-age=31536000, immutable"
     return found.content
 
 
@@ -53,6 +54,7 @@ async def test_a_stranger_can_check_the_tree_and_an_auditor_the_entries(lab: Wor
     size, root = await checkpoint(lab)
     tile = await lab.http.get(f"{lab.url}/log/tile/0/000.p/{size}")
     assert tile.status_code == 200
+    assert tile.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert Frontier.at(size, tile_reader(size, lambda path: tile.content)).root() == root
     hashes = [leaf_hash(entry) for entry in decode_bundle(await bundle(lab, size), size)]
     assert b"".join(hashes) == tile.content

@@ -27,7 +27,7 @@ from bailment.settings import Settings
 from bailment.store.refusals import Refusals
 
 #: tlog-tiles: everything but the checkpoint never changes.
-_FOREVER = {"cache-control": "public, max-age=31536000, immutable"}
+_FOREVER = "max-age=31536000, immutable"
 
 
 def public_app(
@@ -84,7 +84,10 @@ class LogRoutes:
         data = await run_in_threadpool(_read, self._root / tile.path)
         if data is None:
             return PlainTextResponse("there is no such tile\n", 404)
-        return Response(data, media_type="application/octet-stream", headers=_FOREVER)
+        # What takes a credential to read is for no shared cache (RFC 9111, 5.2.2.7).
+        whose = "private" if tile.level == ENTRIES else "public"
+        headers = {"cache-control": f"{whose}, {_FOREVER}"}
+        return Response(data, media_type="application/octet-stream", headers=headers)
 
     def _is_auditor(self, request: Request) -> bool:
         scheme, _, credential = request.headers.get("authorization", "").partition(" ")
