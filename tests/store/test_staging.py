@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,23 @@ def test_a_table_locked_at_commit_is_a_failed_commit(
     holder.execute("ROLLBACK")
     holder.close()
     assert staging.head() is None
+    staging.close()
+
+
+def test_a_full_disk_is_a_failed_commit_and_loses_nothing(tmp_path: Path) -> None:
+    staging = Staging(tmp_path / "staging.db")
+    for first in range(0, 40, 4):
+        staging.commit(batch(first, 4))
+    (pages,) = staging._db.execute("PRAGMA page_count").fetchone()
+    staging._db.execute(f"PRAGMA max_page_count={pages + 2}")
+    large = replace(batch(40, 4), facts=bytes(100_000))
+    with pytest.raises(CommitFailed, match="full"):
+        staging.commit(large)
+    staging.close()
+    staging = Staging(tmp_path / "staging.db")
+    assert staging.head() == batch(36, 4)
+    staging.commit(large)
+    assert staging.head() == large
     staging.close()
 
 
