@@ -483,6 +483,24 @@ async def test_a_kept_connection_closed_under_a_request_is_replaced_once(tmp_pat
         assert served == [1, 2]
 
 
+async def test_a_request_that_was_delivered_is_not_called_unsent_if_the_second_try_fails(
+    tmp_path: Path,
+) -> None:
+    """What is unreachable is taken for certainly not sent, and so costs nothing."""
+
+    async def script(peer: Peer) -> None:
+        await peer.request()
+        await peer.answer(b"ok")
+        await peer.request()
+        (tmp_path / "model.sock").unlink()
+        peer.cut()
+
+    async with pooled(tmp_path, script) as (client, server):
+        assert await ask(client) == b"ok"
+        assert await refused(client) is Reason.UPSTREAM_ABORTED
+        assert server.connections == 1
+
+
 async def test_the_second_try_is_on_a_new_connection(tmp_path: Path) -> None:
     both = asyncio.Barrier(2)
 

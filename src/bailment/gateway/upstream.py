@@ -114,7 +114,10 @@ class Upstream:
         if error is not None and stale and error.reason is Reason.UPSTREAM_ABORTED:
             for other in self._idle:  # as old as the one that was closed
                 other.close()
-            connection = await self._acquire(deadline)
+            try:
+                connection = await self._acquire(deadline)
+            except UpstreamError as failed:
+                raise error from failed  # the first try may have been carried out
             response = connection.request(head, body)
             error = await response.head(deadline)
         if error is not None:
