@@ -440,6 +440,53 @@ def test_a_member_is_not_smuggled_past_in_other_letters(name: str) -> None:
         assert f"`{name.casefold()}`" in refused.detail
 
 
+@pytest.mark.parametrize(
+    ("name", "block"),
+    [
+        ("IMAGE_URL", {"type": "image_url", "IMAGE_URL": {"URL": "http://169.254.169.254/"}}),
+        ("URL", {"type": "image_url", "image_url": {"URL": "http://169.254.169.254/"}}),
+        ("Source", {"type": "image", "Source": {"type": "url", "url": "http://a.example/"}}),
+        ("File_ID", {"type": "input_file", "File_ID": "file_1"}),
+        ("Type", {"Type": "item_reference", "id": "msg_1", "content": "", "type": "message"}),
+        ("Tools", {"type": "tool_search_output", "Tools": [{"type": "mcp"}]}),
+        ("Type", {"type": "x", "tools": [{"type": "function", "Type": "mcp"}]}),
+        ("Content", {"type": "tool_result", "Content": [{"file_id": "file_1"}]}),
+        ("\u017fource", {"type": "image", "\u017fource": {"url": "http://a.example/"}}),
+    ],
+)
+def test_content_is_not_smuggled_past_in_other_letters(name: str, block: dict[str, Any]) -> None:
+    for content in ([block], [{"type": "tool_result", "content": [block]}]):
+        turn = [{"role": "user", "content": content}]
+        for refused in (
+            refusal(CHAT, messages=turn),
+            refusal(RESPONSES, input=turn),
+            refusal(MESSAGES, messages=turn),
+        ):
+            assert refused.reason is Reason.BODY_MALFORMED
+            assert f"`{name.casefold()}`" in refused.detail
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tools": [{"type": "function", "TYPE": "web_search"}]},
+        {"Diagnostics": {"previous_message_id": "msg_1"}},
+        {"diagnostics": {"Previous_Message_Id": "msg_1"}},
+    ],
+)
+def test_nothing_below_the_top_is_smuggled_past_in_other_letters(members: dict[str, Any]) -> None:
+    for dialect in DIALECTS:
+        assert refusal(dialect, **members).reason is Reason.BODY_MALFORMED
+
+
+def test_what_a_tool_takes_may_be_spelt_as_its_author_likes() -> None:
+    properties = {"URL": {"type": "string"}, "Type": {"type": "string"}}
+    function = {"name": "x", "parameters": {"type": "object", "properties": properties}}
+    assert ask(CHAT, tools=[{"type": "function", "function": function}])
+    use = {"type": "tool_use", "id": "1", "name": "x", "input": {"URL": "http://a.example/"}}
+    assert ask(MESSAGES, messages=[{"role": "assistant", "content": [use]}])
+
+
 @given(st.dictionaries(st.text(max_size=9), json_values, max_size=5), st.sampled_from(DIALECTS))
 def test_parsing_answers_whatever_is_asked(members: dict[str, Any], dialect: Dialect) -> None:
     result = parse(dialect, json.dumps({**QUESTION[dialect.name], **members}).encode())

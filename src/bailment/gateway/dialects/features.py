@@ -11,6 +11,7 @@ body. New kinds of tool are therefore refused until they are known; other unknow
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -40,6 +41,8 @@ _NESTED_IDS = {
 _ADDRESSES = frozenset({"url", "image_url", "file_url", "audio_url", "video_url"})
 _WATCHED = _ADDRESSES | {"file_id", "id", "tools", "definition"}
 _INWARD = _ADDRESSES | {"content", "output", "source", "file", "audio", "input_audio", "tool"}
+_OF_CONTENT = _WATCHED | _INWARD | {"type", "role"}
+_OF_A_TOOL = frozenset({"type", "tools"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,21 @@ def _names(members: dict[str, Any], rules: Rules) -> Refused | None:
             if value is not None and value is not False and value != []:
                 return _refused(name, rules.refused[name])
         elif name in _NESTED_IDS:
-            if isinstance(value, dict) and value.get(_NESTED_IDS[name]) is not None:
-                return _refused(f"{name}.{_NESTED_IDS[name]}", STATE + "leave it out")
-        elif name not in rules.typed:
-            # Some servers match names without regard to case, and would see what we did not.
-            folded = name.casefold()
-            if folded != name and (folded in rules.typed or folded in rules.refused):
-                return malformed(f"the member {name!a} must be spelt `{folded}`")
+            inner = _NESTED_IDS[name]
+            if isinstance(value, dict):
+                if refused := _spelling(value, {inner}):
+                    return refused
+                if value.get(inner) is not None:
+                    return _refused(f"{name}.{inner}", STATE + "leave it out")
+    return _spelling(members, rules.typed | rules.refused.keys() | _NESTED_IDS.keys())
+
+
+def _spelling(members: dict[str, Any], known: AbstractSet[str]) -> Refused | None:
+    """Some servers match names without regard to case, and would see what we did not."""
+    for name in members:
+        folded = name.casefold()
+        if folded != name and folded in known:
+            return malformed(f"the member {name!a} must be spelt `{folded}`")
     return None
 
 
@@ -95,6 +106,8 @@ def _tools(tools: object, rules: Rules, *, grouped: bool = False) -> Refused | N
     for tool in tools:
         if not isinstance(tool, dict):
             return malformed("each of `tools` must be an object")
+        if refused := _spelling(tool, _OF_A_TOOL):
+            return refused
         kind = tool.get("type")
         if not (kind is None or isinstance(kind, str)):
             return malformed("the `type` of a tool must be a string")
@@ -117,6 +130,8 @@ def _content(values: list[Any], rules: Rules) -> Refused | None:
         if isinstance(value, list):
             values += value
         elif isinstance(value, dict):
+            if refused := _spelling(value, _OF_CONTENT):
+                return refused
             for name, inner in value.items():
                 if name in _WATCHED and (refused := _member(value, name, inner, rules)):
                     return refused
