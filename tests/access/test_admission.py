@@ -175,6 +175,15 @@ def test_a_replay_is_remembered_among_many() -> None:
         assert answer.reason is Reason.PROOF_REPLAYED
 
 
+def test_what_was_used_unmeasured_is_charged_where_it_is_more_than_was_reserved() -> None:
+    for used, charged in ((0, 10), (9, 10), (1_000, 1_000)):
+        admission, budgets = fresh(), (("top", Budget(5_000, 60)),)
+        admission.apply(access("a", 10, START), b"r", budgets, START, POLICY, "acme")
+        unmeasured = AccessClosed("a", "complete", 200, 0, used, measured=False)
+        admission.apply(unmeasured, b"", (), START, POLICY, "acme")
+        assert admission.counted.budgets["top"].used == charged
+
+
 # Budgets under any interleaving
 
 LIMITS = {"top": Budget(100, 60), "middle": Budget(70, 7), "other": Budget(50, 60)}

@@ -101,6 +101,15 @@ def a_generation_that_reserves_nothing(forgery: Forgery, past: Past) -> int:
 
 
 @change(Kind.ILLEGAL_ACCESS)
+def a_generation_by_a_route_that_there_is_not(forgery: Forgery, past: Past) -> int:
+    device, body = past.lived.devices["ada"], b"{}"
+    path = "/v1/embeddings"
+    proof = past.world.proof(device, body, token=device.token, path=path)
+    digest = sha256(body).hexdigest()
+    return opened(forgery, past, "ada", path=path, proof=proof, body=digest)
+
+
+@change(Kind.ILLEGAL_ACCESS)
 def an_access_by_somebody_whose_link_was_ended(forgery: Forgery, past: Past) -> int:
     at = forgery.first(DelegationEnded) + 1
     with past.world.at(forgery.rows[at].was.time):
@@ -289,6 +298,13 @@ def usage_that_gives_budget_back(forgery: Forgery, past: Past) -> int:
 def more_used_than_reserved(forgery: Forgery, past: Past) -> int:
     at = last(forgery, AccessClosed)
     forgery.rows[at].change(output=200)
+    return at
+
+
+@change(Kind.IMPLAUSIBLE_CLOSE)
+def a_fortune_used_and_called_unmeasured(forgery: Forgery, past: Past) -> int:
+    at = last(forgery, AccessClosed)
+    forgery.rows[at].change(output=1_000_000, measured=False)
     return at
 
 

@@ -196,7 +196,8 @@ class Admission:
         if opened.recipient != recipient:
             raise VerificationError(f"access `{facts.access}` was closed in another slot")
         del self.counted.open[facts.access]
-        spent = facts.input + facts.output if facts.measured else opened.ceiling
+        used = facts.input + facts.output
+        spent = used if facts.measured else max(used, opened.ceiling)
         for link, start in opened.windows:
             window = self.counted.budgets.get(link)
             if window is not None and window.start == start:

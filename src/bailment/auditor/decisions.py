@@ -24,6 +24,7 @@ from bailment.access.proof import (
     replay_key,
 )
 from bailment.access.reasons import Reason, Refused
+from bailment.access.routes import action_of
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.signatures import Signatures
 from bailment.errors import FormatError, VerificationError
@@ -158,7 +159,7 @@ class Decisions:
         if (
             facts.outcome not in OUTCOMES
             or min(facts.input, facts.output, facts.bytes) < 0
-            or (facts.measured and opened.ceiling and used > opened.ceiling)
+            or (opened.ceiling and used > opened.ceiling)
         ):
             found(
                 Kind.IMPLAUSIBLE_CLOSE,
@@ -268,12 +269,8 @@ class Decisions:
 
 def _fits(facts: AccessOpened) -> bool:
     """Whether the action is what the route does, and reserves tokens just if it uses them."""
-    if facts.method == "GET":
-        listing = facts.path == "/v1/models" or facts.path.startswith("/v1/models/")
-        return listing and facts.action == LIST_MODELS and facts.ceiling == 0
-    if facts.path == "/v1/messages/count_tokens":
-        return facts.action == "count-tokens" and facts.ceiling == 0
-    return facts.method == "POST" and facts.action == "generate" and facts.ceiling > 0
+    reserves = facts.action == "generate"
+    return action_of(facts.method, facts.path) == facts.action and (facts.ceiling > 0) == reserves
 
 
 def _because(sentence: str, refused: Refused) -> str:
