@@ -18,7 +18,13 @@ from bailment.ledger.records import AccessClosed, AccessOpened, Facts
 #: After this long without an access the server's counters are taken to be up to date.
 SETTLE_MS = 2_000
 
-_SAMPLE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{[^}]*\})?\s+([0-9.eE+-]+)\s*$", re.M)
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+#: What follows the name: labels, the value, and perhaps a time.
+_SAMPLE = re.compile(
+    r'(?:[ \t]*\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}[ \t]*|[ \t]+)([0-9.eE+-]+)(?:[ \t]+-?[0-9]+)?[ \t\r]*'
+)
+#: A count beyond this is not to be believed, nor is it exact.
+_MOST = 2**53
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +44,14 @@ class Excess:
     until: int
     input: int
     output: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The counters went backwards between two readings: the server was started again."""
+
+    since: int
+    until: int
 
 
 @dataclass(slots=True)
@@ -80,14 +94,21 @@ class Meter:
 
     ledger: Ledger
     _base: Reading | None = None
+    _last: Reading | None = None
     _base_explained: _Total = field(default_factory=_Total)
 
-    def compare(self, reading: Reading) -> Excess | None:
-        """What the server served beyond the log since the last fixed point, or None."""
-        base = self._base
-        if base is None or reading.input < base.input or reading.output < base.output:
-            self._fix(reading)  # the first reading, or the server was restarted
+    def compare(self, reading: Reading) -> Excess | Reset | None:
+        """What the server served beyond the log since the last fixed point, or None.
+
+        Reset: what it served after the last reading and before its restart nobody can compare.
+        """
+        base, last, self._last = self._base, self._last, reading
+        if base is None or last is None:
+            self._fix(reading)
             return None
+        if reading.input < last.input or reading.output < last.output:
+            self._fix(reading)
+            return Reset(last.time, reading.time)
         pending = sum(self.ledger.open.values())
         explained = self.ledger.explained
         extra_input = reading.input - base.input - (explained.input - self._base_explained.input)
@@ -114,15 +135,27 @@ class Meter:
 def read_counters(
     exposition: str, input_names: Iterable[str], output_names: Iterable[str], now: int
 ) -> Reading | None:
-    """The counters in a Prometheus exposition; None if one of them is missing."""
-    samples: dict[str, float] = {}
-    for name, value in _SAMPLE.findall(exposition):
-        samples[name] = samples.get(name, 0.0) + float(value)
-    names = (*input_names, *output_names)
-    if not names or any(name not in samples for name in names):
+    """The counters in a Prometheus exposition; None if one of them is missing or makes no sense."""
+    inputs, outputs = tuple(input_names), tuple(output_names)
+    samples = dict.fromkeys((*inputs, *outputs), -1.0)
+    for line in exposition.split("\n"):
+        name = _NAME.match(line)
+        if name is None or name[0] not in samples:
+            continue
+        sample = _SAMPLE.fullmatch(line, name.end())
+        value = _number(sample[1]) if sample else None
+        if value is None:
+            return None
+        samples[name[0]] = max(samples[name[0]], 0.0) + value
+    counted = [sum(samples[name] for name in names) for names in (inputs, outputs)]
+    if not samples or min(samples.values()) < 0 or max(counted) > _MOST:
         return None
-    return Reading(
-        now,
-        int(sum(samples[name] for name in input_names)),
-        int(sum(samples[name] for name in output_names)),
-    )
+    return Reading(now, *map(int, counted))
+
+
+def _number(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if 0 <= number <= _MOST else None

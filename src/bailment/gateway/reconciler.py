@@ -1,4 +1,5 @@
-"""Asks a model's server for its own counters and raises a finding when they exceed the log."""
+"""Asks a model's server for its own counters and raises a finding when they exceed the log, or
+when the comparison cannot be made."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import os
 import structlog
 
 from bailment.clock import now_ms
-from bailment.gateway.meter import Excess, Ledger, Meter, read_counters
+from bailment.gateway.meter import Excess, Ledger, Meter, Reading, Reset, read_counters
 from bailment.gateway.metrics import Metrics
 from bailment.gateway.upstream import Upstream, UpstreamError
 from bailment.ledger.records import FindingRaised
@@ -18,6 +19,8 @@ from bailment.store.sequencer import News
 logger = structlog.get_logger("bailment.reconciler")
 
 _MAX_EXPOSITION = 4 * 1024 * 1024
+#: Counters that could not be read for so long (ms) are a finding, but not more often than that.
+_BLIND, _AGAIN = 60_000, 3_600_000
 
 
 class Reconciler:
@@ -32,6 +35,8 @@ class Reconciler:
         self._log = log
         self._metrics = metrics
         self._meter = Meter(Ledger(model))
+        self._read = 0  # when the counters were read last, or first asked for
+        self._told: int | None = None  # when it was last found that they cannot be read
 
     @property
     def seconds(self) -> float:
@@ -44,33 +49,74 @@ class Reconciler:
 
     async def compare(self) -> None:
         """Read the server's counters once, and raise a finding for what they have too much."""
+        reading = await self._reading()
+        now = now_ms()
+        self._read = self._read or now
+        if reading is None:
+            told = self._told is not None and now - self._told < _AGAIN
+            if now - self._read >= _BLIND and not told:
+                self._told = now
+                await self._find_unreadable(now)
+            return
+        self._read = reading.time
+        found = self._meter.compare(reading)
+        if isinstance(found, Excess):
+            await self._find_excess(found)
+        elif found is not None:
+            await self._find_reset(found)
+
+    async def _reading(self) -> Reading | None:
         settings = self._settings
         try:
             response = await self._upstream.send("GET", settings.path, [], b"")
             exposition = await response.read(_MAX_EXPOSITION)
         except UpstreamError as error:
             logger.warning("cannot read the model's counters", model=self._model, why=str(error))
-            return
+            return None
         text = exposition.decode("utf-8", "replace")
         reading = read_counters(text, settings.input, settings.output, now_ms())
         if response.status != 200 or reading is None:
             logger.warning("the model does not expose the counters", model=self._model)
-            return
-        excess = self._meter.compare(reading)
-        if excess is not None:
-            await self._raise(excess)
+            return None
+        return reading
 
-    async def _raise(self, excess: Excess) -> None:
-        finding = FindingRaised(
-            os.urandom(16).hex(),
+    async def _find_excess(self, excess: Excess) -> None:
+        await self._raise(
             "around-the-gateway",
             f"the server of {self._model} served {excess.input} input and {excess.output} output "
             "tokens that no access in the log explains: somebody called it around the gateway; "
             "rotate its key and see who can reach its address",
             excess.since,
             excess.until,
-            {"input_tokens": excess.input, "output_tokens": excess.output},
-            self._model,
+            input_tokens=excess.input,
+            output_tokens=excess.output,
+        )
+
+    async def _find_reset(self, reset: Reset) -> None:
+        await self._raise(
+            "counters-reset",
+            f"the counters of the server of {self._model} went backwards, so it was started "
+            "again: what it served between the last comparison and then cannot be held against "
+            "the log; see who started it and why",
+            reset.since,
+            reset.until,
+        )
+
+    async def _find_unreadable(self, now: int) -> None:
+        await self._raise(
+            "counters-unreadable",
+            f"the counters of the server of {self._model} cannot be read, so that a call around "
+            "the gateway would not be seen: see that the server runs and that the names in "
+            "its `meter` settings are those which it exposes",
+            self._read,
+            now,
+        )
+
+    async def _raise(
+        self, kind: str, sentence: str, since: int, until: int, **numbers: int
+    ) -> None:
+        finding = FindingRaised(
+            os.urandom(16).hex(), kind, sentence, since, until, numbers, self._model
         )
         self._metrics.findings.labels(finding.kind).inc()
         logger.warning("finding", kind=finding.kind, sentence=finding.sentence)
