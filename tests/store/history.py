@@ -52,6 +52,7 @@ class History:
             self.parties.append(await self.issuer.recipient(log, self._budget()))
 
     async def _person(self, log: Log) -> None:
+        await self._lift(log)  # nothing is granted under a hold
         parties = [party for party in self.parties if _alive(log, party.link)]
         if parties and len(self.people) < 8:
             party = self.chance.choice(parties)
@@ -61,6 +62,7 @@ class History:
             self.people.append((party, link))
 
     async def _device(self, log: Log) -> None:
+        await self._lift(log)
         people = [(party, link) for party, link in self.people if _alive(log, link)]
         if people and len(self.devices) < 12:
             device = await self.issuer.device(log, *self.chance.choice(people))
