@@ -21,7 +21,8 @@ SETTLE_MS = 2_000
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 #: What follows the name: labels, the value, and perhaps a time.
 _SAMPLE = re.compile(
-    r'(?:[ \t]*\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}[ \t]*|[ \t]+)([0-9.eE+-]+)(?:[ \t]+-?[0-9]+)?[ \t\r]*'
+    r'(?:[ \t]*\{(?:[^"}]|"(?:[^"\\]|\\.)*")*\}[ \t]*|[ \t]+)'
+    r"([0-9.eE+-]+)(?:[ \t]+-?[0-9]+)?[ \t\r]*"
 )
 #: A count beyond this is not to be believed, nor is it exact.
 _MOST = 2**53
