@@ -234,6 +234,33 @@ async def test_a_broken_stream_ends_in_an_error_and_never_cleanly(
     assert await lab.metric("bailment_accesses_open") == 0
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_server_that_goes_on_after_the_last_event_keeps_nobody_waiting(
+    lab: World, monkeypatch: pytest.MonkeyPatch, dialect: str
+) -> None:
+    monkeypatch.setattr("bailment.gateway.relay._REST", 0.05)
+    given_up = asyncio.Event()
+
+    async def comments(peer: Peer, asked: Asked) -> None:
+        await peer.send(STREAM, chunk(canned(asked)[0]))
+        try:
+            while True:
+                await peer.send(chunk(b": still here\n\n"))
+                await asyncio.sleep(0.001)
+        finally:
+            given_up.set()
+
+    lab.model.play = comments
+    device, since = await lab.device(), lab.size
+    answered = await device.ask(dialect, stream=True)
+    said = canned(lab.model.requests[-1])[0]
+    assert events(said)[-1] in answered.content
+    await asyncio.wait_for(given_up.wait(), 10)
+    closed = await lab.closed(since)
+    assert (closed.outcome, closed.measured) == ("complete", True)
+    assert closed.bytes == len(answered.content)
+
+
 async def test_a_stream_that_fails_before_it_begins_is_an_ordinary_error(lab: World) -> None:
     lab.model.play = no_answer
     device = await lab.device(models=(HASTY,))

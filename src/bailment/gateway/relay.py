@@ -21,7 +21,8 @@ from bailment.ledger.records import AccessClosed
 
 #: Upstream answers that are about the request itself and that the client may read.
 PASSED_ON = frozenset({400, 404, 413, 422, 429})
-
+#: Seconds that an upstream has to end its answer after the last event.
+_REST = 1.0
 
 #: What an access used that never reached the model.
 NOTHING = Usage(0, 0)
@@ -40,8 +41,7 @@ class Progress:
     """How far an answer has come, which is what the record of its end says."""
 
     status: int = 0
-    started: bool = False  # the head of the answer has gone to the client
-    sent: int = 0
+    sent: int = 0  # bytes of the body that went to the client, or do once the access is closed
     usage: Usage | None = None
     events: int = 0
     final: bool = False  # usage is all there is: nothing of the model's work is unknown
@@ -101,13 +101,23 @@ async def relay_stream(
                 raise Broken(Refused(Reason.UPSTREAM_INVALID, "the stream is malformed"))
             if out:
                 await send_part(send, out, flight, progress)
-        while await response.chunk():
-            pass  # to the clean end, so that the connection can serve again
+        await _read_out(response)
         if reader.failed:
             raise Broken(Refused(Reason.UPSTREAM_ABORTED, "the model server reported an error"))
         progress.final = True
     finally:
         progress.usage, progress.events = reader.usage, reader.output_events
+
+
+async def _read_out(response: UpstreamResponse) -> None:
+    """Read to the clean end, so that the connection can serve again; an end that does not come
+    keeps nobody waiting."""
+    try:
+        async with asyncio.timeout(_REST):
+            while await response.chunk():
+                pass
+    except TimeoutError:
+        response.abort()
 
 
 async def send_part(send: Send, data: bytes, flight: Flight, progress: Progress) -> None:
