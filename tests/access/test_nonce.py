@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,23 +15,16 @@ NONCES = Nonces(b"s" * 32, PERIOD)
 def test_a_nonce_is_good_in_its_period_and_the_next(now: int, later: int) -> None:
     nonce = NONCES.current(now)
     periods = (now + later) // PERIOD - now // PERIOD
-    assert NONCES.accepts(nonce, now + later) == (periods <= 1)
     assert (nonce in NONCES.accepted(now + later)) == (periods <= 1)
 
 
 def test_a_nonce_from_a_period_to_come_is_not_accepted() -> None:
-    assert not NONCES.accepts(NONCES.current(10 * PERIOD), 10 * PERIOD - 1)
+    assert NONCES.current(10 * PERIOD) not in NONCES.accepted(10 * PERIOD - 1)
 
 
 def test_a_nonce_of_another_process_is_not_accepted() -> None:
     other = Nonces(b"t" * 32, PERIOD)
-    assert not NONCES.accepts(other.current(0), 0)
-
-
-@pytest.mark.parametrize("nonce", ["", "x", "é", "\ud800", "x" * 100_000])
-def test_any_other_text_is_not_accepted(nonce: str) -> None:
-    assert not NONCES.accepts(nonce, 0)
-    assert not NONCES.accepts(NONCES.current(0) + nonce if nonce else " ", 0)
+    assert other.current(0) not in NONCES.accepted(0)
 
 
 def test_the_secret_is_not_shown() -> None:

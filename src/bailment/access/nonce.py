@@ -33,11 +33,6 @@ class Nonces:
         period = now_ms // self.period_ms
         return self._of(period), self._of(period - 1)
 
-    def accepts(self, nonce: str, now_ms: int) -> bool:
-        """Whether `nonce` is good at `now_ms`; how long it takes does not tell how near it came."""
-        given = nonce.encode("utf-8", "replace")
-        return any(hmac.compare_digest(given, own.encode()) for own in self.accepted(now_ms))
-
     def _of(self, period: int) -> str:
         nonce = self._made.get(period)
         if nonce is None:

@@ -45,7 +45,6 @@ class Access(msgspec.Struct, frozen=True):
     id: str
     request: Request
     recipient: str
-    index: int
 
 
 class Journal:
@@ -123,7 +122,7 @@ class Journal:
         if not isinstance(answer, Sequenced):
             return answer
         self._metrics.open.inc()
-        return Access(facts.access, request, allowed.recipient, answer.index)
+        return Access(facts.access, request, allowed.recipient)
 
     async def close(self, access: Access, closed: AccessClosed) -> bool:
         """Put the end of an access on the record; False if the log could not be written."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 
 class Metrics:
@@ -31,12 +31,6 @@ class Metrics:
         )
         self.input_tokens = self.tokens.labels("input")
         self.output_tokens = self.tokens.labels("output")
-        self.first_byte = Histogram(
-            "bailment_upstream_first_byte_seconds",
-            "From the request at the model server to its first byte.",
-            registry=self.registry,
-            buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60),
-        )
 
     def expose(self) -> bytes:
         """The registry in the Prometheus text format."""
