@@ -34,6 +34,7 @@ class History:
     devices: list[Device] = field(default_factory=list)
     open: list[Draft] = field(default_factory=list)
     holds: list[str] = field(default_factory=list)
+    erased: set[str] = field(default_factory=set)
     admitted: int = 0
     refused: int = 0
 
@@ -57,6 +58,7 @@ class History:
         if parties and len(self.people) < 8:
             party = self.chance.choice(parties)
             known = [log.fold.register.links[link].subject for p, link in self.people if p is party]
+            known = [person for person in known if person not in self.erased]
             subject = self.chance.choice(["", *known])  # some people have several links
             link = await self.issuer.person(log, party, "ada", self._budget(), subject)
             self.people.append((party, link))
@@ -128,7 +130,9 @@ class History:
         if self.devices:
             device = self.chance.choice(self.devices)
             erased = PersonErased(device.person, "owner", "asked")
-            await must(log, log.sequencer.draft(erased, device.recipient))
+            if device.person not in self.erased:
+                await must(log, log.sequencer.draft(erased, device.recipient))
+            self.erased.add(device.person)
 
     async def _refusal(self, log: Log) -> None:
         if self.devices:
