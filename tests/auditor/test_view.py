@@ -14,7 +14,9 @@ from bailment.auditor.view import verify_view
 from bailment.errors import ConfigurationError, FormatError
 from bailment.ledger.export import MAX_LINE, Shown, ViewHead, decode_head, decode_shown, encode_line
 from bailment.ledger.note import Verifier
-from bailment.store.export import export_view
+from bailment.ledger.tiles import tile_reader
+from bailment.ledger.tree import inclusion_proof
+from bailment.store.export import _fetch_from, _scan, export_view
 
 from .conftest import Past
 
@@ -71,6 +73,7 @@ def withhold_the_facts(head: ViewHead, shown: list[Shown]) -> Lines:
 
 
 def alter_an_entry(head: ViewHead, shown: list[Shown]) -> Lines:
+    """To a date far from the heads record's."""
     entry = shown[-1].entry.replace('"time":1', '"time":2')
     return head, [*shown[:-1], replace(shown[-1], entry=entry)]
 
@@ -95,6 +98,10 @@ def give_anothers_salt(head: ViewHead, shown: list[Shown]) -> Lines:
     return replace(head, heads=replace(head.heads, salt=bytes(16))), shown
 
 
+def show_five_and_no_heads(head: ViewHead, shown: list[Shown]) -> Lines:
+    return replace(head, records=5, heads=None), shown[:5]
+
+
 def call_it_anothers(head: ViewHead, shown: list[Shown]) -> Lines:
     return replace(head, recipient="ab" * 16), shown
 
@@ -113,11 +120,12 @@ def replace(line: object, **members: object):  # type: ignore[no-untyped-def]
         (swap, {Kind.SLOT_BROKEN}),
         (alter_the_facts, {Kind.ALTERED_FACTS}),
         (withhold_the_facts, {Kind.WITHHELD_FACTS}),
-        (alter_an_entry, {Kind.WRONG_ROOT}),
+        (alter_an_entry, {Kind.WRONG_ROOT, Kind.LATE_HEADS}),
         (show_an_entry_elsewhere, {Kind.WRONG_ROOT}),
         (show_no_leaf, {Kind.WRONG_ROOT, Kind.MALFORMED_RECORD, Kind.REMOVED_RECORD}),
         (call_another_record_heads, {Kind.WRONG_HEADS}),
         (give_anothers_salt, {Kind.REMOVED_RECORD}),
+        (show_five_and_no_heads, {Kind.UNPROVEN_COMPLETE}),
         (call_it_anothers, {Kind.WRONG_SLOT, Kind.REMOVED_RECORD}),
     ],
 )
@@ -129,7 +137,32 @@ def test_a_view_that_hides_or_alters_something_is_named(
     path = tmp_path / "changed"
     path.write_bytes(encode_line(head) + b"".join(encode_line(line) for line in shown))
     slot = past.lived.recipients["brook"]
-    assert set(verify_view(path, past.key, recipient=slot).counts) == kinds
+    report = verify_view(path, past.key, recipient=slot)
+    assert set(report.counts) == kinds
+    if change in (hide_the_last_covered, call_another_record_heads, show_five_and_no_heads):
+        assert report.until == report.covered == 0
+
+
+def test_a_view_with_old_heads_claims_no_more_than_they_prove(
+    view: Path, past: Past, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot, early = past.lived.recipients["brook"], 300
+    size = verify_view(view, past.key).checkpoint.size
+    first, *shown = view.read_bytes().splitlines(keepends=True)
+    read = tile_reader(size, _fetch_from(past.folder.log))
+    _, old = _scan(past.reader(), slot, early, read, lambda done, total: None)
+    assert old is not None
+    old = replace(old, proof=tuple(inclusion_proof(old.index, size, read)))
+    path = tmp_path / "old"
+    path.write_bytes(encode_line(replace(decode_head(first), heads=old)) + b"".join(shown))
+    report, full = (verify_view(p, past.key, recipient=slot) for p in (path, view))
+    times = {record.index: record.leaf.time for record in past.reader().records()}
+    assert report.clean and report.records == full.records
+    assert report.covered < full.covered and report.until == times[old.index] < full.until
+    # An hour is the most that any policy allows between them; this log's did not allow this.
+    monkeypatch.setattr("bailment.auditor.view.MAX_HEADS_MS", 20_000)
+    assert set(verify_view(path, past.key, recipient=slot).counts) == {Kind.LATE_HEADS}
+    assert verify_view(view, past.key, recipient=slot).clean
 
 
 def test_a_view_under_another_key_is_named(view: Path, past: Past) -> None:

@@ -31,13 +31,15 @@ from bailment.ledger.records import (
 
 #: Longest life of a token that any policy may set (RFC 9700 asks for short ones; design, 5).
 MAX_TOKEN_MS = 300_000
+#: Longest time from a record to the heads record that covers it.
+MAX_HEADS_MS = 3_600_000
 #: And the bounds of the spans that say what "lately" and "at once" mean, ms.
 _SPANS = {
     "proof_ms": (1, 300_000),
     "skew_ms": (0, 60_000),
     "decision_ms": (1, 60_000),
     "invitation_ms": (1, 30 * 86_400_000),
-    "heads_ms": (1_000, 3_600_000),
+    "heads_ms": (1_000, MAX_HEADS_MS),
 }
 
 

@@ -11,7 +11,7 @@ MAX_FINDINGS = 1000
 
 
 class Kind(StrEnum):
-    """What is wrong. `formats/log.md`, section 9, has the sentences."""
+    """What is wrong. `formats/log.md`, sections 9 and 10, has the sentences."""
 
     # The log as a structure.
     BAD_SIGNATURE = "bad-signature"
@@ -48,6 +48,9 @@ class Kind(StrEnum):
     UNPAIRED_CLOSE = "unpaired-close"
     IMPLAUSIBLE_CLOSE = "implausible-close"
     LEFT_OPEN = "left-open"
+
+    # A recipient's view.
+    UNPROVEN_COMPLETE = "unproven-complete"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bailment.access.entries import MAX_HEADS_MS
 from bailment.auditor.findings import Finding, Findings, Kind
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
@@ -32,7 +33,8 @@ from bailment.ledger.tree import leaf_hash, verify_inclusion
 class ViewReport:
     """What a check of a view found.
 
-    records  how many are shown; the first `covered` of them are all there were at `until` (ms)
+    records  how many are shown; the first `covered` of them are all there were at `until` (ms),
+             which is 0 if that is proven for no time. Of the others it is not known yet.
     """
 
     checkpoint: Checkpoint
@@ -62,7 +64,7 @@ def verify_view(path: Path, log_key: Verifier, *, recipient: str = "") -> ViewRe
     check = _Check(head, _checkpoint(head, log_key, findings), findings)
     for line in lines:
         check.shown(decode_shown(line))
-    until = check.heads(head.heads) if head.heads is not None else 0
+    until = check.complete(head.heads)
     shown = check.slots.head(head.recipient).count
     if shown != head.records:
         findings.add(
@@ -86,9 +88,11 @@ class _Check:
         self.checkpoint = checkpoint
         self.slots = Slots()
         self.covered = Head(0, "")
+        self._uncovered: int | None = None  # the time of the first record after the heads record
         self._recipient = head.recipient
         self._heads = head.heads.index if head.heads is not None else 0
         self._last = -1
+        self._late = False
         self._findings = findings
 
     def shown(self, shown: Shown) -> None:
@@ -111,10 +115,24 @@ class _Check:
             self.slots.heads[leaf.recipient] = Head(leaf.counter + 1, hash_of_leaf.hex())
         if shown.index < self._heads:
             self.covered = self.slots.head(leaf.recipient)
+        elif self._uncovered is None:
+            self._uncovered = leaf.time
+        elif self._heads and leaf.time - self._uncovered > MAX_HEADS_MS and not self._late:
+            self._late = True
+            found(shown.index, Kind.LATE_HEADS, "the last heads record shown is long past")
         self._open(shown, leaf)
 
-    def heads(self, heads: ShownHeads) -> int:
-        """Check that the records before the heads record are all; its time, 0 if it is none."""
+    def complete(self, heads: ShownHeads | None) -> int:
+        """The time of the heads record, if it proves that the records before it are all; else 0,
+        and a finding."""
+        before = self._findings.counts.total()
+        if heads is None:
+            self._findings.add(
+                None,
+                Kind.UNPROVEN_COMPLETE,
+                "no heads record is shown: whether these are all the records, nothing says",
+            )
+            return 0
         leaf = self._include(heads)
         if leaf is None or leaf.type != LogHeads.TYPE:
             self._findings.add(heads.index, Kind.WRONG_HEADS, "this is no heads record")
@@ -129,7 +147,7 @@ class _Check:
                 f"the log does not say that the recipient had {self.covered.count} records up to "
                 "here, or the last of them was another",
             )
-        return leaf.time
+        return leaf.time if self._findings.counts.total() == before else 0
 
     def _include(self, shown: Shown | ShownHeads) -> Leaf | None:
         """The leaf of an entry whose inclusion was checked."""

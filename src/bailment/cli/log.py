@@ -116,6 +116,7 @@ def export(
 ) -> None:
     """Export the log for an auditor, facts opened; or one recipient's view of it."""
     view = open_view(Folder(directory))
+    slot = find_recipient(view, recipient) if recipient is not None else ""
     with following("exporting") as follow:
         arguments = (view.folder, view.reader, view.verifier)
         if recipient is None:
@@ -123,11 +124,11 @@ def export(
             withheld = f", {done.withheld} of them without facts" if done.withheld else ""
             text = f"wrote {done.checkpoint.size} records to {out}{withheld}"
         else:
-            slot = find_recipient(view, recipient)
             shown = export_view(*arguments, slot, out, progress=lambda at, of: follow("", at, of))
             text = f"wrote {shown.records} records of {recipient} to {out}"
     say(text)
-    note(f"check it with: bailment log audit {out} --key '{view.verifier.vkey}'")
+    own = f" --recipient {slot}" if slot else ""
+    note(f"check it with: bailment log audit {out} --key '{view.verifier.vkey}'{own}")
 
 
 @app.command()
@@ -140,6 +141,9 @@ def audit(
     receipt: Annotated[
         list[Path] | None, typer.Option(help="A receipt that you kept from before.")
     ] = None,
+    recipient: Annotated[
+        str, typer.Option(metavar="PSEUDONYM", help="Of a view: your own, that you kept.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Check a log without trusting who keeps it: verify the tree, make every decision again.
@@ -147,8 +151,12 @@ def audit(
     Needs the export and the key that you pinned, and nothing of the issuer's.
     """
     if path.is_file():
-        _audit_view(path, key, as_json=as_json)
+        _audit_view(path, key, recipient, as_json=as_json)
         return
+    if recipient:
+        raise ConfigurationError(
+            f"`{path}` is not a view", hint="leave out --recipient to audit an export"
+        )
     with following("auditing") as follow:
         report = audit_export(
             path,
@@ -188,9 +196,10 @@ def merge(
     write(merge_cosignatures(_read(checkpoint), _read(lines), witnesses))
 
 
-def _audit_view(path: Path, key: str, *, as_json: bool) -> None:
-    """Check what one recipient was shown."""
-    report = verify_view(path, pinned(key))
+def _audit_view(path: Path, key: str, recipient: str, *, as_json: bool) -> None:
+    """Check what one recipient was shown. That it is complete is said of no later time than the
+    log has proven it for."""
+    report = verify_view(path, pinned(key), recipient=recipient)
     if as_json:
         show_json(
             {
@@ -204,14 +213,16 @@ def _audit_view(path: Path, key: str, *, as_json: bool) -> None:
             }
         )
     else:
-        covered = "the log has not said yet whether these are all"
-        if report.until:
-            covered = f"the first {report.covered} are all there were at {show_time(report.until)}"
         size = report.checkpoint.size
-        say(f"{report.recipient}: {report.records} records in the signed tree of {size}; {covered}")
+        say(f"{report.recipient}: {report.records} records shown of the signed tree of {size}")
         _show_findings(report.findings, sum(report.counts.values()))
         if report.clean:
-            say("verified: nothing of yours was left out or changed")
+            until, later = show_time(report.until), report.records - report.covered
+            say(
+                f"verified: nothing of yours was left out up to {until} ({report.covered} records),"
+                " and nothing shown was changed"
+            )
+            say(f"not proven yet: that the {later} shown since then are all since then")
     if not report.clean:
         raise typer.Exit(Exit.UNVERIFIED)
 
