@@ -243,12 +243,10 @@ async def test_a_server_that_goes_on_after_the_last_event_keeps_nobody_waiting(
 
     async def comments(peer: Peer, asked: Asked) -> None:
         await peer.send(STREAM, chunk(canned(asked)[0]))
-        try:
-            while True:
-                await peer.send(chunk(b": still here\n\n"))
-                await asyncio.sleep(0.001)
-        finally:
-            given_up.set()
+        while not peer.writer.transport.is_closing():
+            await peer.send(chunk(b": still here\n\n"))
+            await asyncio.sleep(0.001)
+        given_up.set()
 
     lab.model.play = comments
     device, since = await lab.device(), lab.size
