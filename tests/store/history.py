@@ -47,8 +47,10 @@ class History:
         for _ in range(steps):
             self.clock.now += self.chance.randrange(2_000)
             await self.chance.choice(acts)(log)
+        await must(log, log.sequencer.draft(note(0)))  # behind whatever `tick` let in
 
     async def _recipient(self, log: Log) -> None:
+        await self._lift(log)
         if len(self.parties) < 3:
             self.parties.append(await self.issuer.recipient(log, self._budget()))
 
