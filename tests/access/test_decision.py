@@ -155,7 +155,7 @@ def test_any_ended_link_refuses_and_is_named(level: int) -> None:
     verdict = case.decide()
     assert reason(verdict) is Reason.LINK_ENDED
     assert isinstance(verdict, Refused)
-    assert verdict.subject == link.id
+    assert verdict.subject == f"link:{link.id}"
 
 
 @pytest.mark.parametrize("level", range(4))
@@ -179,7 +179,7 @@ def test_any_link_refuses_outside_its_own_time_and_is_named(level: int) -> None:
         assert reason(verdict) is expected
         assert isinstance(verdict, Refused)
         # Where all below inherit its time, the first of them on the way down is named.
-        assert verdict.subject == link.id
+        assert verdict.subject == f"link:{link.id}"
     for now in (begin, end - 1):
         assert isinstance(decide(request, book.register, now), Allowed)
 

@@ -164,4 +164,4 @@ async def test_ending_a_link_is_as_quick_and_as_final(issuer: Issuer) -> None:
         assert isinstance(await waiting, Stale)
         refused = issuer.opening(log, device)
         assert isinstance(refused, Refused)
-        assert (refused.reason, refused.subject) == (Reason.LINK_ENDED, top)
+        assert (refused.reason, refused.subject) == (Reason.LINK_ENDED, f"link:{top}")

@@ -76,12 +76,13 @@ def _chain(token: TokenIssued, path: list[Link], register: Register, now: int) -
     if path[0].parent or tuple(link.id for link in path) != token.links:
         return Refused(Reason.CHAIN_BROKEN, "the token names another chain than the register")
     for link in path:
+        name = f"link:{link.id}"
         if register.state.links[link.id].ended:
-            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended", link.id)
+            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended", name)
         if now >= link.until:
-            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", link.id)
+            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", name)
         if now < link.start:
-            return Refused(Reason.LINK_EARLY, f"the {link.kind}'s link has not begun", link.id)
+            return Refused(Reason.LINK_EARLY, f"the {link.kind}'s link has not begun", name)
     return None
 
 
@@ -90,11 +91,13 @@ def _scope(request: Request, path: list[Link], register: Register) -> Refused | 
     for link in path:
         if link.purposes and token.purpose not in link.purposes:
             return Refused(
-                Reason.PURPOSE_OUTSIDE_CHAIN, "the purpose is outside the chain", link.id
+                Reason.PURPOSE_OUTSIDE_CHAIN, "the purpose is outside the chain", f"link:{link.id}"
             )
         if link.networks and not any(block in link.networks for block in request.networks):
             return Refused(
-                Reason.NETWORK_OUTSIDE_CHAIN, "the caller's network is outside the chain", link.id
+                Reason.NETWORK_OUTSIDE_CHAIN,
+                "the caller's network is outside the chain",
+                f"link:{link.id}",
             )
     if request.action == LIST_MODELS:
         return None
@@ -106,7 +109,7 @@ def _scope(request: Request, path: list[Link], register: Register) -> Refused | 
         if link.models and request.model not in link.models:
             # The same words as for a model that does not exist: names are not confirmed.
             return Refused(
-                Reason.MODEL_OUTSIDE_CHAIN, "there is no such model in the chain", link.id
+                Reason.MODEL_OUTSIDE_CHAIN, "there is no such model in the chain", f"link:{link.id}"
             )
     return None
 

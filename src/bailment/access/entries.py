@@ -12,7 +12,7 @@ from typing import Any
 from bailment.access import jwk as jwks
 from bailment.access import jws
 from bailment.access.chain import Link, narrows, read_link
-from bailment.access.holds import subject_exists
+from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_along
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed
 from bailment.errors import FormatError
@@ -25,6 +25,7 @@ from bailment.ledger.records import (
     InvitationIssued,
     LogStarted,
     ModelRegistered,
+    PersonErased,
     RecipientRegistered,
     SpecApplied,
 )
@@ -103,8 +104,10 @@ def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused |
 
 def _free(register: Indexed, link: Link) -> bool:
     """Whether the id is nobody's yet, or that of a person of the same organisation, who may have
-    several links. Nobody may move somebody else's subject under a link of their own."""
-    if link.subject in register.state.devices or link.subject in register.state.recipients:
+    several links. Nobody may move somebody else's subject under a link of their own, and nobody
+    may give a name to an id again that was erased."""
+    state = register.state
+    if any(link.subject in table for table in (state.devices, state.recipients, state.erased)):
         return False
     known = register.links.get(register.link_of.get(link.subject, ""))
     if known is None:
@@ -172,13 +175,30 @@ def _lifted(register: Indexed, facts: HoldLifted, now: int) -> Refused | None:
     return None if facts.hold in register.state.holds else _wrong("there is no such hold")
 
 
+def _erased(register: Indexed, facts: PersonErased, now: int) -> Refused | None:
+    link = register.links.get(register.link_of.get(facts.person, ""))
+    if link is None or link.kind != "person":
+        return Refused(Reason.LINK_UNKNOWN, "there is no such person")
+    return (
+        _wrong("the person was erased already") if facts.person in register.state.erased else None
+    )
+
+
 def _alive(register: Indexed, link_id: str, now: int) -> Refused | None:
-    """Whether the chain down to this link stands now."""
-    for link in register.path(link_id):
+    """Whether the chain down to this link stands now, with nobody in it on hold."""
+    path = register.path(link_id)
+    subject = held(register, [EVERYTHING, *subjects_along(path)], now)
+    if subject:
+        return Refused(Reason.HELD, subject=subject)
+    for link in path:
         if register.state.links[link.id].ended:
-            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended", link.id)
+            return Refused(
+                Reason.LINK_ENDED, f"the {link.kind}'s link was ended", f"link:{link.id}"
+            )
         if now >= link.until:
-            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", link.id)
+            return Refused(
+                Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", f"link:{link.id}"
+            )
     return None
 
 
@@ -205,4 +225,5 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     EnrolmentRequested: _enrolled,
     HoldAdded: _held,
     HoldLifted: _lifted,
+    PersonErased: _erased,
 }

@@ -44,9 +44,12 @@ def subjects_of(
     """Every subject whose hold covers an access along this chain."""
     subjects = [EVERYTHING, f"model:{model}", f"purpose:{purpose}"]
     subjects += (f"network:{block}" for block in networks)
-    for link in path:
-        subjects += (f"{link.kind}:{link.subject}", f"link:{link.id}")
-    return subjects
+    return subjects + subjects_along(path)
+
+
+def subjects_along(path: Iterable[Link]) -> list[str]:
+    """The parties of a chain and its links, as subjects."""
+    return [s for link in path for s in (f"{link.kind}:{link.subject}", f"link:{link.id}")]
 
 
 def held(register: Indexed, subjects: Iterable[str], now: int) -> str:

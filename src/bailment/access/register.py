@@ -23,6 +23,7 @@ from bailment.ledger.records import (
     InvitationIssued,
     LogStarted,
     ModelRegistered,
+    PersonErased,
     RecipientRegistered,
     SpecApplied,
     policy_digest,
@@ -78,5 +79,7 @@ class Register(Indexed):
             case HoldLifted():
                 hold = state.holds.pop(facts.hold)
                 self.holds_on[hold.subject].remove(hold)
+            case PersonErased():
+                state.erased[facts.person] = index
             case _:
                 raise VerificationError(f"nothing folds a `{facts.TYPE}`")

@@ -50,6 +50,7 @@ class State(msgspec.Struct):
     invitations: dict[str, Invitation] = {}
     devices: dict[str, EnrolmentRequested] = {}
     holds: dict[str, HoldAdded] = {}
+    erased: dict[str, int] = {}  # people, and the entry at which each was erased
 
 
 class Indexed:

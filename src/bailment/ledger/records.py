@@ -4,7 +4,8 @@ Facts are all that the register's fold, the decision and the auditor read. They 
 devices by random ids only. Names and raw addresses are in the personal part, which nothing
 folds, so that erasing it changes no decision (`formats/log.md`, sections 6 and 7).
 
-Fields are append-only: a new one gets a default and never changes the meaning of an old record.
+Fields are append-only and never change the meaning of an old record: a new one is `UNSET` unless it
+is written, so that what was logged before encodes, and so digests, as it did.
 Times are integer milliseconds since the epoch, ids 32 hex digits, hashes 64 hex digits, except
 where a JOSE RFC speaks base64url.
 """
@@ -264,6 +265,7 @@ class PersonErased(Facts, frozen=True):
     """A person's key was destroyed: from here on the personal parts under it cannot be opened."""
 
     TYPE: ClassVar[str] = "person.erased"
+    REGISTERS: ClassVar[bool] = True
     person: str
     author: str
     reason: str

@@ -26,7 +26,7 @@ from bailment.store.reader import LogReader
 from bailment.store.secrets import Secrets
 from bailment.store.sequencer import Sequencer
 from bailment.store.staging import Staging, unframe
-from bailment.store.vault import Vault
+from bailment.store.vault import Vault, person_key
 
 SNAPSHOT_EVERY = 20_000
 PUBLISH_SECONDS = 1.0
@@ -91,6 +91,9 @@ def open_log(
         writer.forget()
         edge = _right_edge(folder, writer, publisher.published, checkpoint)
         fold = recover(folder, reader, checkpoint)
+        for person in fold.register.state.erased:  # what a crash after the record left undone
+            if keys.holds(person_key(person)):
+                keys.destroy(person_key(person))
         sequencer = Sequencer(
             fold,
             edge,
@@ -183,6 +186,6 @@ def _keep_snapshot(folder: Folder, files: Files, size: int, data: bytes) -> None
     try:
         files.write(folder.snapshots / str(size), data)
     except OSError:
-        return  # a snapshot only saves time at the next start
+        return  # it only saves time at the next start, which believes it only if the log does
     for old in _snapshots(folder)[3:]:
         (folder.snapshots / str(old)).unlink(missing_ok=True)

@@ -202,7 +202,10 @@ class Sequencer:
         """Begin the next commit, or come to rest."""
         with self._fatal():
             time = self.time
-            drafts = self._batch = self._admit(time)
+            drafts = self._batch = [] if self.failed.done() else self._admit(time)
+            if self.failed.done():  # a draft of our own may lack its key: nothing goes in
+                self.fail(self.failed.result())
+                return
             if not drafts:
                 self._idle.set()
                 return

@@ -105,6 +105,10 @@ class Vault:
             )
         return gone
 
+    def holds(self, key: str) -> bool:
+        """Whether there is such a key."""
+        return self._find(key) is not None
+
     def keep(self, key: str, wrapped: bytes) -> None:
         """Make a new key durable before anything is sealed under it; KeyNotKept is final."""
         try:
