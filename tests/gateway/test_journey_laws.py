@@ -243,6 +243,24 @@ async def test_a_hold_overtakes_the_end_of_an_answer(lab: World) -> None:
         await lab.lift(await holding)
     kinds = [type(facts) for at, _, facts in lab.news if at >= since]
     assert kinds.index(HoldAdded) < kinds.index(AccessClosed)
+    # The record tells what became of the answer, and still what it cost.
+    closed = await lab.closed(since)
+    assert (closed.outcome, closed.reason, closed.bytes) == ("cut", "held", 0)
+    assert closed.measured
+
+
+async def test_a_hold_behind_the_record_of_a_listing_lets_no_list_out(lab: World) -> None:
+    device, since = await lab.device(), lab.size
+    async with lab.brake.holding("access.opened"):
+        asking = asyncio.create_task(device.get("/v1/models"))
+        await lab.brake.reach()
+        holding = asyncio.create_task(lab.hold(person_of(device)))
+        await lab.settle()
+        lab.brake.release()
+        assert refused(await asking) == (403, "held")
+    closed = await lab.closed(since)
+    assert (closed.outcome, closed.reason, closed.bytes) == ("cut", "held", 0)
+    await lab.lift(await holding)
 
 
 class Flood:

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 
 from bailment.gateway.dialects.chat import Chat
+from bailment.gateway.exchange import Exchange
 from bailment.ledger.records import AccessClosed
 
 from ..world import (
@@ -243,10 +244,12 @@ async def test_a_server_that_goes_on_after_the_last_event_keeps_nobody_waiting(
 
     async def comments(peer: Peer, asked: Asked) -> None:
         await peer.send(STREAM, chunk(canned(asked)[0]))
-        while not peer.writer.transport.is_closing():
-            await peer.send(chunk(b": still here\n\n"))
-            await asyncio.sleep(0.001)
-        given_up.set()
+        try:
+            while not peer.writer.transport.is_closing():
+                await peer.send(chunk(b": still here\n\n"))
+                await asyncio.sleep(0.001)
+        finally:
+            given_up.set()
 
     lab.model.play = comments
     device, since = await lab.device(), lab.size
@@ -318,6 +321,36 @@ async def test_a_mistake_of_ours_closes_the_access_too(
     assert (await device.ask()).status_code == 500
     closed = await lab.closed(since)
     assert (closed.outcome, closed.reason, closed.measured) == ("aborted", "malfunction", False)
+
+
+async def test_a_mistake_of_ours_closes_a_listing_too(
+    lab: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError
+
+    device, since = await lab.device(), lab.size
+    monkeypatch.setattr("bailment.gateway.dialects.models.listing", wrong)
+    assert (await device.get("/v1/models")).status_code == 500
+    closed = await lab.closed(since)
+    assert (closed.outcome, closed.reason) == ("aborted", "malfunction")
+    assert await lab.metric("bailment_accesses_open") == 0
+
+
+async def test_a_mistake_after_the_end_is_on_the_record_is_not_hidden_by_another(
+    lab: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def wrong(*arguments: object, **named: object) -> None:
+        raise ZeroDivisionError
+
+    device, since = await lab.device(), lab.size
+    with monkeypatch.context() as patched:
+        patched.setattr(Exchange, "whole", wrong)
+        assert (await device.ask()).status_code == 500
+    assert (await lab.closed(since)).outcome == "complete"
+    raised = [record.exc_info[0] for record in caplog.records if record.exc_info]
+    assert raised == [ZeroDivisionError]
+    assert await lab.metric("bailment_accesses_open") == 0
 
 
 async def test_the_models_key_never_reaches_a_client(lab: World) -> None:

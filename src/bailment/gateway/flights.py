@@ -22,7 +22,8 @@ class Flight:
     """One access on its way.
 
     `refused` is set when it is cut, and says why; `gone` when its client went away; `waiting`
-    while it waits for the head of the upstream's answer or for the client to read.
+    while it waits for the head of the upstream's answer or for the client to read; `closed` once
+    the record of its end has been handed to the log.
     """
 
     access: Access
@@ -31,6 +32,7 @@ class Flight:
     refused: Refused | None = None
     gone: bool = False
     waiting: bool = False
+    closed: bool = False
 
     def cut(self, refused: Refused) -> None:
         """End the access now; the first reason stays."""

@@ -6,6 +6,7 @@ when `access.closed` is.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 
@@ -124,10 +125,21 @@ class Journal:
         self._metrics.open.inc()
         return Access(facts.access, request, allowed.recipient)
 
-    async def close(self, access: Access, closed: AccessClosed) -> bool:
-        """Put the end of an access on the record; False if the log could not be written."""
+    async def close(
+        self, access: Access, closed: AccessClosed, epoch: int | None = None
+    ) -> bool | Stale:
+        """Put the end of an access on the record; False if the log could not be written.
+
+        Stale, and nothing is on the record: the register is no longer the one of `epoch`.
+        """
         sequencer = self._log.sequencer
-        answer = await sequencer.append(sequencer.draft(closed, access.recipient))
+        try:
+            answer = await sequencer.append(sequencer.draft(closed, access.recipient, epoch=epoch))
+        except asyncio.CancelledError:
+            self._metrics.open.dec()  # the record is on its way all the same
+            raise
+        if isinstance(answer, Stale):
+            return answer
         self._metrics.open.dec()
         self._metrics.accesses.labels(closed.outcome).inc()
         self._metrics.input_tokens.inc(closed.input)

@@ -19,6 +19,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from bailment.access.admission import Stale
 from bailment.access.chain import networks_of
 from bailment.access.decision import Request, models_of
 from bailment.access.fold import Fold
@@ -49,6 +50,8 @@ from bailment.settings import Settings
 
 #: Seconds that an access is carried before anybody looks whether its client is still there.
 _MOMENT = 0.05
+#: How often an end is put on the record anew because the register moved under it.
+_ATTEMPTS = 5
 #: Tokens that a server's chat template may add to what the client sent.
 TEMPLATE = 512
 #: What of the client's headers goes upstream; its credentials never do.
@@ -119,15 +122,12 @@ class Journey:
             await self._refuse(access, caller, exchange, request)
             return
         exchange.access = access.id
-        if way.listing:
-            await self._list_models(way, access, exchange)
-        else:
-            await self._carry(arrival, way.dialect, ask, access, exchange, receive)
+        await self._carry(arrival, way, ask, access, exchange, receive)
 
     async def _carry(
         self,
         arrival: Arrival,
-        dialect: Dialect,
+        way: Route,
         ask: Ask,
         access: Access,
         exchange: Exchange,
@@ -138,14 +138,21 @@ class Journey:
         progress = Progress(several=ask.choices > 1)
         leaving = _Leaving(receive, flight)
         try:
+            if flight.refused is not None:
+                raise Broken(flight.refused)
+            if way.listing:
+                await self._list_models(way, flight, progress, exchange)
+                return
             response = await self._upstream(arrival, ask, flight)
             flight.upstream = response
             progress.status = response.status
             if response.status == 200 and ask.stream:
-                await self._stream(response, dialect, ask, flight, progress, exchange)
+                await self._stream(response, way.dialect, ask, flight, progress, exchange)
             else:
-                await self._answer(response, dialect, flight, progress, exchange)
+                await self._answer(response, way.dialect, flight, progress, exchange)
         except (UpstreamError, Broken, asyncio.CancelledError) as error:
+            if flight.closed:
+                raise  # its end is on the record; what is left of the answer is not sent
             _uncancel(flight)
             if flight.upstream is not None:
                 flight.upstream.abort()
@@ -154,15 +161,14 @@ class Journey:
             # A mistake of ours; but what was opened is closed, and no connection is used again.
             if flight.upstream is not None:
                 flight.upstream.abort()
-            await self.journal.close(access, progress.closed(access.id, "aborted", "malfunction"))
+            if not flight.closed:
+                await self._put_down(flight, progress.closed(access.id, "aborted", "malfunction"))
             raise
         finally:
             leaving.cancel()
             self.flights.land(flight)
 
     async def _upstream(self, arrival: Arrival, ask: Ask, flight: Flight) -> UpstreamResponse:
-        if flight.refused is not None:
-            raise Broken(flight.refused)
         upstream = self.upstreams.get(ask.model)
         if upstream is None:
             raise UpstreamError(Reason.UPSTREAM_UNREACHABLE, "no server is set for this model")
@@ -186,11 +192,8 @@ class Journey:
         if response.status != 200 and response.status not in PASSED_ON:
             detail = f"it answered with status {response.status}"
             raise Broken(Refused(Reason.UPSTREAM_REFUSED, detail))
-        if flight.refused is not None:
-            raise Broken(flight.refused)
-        progress.sent = len(body)
         outcome = "complete" if response.status == 200 else "upstream-refused"
-        refused = await self._close(flight, progress, outcome)
+        refused = await self._close(flight, progress, outcome, len(body))
         if refused is None:
             await exchange.whole(response.status, body)
         else:
@@ -209,60 +212,84 @@ class Journey:
         reader = dialect.reader(ask.strip_usage)
         await exchange.head(200, b"text/event-stream; charset=utf-8", (b"x-accel-buffering", b"no"))
         await relay_stream(response, reader, flight, progress, exchange.send)
-        progress.sent += len(reader.held)
-        refused = await self._close(flight, progress, "complete")
+        refused = await self._close(flight, progress, "complete", len(reader.held))
         if refused is None:
             await exchange.end(reader.held)
         else:
             await exchange.refuse(refused, verified=True)
 
-    async def _close(self, flight: Flight, progress: Progress, outcome: str) -> Refused | None:
-        """Close a finished access; why its end may not go out after all: a hold may have come
-        into the log before the record of the end, and nothing follows a hold."""
-        if await self.journal.close(flight.access, progress.closed(flight.access.id, outcome)):
-            return flight.refused
-        return Refused(Reason.LOG_UNAVAILABLE)
+    async def _close(
+        self, flight: Flight, progress: Progress, outcome: str, rest: int
+    ) -> Refused | None:
+        """Close a finished access, of whose answer `rest` bytes are left to send; why they may not
+        go out after all. Raises Broken if that is known before anything is on the record.
+
+        Nothing follows a hold. One that is in the log before the record of the end makes that a
+        cut. One that comes right after it finds an end that says what was about to be sent.
+        """
+        register, unsent = self.fold.register, progress.sent
+        for _ in range(_ATTEMPTS):
+            if flight.refused is not None:
+                raise Broken(flight.refused)
+            progress.sent = unsent + rest
+            closed = progress.closed(flight.access.id, outcome)
+            answer = await self._put_down(flight, closed, register.epoch)
+            if not isinstance(answer, Stale):
+                break
+            progress.sent = unsent
+        else:
+            answer = await self._put_down(flight, closed)
+        return flight.refused if answer else Refused(Reason.LOG_UNAVAILABLE)
+
+    async def _put_down(
+        self, flight: Flight, closed: AccessClosed, epoch: int | None = None
+    ) -> bool | Stale:
+        """Hand the end to the log, once; again only if that answers that it is stale."""
+        flight.closed = True
+        answer = await self.journal.close(flight.access, closed, epoch)
+        flight.closed = not isinstance(answer, Stale)
+        return answer
 
     async def _break_off(
         self, refused: Refused, flight: Flight, progress: Progress, exchange: Exchange
     ) -> None:
         """Close the access as what it was, then tell the client, if it is still there."""
         if flight.gone:
-            await self.journal.close(
-                flight.access, progress.closed(flight.access.id, "client-left")
-            )
+            await self._put_down(flight, progress.closed(flight.access.id, "client-left"))
             return
         if refused.reason is Reason.UPSTREAM_UNREACHABLE:
             progress.usage, progress.final = NOTHING, True
         outcome = _OUTCOMES.get(refused.reason, "cut")
         closed = progress.closed(flight.access.id, outcome, refused.reason.value)
-        await self.journal.close(flight.access, closed)
+        await self._put_down(flight, closed)
         self.flights.land(flight)  # the client may take long to hear of it
         await exchange.refuse(refused, verified=True)
 
-    async def _list_models(self, way: Route, access: Access, exchange: Exchange) -> None:
+    async def _list_models(
+        self, way: Route, flight: Flight, progress: Progress, exchange: Exchange
+    ) -> None:
         """What the caller may use, from the register; on the record like any access."""
-        register = self.fold.register
+        progress.usage, progress.final = NOTHING, True
+        register, access = self.fold.register, flight.access
         names = models_of(access.request.token, register, access.request.networks, self.journal.now)
         owner = register.state.origin
         listed = [models.Model(n, register.state.models[n].created, owner) for n in names]
         chosen = [model for model in listed if model.id == way.model]
         anthropic = way.dialect.name == "messages"
-        refused = None
         if not way.model:
             body = models.listing(listed, anthropic=anthropic)
         elif chosen:
             body = models.single(chosen[0], anthropic=anthropic)
         else:
+            body = b""
+        progress.status = 200 if body else 403
+        refused = await self._close(flight, progress, "complete", len(body))
+        if refused is None and not body:
             refused = Refused(Reason.MODEL_OUTSIDE_CHAIN, "there is no such model in the chain")
-        status = 403 if refused else 200
-        closed = AccessClosed(access.id, "complete", status, measured=True)
-        if not await self.journal.close(access, closed):
-            refused = Refused(Reason.LOG_UNAVAILABLE)
-        if refused is not None:
-            await exchange.refuse(refused, verified=True)
-        else:
+        if refused is None:
             await exchange.whole(200, body)
+        else:
+            await exchange.refuse(refused, verified=True)
 
     def _request(self, caller: Caller, ask: Ask, arrival: Arrival, size: int) -> Request:
         """What the decision is asked. The ceiling is what the access can cost at the most."""
