@@ -36,7 +36,7 @@ from bailment.ledger.records import (
 
 from .conftest import Past
 from .forge import Forgery, Row, write_export
-from .world import START, TOKEN_FORM, URL
+from .world import MODELS, START, TOKEN_FORM, URL
 
 #: Changes a forgery and returns the index of the first record that an audit must name.
 Change = Callable[[Forgery, Past], int]
@@ -250,6 +250,13 @@ def a_token_asked_for_from_elsewhere(forgery: Forgery, past: Past) -> int:
     return at
 
 
+@change(Kind.ILLEGAL_TOKEN)
+def a_token_for_a_model_outside_the_chain(forgery: Forgery, past: Past) -> int:
+    at = last(forgery, TokenIssued)
+    forgery.rows[at].change(models=(*MODELS, "oak"))
+    return at
+
+
 @change(Kind.UNLOGGED_TOKEN)
 def a_token_without_a_record(forgery: Forgery, past: Past) -> int:
     at = last(forgery, TokenIssued)
@@ -306,6 +313,40 @@ def a_fortune_used_and_called_unmeasured(forgery: Forgery, past: Past) -> int:
     at = last(forgery, AccessClosed)
     forgery.rows[at].change(output=1_000_000, measured=False)
     return at
+
+
+def flown(forgery: Forgery, past: Past, *, ago: int, lifted: int = 0, until: int = 0) -> int:
+    """An access that completes so long after a hold on its person, maybe lifted meanwhile."""
+    world, at = past.world, past.world.now
+    hold = HoldAdded(world.id(), f"person:{past.lived.people['ada'].id}", "now", "me", until)
+    access = world.id()
+    opened(forgery, past, "ada", access=access)
+    appended(forgery, past, hold, "acme")
+    if lifted:
+        with world.at(at + lifted):
+            appended(forgery, past, HoldLifted(hold.hold, "over", "me"), "acme")
+    with world.at(at + ago):
+        return appended(forgery, past, AccessClosed(access, "complete", 200, 1, 1, True), "acme")
+
+
+@change(Kind.LATE_CUT)
+def a_hold_that_did_not_cut(forgery: Forgery, past: Past) -> int:
+    return flown(forgery, past, ago=2_001)
+
+
+@change(Kind.LATE_CUT)
+def a_hold_that_did_not_cut_and_was_lifted(forgery: Forgery, past: Past) -> int:
+    return flown(forgery, past, ago=4_000, lifted=3_000)
+
+
+@change(Kind.LATE_CUT)
+def a_link_that_was_ended_and_did_not_cut(forgery: Forgery, past: Past) -> int:
+    world, access = past.world, past.world.id()
+    opened(forgery, past, "ada", access=access)
+    ended = DelegationEnded(past.lived.people["ada"].link, "me", "left")
+    appended(forgery, past, ended, "acme")
+    with world.at(world.now + 3_000):
+        return appended(forgery, past, AccessClosed(access, "complete", 200, 1, 1, True), "acme")
 
 
 @change(Kind.LEFT_OPEN)

@@ -22,7 +22,7 @@ from bailment.store.vault import Vault
 
 from .conftest import Past, live
 from .forge import Forgery
-from .forgeries import CHANGES, TAMPERS, Change, Tamper
+from .forgeries import CHANGES, TAMPERS, Change, Tamper, flown
 
 
 def test_a_log_taken_apart_and_put_together_is_the_same(past: Past, tmp_path: Path) -> None:
@@ -52,6 +52,25 @@ def test_a_forged_file_is_named(kind: Kind, forge: Tamper, past: Past, tmp_path:
     shutil.copytree(past.export, out)
     forge(out, past)
     assert set(audit_export(out, past.key).counts) >= {kind}
+
+
+@pytest.mark.parametrize(
+    "when",
+    [
+        {"ago": 2_000},
+        {"ago": 60_000, "lifted": 1_000},
+        {"ago": 60_000, "lifted": 2_000},
+        {"ago": 60_000, "until": 1_000},
+        {"ago": 60_000, "until": 1_000, "lifted": 50_000},
+    ],
+)
+def test_an_access_that_could_end_before_its_cut_is_none_that_ignored_it(
+    when: dict[str, int], past: Past, tmp_path: Path
+) -> None:
+    forgery, until = Forgery(past.reader()), when.get("until", 0)
+    flown(forgery, past, **{**when, "until": past.world.now + until if until else 0})
+    report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
+    assert Kind.LATE_CUT not in report.counts, report.findings
 
 
 def test_every_kind_of_finding_has_its_forgery() -> None:

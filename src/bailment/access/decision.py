@@ -114,6 +114,15 @@ def _scope(request: Request, path: list[Link], register: Register) -> Refused | 
     return None
 
 
+def issuable(token: TokenIssued, register: Register, now: int) -> Allowed | Refused:
+    """Whether a token may be issued now: it must be good for each model that it names."""
+    for model in token.models:
+        one = Request(token, "generate", model, token.networks, 0)
+        if isinstance(refused := standing(one, register, now), Refused):
+            return refused
+    return standing(Request(token, LIST_MODELS, "", token.networks, 0), register, now)
+
+
 def models_of(
     token: TokenIssued, register: Register, networks: tuple[str, ...], now: int
 ) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from bailment.access.admission import Stale
-from bailment.access.decision import LIST_MODELS, Allowed, Request, decide, standing
+from bailment.access.decision import Allowed, Request, decide, issuable, standing
 from bailment.access.fold import Budgets, Fold
 from bailment.access.proof import (
     Proof,
@@ -33,7 +33,11 @@ from bailment.ledger.records import (
     RESTARTED,
     AccessClosed,
     AccessOpened,
+    DelegationEnded,
     EnrolmentRequested,
+    Facts,
+    HoldAdded,
+    HoldLifted,
     TokenIssued,
 )
 
@@ -43,6 +47,9 @@ ENROL_PATH = "/enrol/requests"
 OUTCOMES = frozenset(
     ("complete", "client-left", "cut", "aborted", "upstream-failed", "upstream-refused")
 )
+
+#: The records that can cut an access, or allow it again.
+CUTTING = (DelegationEnded, HoldAdded, HoldLifted)
 
 _MAX_HEADERS = 4096
 
@@ -63,6 +70,9 @@ class Decisions:
         self._signatures = signatures
         self._headers: dict[str, ProofHeader] = {}
         self._orphans: set[str] = set()
+        self._requests: dict[str, Request] = {}  # of the accesses that are open, rightly
+        self._cut: dict[str, int] = {}  # those that the register refuses, and since when
+        self._flown: set[str] = set()  # those that were open for longer than they could be
 
     def enrolment(self, index: int, facts: EnrolmentRequested) -> None:
         """Check that the device proved its key. How old the proof was, only the gateway knew."""
@@ -105,10 +115,8 @@ class Decisions:
             found(Kind.ILLEGAL_TOKEN, "the token names another person or key class than the device")
         if self._fold.admission.token(facts.token) is not None:
             found(Kind.ILLEGAL_TOKEN, "the same token was recorded before")
-        request = Request(facts, LIST_MODELS, "", facts.networks, 0)
-        self._compare(
-            standing(request, register, facts.decided), leaf, Kind.ILLEGAL_TOKEN, "the token", found
-        )
+        issued = issuable(facts, register, facts.decided)
+        self._compare(issued, leaf, Kind.ILLEGAL_TOKEN, "the token", found)
         self._admit(facts, leaf, facts.thumbprint, proof, (), found)
 
     def opened(self, index: int, leaf: Leaf, facts: AccessOpened) -> None:
@@ -137,6 +145,8 @@ class Decisions:
             )
         request = Request(token, facts.action, facts.model, facts.networks, facts.ceiling)
         decision = decide(request, register, facts.decided)
+        if isinstance(decision, Allowed):
+            self._requests[facts.access] = request
         self._compare(decision, leaf, Kind.ILLEGAL_ACCESS, "the access", found)
         path = register.path(register.link_of.get(token.device, ""))
         budgets = tuple((link.id, link.budget) for link in path if link.budget is not None)
@@ -166,8 +176,31 @@ class Decisions:
                 f"access `{facts.access}` ended as `{facts.outcome[:40]}` with {facts.input} + "
                 f"{facts.output} tokens of {opened.ceiling} reserved",
             )
+        late = self._late(facts.access, leaf.time) or facts.access in self._flown
+        if late and facts.outcome == "complete":
+            found(
+                Kind.LATE_CUT,
+                f"access `{facts.access}` went on to its end, and had to be cut long before",
+            )
+        self._requests.pop(facts.access, None)
+        self._cut.pop(facts.access, None)
+        self._flown.discard(facts.access)
         policy = self._fold.register.policy
         admission.apply(facts, b"", (), leaf.time, policy, opened.recipient)
+
+    def before(self, facts: Facts, time: int) -> None:
+        """Before the register takes a record at this time: which accesses outlived their cut."""
+        if isinstance(facts, CUTTING):
+            self._flown.update(access for access in self._requests if self._late(access, time))
+
+    def after(self, facts: Facts, time: int) -> None:
+        """After the register took a record at this time: which accesses it cuts."""
+        if isinstance(facts, CUTTING):
+            for access in self._requests:
+                if self._refused(access, time):
+                    self._cut.setdefault(access, time)
+                else:
+                    self._cut.pop(access, None)
 
     def refute(self, indexes: list[int]) -> None:
         """Name the entries whose proof was found not to be signed by its key."""
@@ -175,6 +208,19 @@ class Decisions:
             self._finder(index)(Kind.BAD_PROOF, "the key in the proof did not sign it")
 
     # The parts of a decision
+
+    def _refused(self, access: str, time: int) -> bool:
+        request = self._requests.get(access)
+        register = self._fold.register
+        return request is not None and isinstance(standing(request, register, time), Refused)
+
+    def _late(self, access: str, now: int) -> bool:
+        """Whether the open access had to be cut longer ago than a decision may take: the register
+        refuses it now, and did then for what was on the record by then."""
+        then = now - self._fold.register.policy.decision_ms
+        if self._cut.get(access, 0) >= then:
+            return False
+        return self._refused(access, then) and self._refused(access, now)
 
     def _read(self, compact: str, thumbprint: str, found: _Found) -> Proof | None:
         """The proof, if it is one; whether its key signed it is not asked here."""

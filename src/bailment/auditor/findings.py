@@ -47,6 +47,7 @@ class Kind(StrEnum):
     REPEATED_OPEN = "repeated-open"
     UNPAIRED_CLOSE = "unpaired-close"
     IMPLAUSIBLE_CLOSE = "implausible-close"
+    LATE_CUT = "late-cut"
     LEFT_OPEN = "left-open"
 
     # A recipient's view.

@@ -190,12 +190,14 @@ class Performance:
 
     def _register(self, index: int, leaf: Leaf, facts: Facts) -> None:
         register = self.fold.register
+        self.decisions.before(facts, leaf.time)
         try:
             register.apply(index, facts, leaf.time)
         except VerificationError as error:
             kind = Kind.BAD_LINK if isinstance(facts, DelegationGranted) else Kind.BAD_RECORD
             self._findings.add(index, kind, str(error))
             register.state.epoch = index + 1  # as whoever wrote it counted
+        self.decisions.after(facts, leaf.time)
 
     def _check_snapshot(self, index: int, facts: LogSnapshot) -> None:
         if self._digests.get(facts.size) != facts.digest:

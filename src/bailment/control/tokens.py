@@ -18,15 +18,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bailment import canonical
-from bailment.access import decision
 from bailment.access.address import caller_address
 from bailment.access.admission import Stale
 from bailment.access.assertion import TYPE_URI, verify_assertion
 from bailment.access.chain import Link, networks_of
+from bailment.access.decision import issuable
 from bailment.access.nonce import Nonces
 from bailment.access.proof import check_time, replay_key, token_hash
 from bailment.access.reasons import Reason, Refused
-from bailment.access.register import Register
 from bailment.access.token import AccessDetail, Claims, Confirmation, Details, sign_token
 from bailment.clock import now_ms
 from bailment.control.requests import Proven, answer, proven
@@ -144,7 +143,7 @@ class TokenEndpoint:
                 now_ms=now,
                 lifetime_ms=register.policy.proof_ms,
                 skew_ms=register.policy.skew_ms,
-            ) or _allowed(facts, register, now)
+            ) or issuable(facts, register, now)
             if isinstance(allowed, Refused):
                 await self._refusals.record(allowed, facts, action="token")
                 return allowed
@@ -229,16 +228,6 @@ def _told(refused: Refused, contact: str) -> Refused:
     ask = f"contact {contact}" if contact else ""
     told = "; ".join(part for part in (refused.detail, refused.subject, ask) if part)
     return Refused(refused.reason, told, refused.subject)
-
-
-def _allowed(token: TokenIssued, register: Register, now: int) -> decision.Allowed | Refused:
-    """Whether the token may be issued: what it names must be good for something."""
-    request = decision.Request(token, decision.LIST_MODELS, "", token.networks, 0)
-    for model in token.models:
-        one = decision.Request(token, "generate", model, token.networks, 0)
-        if isinstance(refused := decision.standing(one, register, now), Refused):
-            return refused
-    return decision.standing(request, register, now)
 
 
 def _form(body: bytes) -> dict[str, str] | Refused:
