@@ -52,6 +52,8 @@ class Limits(_Section, frozen=True):
     """Bounds on what a caller may send or hold."""
 
     body_bytes: _Count = 8 * 1024 * 1024
+    #: Of all bodies that the gateway holds at once.
+    buffered_bytes: _Count = 256 * 1024 * 1024
     answer_bytes: _Count = 32 * 1024 * 1024
     header_bytes: _Count = 32 * 1024
     header_count: _Count = 100
@@ -140,6 +142,8 @@ def _check(settings: Settings, path: Path) -> None:
             f"`{path}`: listen.host `{listen.host}` is not loopback and there is no TLS",
             hint="set listen.certificate and listen.key, or listen.plain_behind_proxy = true",
         )
+    if settings.limits.buffered_bytes < settings.limits.body_bytes:
+        raise ConfigurationError(f"`{path}`: limits.buffered_bytes is less than limits.body_bytes")
     for block in (*listen.proxies, *listen.metrics):
         try:
             ipaddress.ip_network(block)

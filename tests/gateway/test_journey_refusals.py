@@ -392,6 +392,37 @@ async def test_an_endless_body_is_cut_off(lab: World, proven: bool) -> None:
     assert sent < (8 << 20) + (8 << 20) if proven else sent < 8 << 20
 
 
+async def test_bodies_are_bounded_together_and_room_comes_back_in_every_way(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    limits = "body_bytes = 100000\nbuffered_bytes = 100000"
+    async with world(tmp_path_factory.mktemp("lab"), limits) as lab:
+        device, other = await lab.device(), await lab.device()
+        large = "x" * 60_000
+        for leave in (True, False):
+            path, body, fields = other.request(user=large)
+            reader, writer = await asyncio.open_connection("127.0.0.1", lab.port)
+            writer.write(head("POST", path, fields, len(body)) + body[:-1])
+            await lab.settle()
+            since, asked = lab.size, len(lab.model.requests)
+            assert refused(await device.ask(user=large)) == (503, "overloaded")
+            assert refused(await device.ask(user=large)) == (503, "overloaded")
+            assert lab.of(AccessOpened, since) == []
+            assert len(lab.model.requests) == asked
+            assert (await device.ask()).status_code == 200
+            if leave:
+                writer.transport.abort()
+                await lab.settle()
+            else:
+                writer.write(body[-1:])
+                assert (await answer(reader))[0] == 200
+                writer.transport.abort()
+            assert (await device.ask(user=large)).status_code == 200
+            # Neither a body that is refused nor one whose answer fails keeps room.
+            assert refused(await device.ask(user=large, store=True))[0] == 400
+            assert refused(await device.ask(user=large, model="no-such-model"))[0] == 403
+
+
 async def test_ten_thousand_headers_are_refused(lab: World) -> None:
     device = await lab.device()
     watch = Watch(lab)

@@ -15,7 +15,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.errors import ConfigurationError
 from bailment.gateway.credentials import Credentials
 from bailment.gateway.flights import Flights
-from bailment.gateway.intake import Receive, Scope, Send, arrive
+from bailment.gateway.intake import Buffers, Receive, Scope, Send, arrive
 from bailment.gateway.journal import Journal
 from bailment.gateway.journey import Journey
 from bailment.gateway.metrics import Metrics
@@ -53,6 +53,7 @@ class Gateway:
             settings,
             nonces,
             Credentials(log.fold, nonces),
+            Buffers(settings.limits.buffered_bytes),
         )
         self._reconcilers = [
             Reconciler(name, self._upstreams[name], model.meter, log, self.metrics)

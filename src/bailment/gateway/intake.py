@@ -20,6 +20,37 @@ class ClientGone(Exception):
     """The client went away before its body was complete; nobody is left to answer."""
 
 
+class Buffers:
+    """The bytes of all bodies held at once, at most `most`."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+
+class Share:
+    """What one request holds of them, given back when its block ends."""
+
+    def __init__(self, buffers: Buffers) -> None:
+        self._buffers = buffers
+        self._size = 0
+
+    def grow(self, size: int) -> bool:
+        """Hold so many bytes more; False if there is no room for them."""
+        if self._buffers.held + size > self._buffers.most:
+            return False
+        self._buffers.held += size
+        self._size += size
+        return True
+
+    def __enter__(self) -> Share:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._buffers.held -= self._size
+        self._size = 0
+
+
 class Arrival(msgspec.Struct, frozen=True):
     """A request's head. `path` is as it was sent, which is what a proof is over; `address` is the
     caller's, as far as configured proxies can say."""
@@ -45,9 +76,9 @@ def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
 
 
 async def read_body(
-    arrival: Arrival, receive: Receive, limit: int
+    arrival: Arrival, receive: Receive, limit: int, share: Share
 ) -> tuple[bytes, bytes] | Refused:
-    """The body and its SHA-256. Raises ClientGone if the client leaves first.
+    """The body and its SHA-256, which `share` holds. Raises ClientGone if the client leaves first.
 
     How slowly a body may come is bounded by the listener (`server.Bounds`).
     """
@@ -63,6 +94,8 @@ async def read_body(
         size += len(part)
         if size > limit:
             return _too_large(limit)
+        if not share.grow(len(part)):
+            return Refused(Reason.OVERLOADED, "there is no room for another body just now")
         parts.append(part)
         more = message.get("more_body", False)
     body = b"".join(parts)

@@ -33,7 +33,17 @@ from bailment.gateway.dialects.base import Action, Ask, Dialect
 from bailment.gateway.dialects.catalogue import Route, route, shape
 from bailment.gateway.exchange import Exchange
 from bailment.gateway.flights import Flight, Flights
-from bailment.gateway.intake import Arrival, ClientGone, Receive, Scope, Send, arrive, read_body
+from bailment.gateway.intake import (
+    Arrival,
+    Buffers,
+    ClientGone,
+    Receive,
+    Scope,
+    Send,
+    Share,
+    arrive,
+    read_body,
+)
 from bailment.gateway.journal import Access, Evidence, Journal
 from bailment.gateway.relay import (
     NOTHING,
@@ -69,6 +79,7 @@ class Journey:
     settings: Settings
     nonces: Nonces
     credentials: Credentials
+    buffers: Buffers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry one ASGI request."""
@@ -82,12 +93,13 @@ class Journey:
             await self._turn_away(way, exchange)
             return
         try:
-            await self._enter(arrival, way, exchange, receive)
+            with Share(self.buffers) as share:
+                await self._enter(arrival, way, exchange, receive, share)
         except ClientGone:
             return
 
     async def _enter(
-        self, arrival: Arrival, way: Route, exchange: Exchange, receive: Receive
+        self, arrival: Arrival, way: Route, exchange: Exchange, receive: Receive, share: Share
     ) -> None:
         """Proof, body, dialect, decision, opened."""
         closed = self._unavailable()
@@ -99,7 +111,7 @@ class Journey:
             await self.journal.refuse(caller.refused, caller.token)
             await exchange.refuse(caller.refused, verified=False)
             return
-        body = await read_body(arrival, receive, self.settings.limits.body_bytes)
+        body = await read_body(arrival, receive, self.settings.limits.body_bytes, share)
         if isinstance(body, Refused):
             await self._refuse(body, caller, exchange)
             return
