@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bailment import canonical
-from bailment.access import jwk, jws
+from bailment.access import base64url, jwk, jws
 from bailment.access.chain import TYP, Link, narrows, networks_of, read_link, sign_link
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import FormatError
@@ -99,6 +99,13 @@ def test_a_link_without_what_it_needs_is_refused(missing: str) -> None:
 def test_another_kind_of_token_is_no_link() -> None:
     with pytest.raises(FormatError, match="typ"):
         read_link(signed(json.loads(canonical.encode(RECIPIENT)), "at+jwt"))
+
+
+def test_a_link_is_signed_by_es256_alone() -> None:
+    header = base64url.encode(canonical.encode({"alg": "PS256", "typ": TYP}))
+    _, payload, signature = signed(json.loads(canonical.encode(PERSON))).split(".")
+    with pytest.raises(FormatError, match="ES256"):
+        read_link(f"{header}.{payload}.{signature}")
 
 
 def test_a_link_has_one_spelling() -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bailment.access.chain import Link, sign_link
+from bailment import canonical
+from bailment.access import jws
+from bailment.access.chain import TYP, Link, sign_link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
 from bailment.errors import VerificationError
@@ -52,6 +54,26 @@ def refusal(book: Book, facts: Facts, now: int = 0) -> Reason | None:
 
 def granted(by: Party, link: Link) -> DelegationGranted:
     return DelegationGranted(sign_link(link, by.key, by.public.thumbprint))
+
+
+@pytest.mark.parametrize("kid", [None, "", 1, Party().public.thumbprint])
+def test_a_link_names_the_key_that_signs_it(book: Book, kid: object) -> None:
+    link = Link(
+        id="a" * 32,
+        parent="",
+        kind="recipient",
+        subject="b" * 32,
+        start=book.time,
+        until=book.time + DAY,
+        key=Party().public.jwk,
+        models=("small",),
+        purposes=(PURPOSE,),
+    )
+    header = {"typ": TYP} if kid is None else {"typ": TYP, "kid": kid}
+    compact = jws.sign(header, canonical.encode(link), book.issuer.key)
+    refused = book.register.check(DelegationGranted(compact), book.time)
+    assert refused is not None
+    assert "kid" in refused.detail
 
 
 def test_a_log_starts_once(book: Book) -> None:

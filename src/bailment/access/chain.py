@@ -71,6 +71,8 @@ def read_link(compact: str) -> Link:
     signed = jws.parse(compact)
     if signed.header.get("typ") != TYP:
         raise FormatError("the link's `typ` is not `bailment-link+jwt`")
+    if signed.alg != "ES256":
+        raise FormatError("the link's `alg` is not `ES256`")
     try:
         link = msgspec.convert(canonical.decode(signed.payload), Link)
     except msgspec.ValidationError as error:

@@ -91,6 +91,8 @@ def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused |
     if refused is not None:
         return refused
     key = register.grantor_key(link.parent)
+    if key is not None and signed.header.get("kid") != key.thumbprint:
+        return Refused(Reason.CHAIN_BROKEN, "the link's `kid` is not the delegating party's key")
     if key is None or not jws.verify(signed, key):
         return Refused(Reason.CHAIN_BROKEN, "the link is not signed by the delegating party")
     if link.kind == "recipient":
