@@ -176,6 +176,63 @@ def jwk_cases() -> list[JSON]:
     ]
 
 
+def link_cases() -> list[JSON]:
+    """A recipient's link, which the issuer signs, for a recipient registered with `device`."""
+    header = {"alg": "ES256", "kid": thumbprint("issuer"), "typ": "bailment-link+jwt"}
+    link: JSON = {
+        "id": "1a" * 16,
+        "parent": "",
+        "kind": "recipient",
+        "subject": "2b" * 16,
+        "start": NOW * 1000,
+        "until": (NOW + 86_400) * 1000,
+        "key": public("device"),
+        "models": ["example"],
+        "purposes": ["evaluation"],
+    }
+    cases: list[tuple[str, JSON, JSON | str, str, str]] = [
+        ("a good link", header, link, "issuer", "accepted"),
+        ("no `kid`", without(header, "kid"), link, "issuer", "chain-broken"),
+        (
+            "another key's `kid`",
+            header | {"kid": thumbprint("other")},
+            link,
+            "issuer",
+            "chain-broken",
+        ),
+        ("signed by another key", header, link, "other", "chain-broken"),
+        ("another `typ`", header | {"typ": "at+jwt"}, link, "issuer", "chain-broken"),
+        (
+            "`alg` RS256",
+            header | {"alg": "RS256", "kid": thumbprint("rsa")},
+            link,
+            "rsa",
+            "chain-broken",
+        ),
+        (
+            "a payload with spaces",
+            header,
+            json.dumps(link, sort_keys=True),
+            "issuer",
+            "chain-broken",
+        ),
+        ("an unknown member", header, link | {"colour": "red"}, "issuer", "chain-broken"),
+        ("no purposes", header, without(link, "purposes"), "issuer", "chain-broken"),
+        ("an end before the start", header, link | {"until": 1}, "issuer", "chain-broken"),
+        (
+            "another key than registered",
+            header,
+            link | {"key": public("other")},
+            "issuer",
+            "chain-broken",
+        ),
+    ]
+    return [
+        {"name": name, "link": sign(head, payload, key), "expect": expect}
+        for name, head, payload, key, expect in cases
+    ]
+
+
 def vectors() -> JSON:
     return {
         "keys": {
@@ -198,6 +255,7 @@ def vectors() -> JSON:
         "proofs": proof_cases(),
         "tokens": token_cases(),
         "assertions": assertion_cases(),
+        "links": link_cases(),
         "bad_jwks": jwk_cases(),
     }
 

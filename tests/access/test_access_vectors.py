@@ -15,8 +15,10 @@ from bailment.access import jwk
 from bailment.access.assertion import Assertion, verify_assertion
 from bailment.access.proof import check_body, check_proof, read_proof
 from bailment.access.reasons import Refused
+from bailment.access.register import Register
 from bailment.access.token import Claims, verify_token
 from bailment.errors import FormatError
+from bailment.ledger.records import DelegationGranted, LogStarted, RecipientRegistered
 
 FOLDER = Path(__file__).parents[2] / "formats" / "vectors"
 VECTORS = json.loads((FOLDER / "dpop.json").read_bytes())
@@ -85,6 +87,17 @@ def test_an_assertion_has_its_outcome(case: dict[str, Any]) -> None:
     )
     assert outcome(result) == case["expect"]
     assert isinstance(result, Assertion | Refused)
+
+
+@cases("links")
+def test_a_link_has_its_outcome(case: dict[str, Any]) -> None:
+    register, now = Register(), VECTORS["request"]["now_ms"]
+    keys = {name: key.jwk for name, key in KEYS.items()}
+    register.apply(0, LogStarted("example/log", "https://x.example", keys["issuer"]), now)
+    known = RecipientRegistered("2b" * 16, "acme", "", keys["device"], "owner")
+    register.apply(1, known, now)
+    refused = register.check(DelegationGranted(case["link"]), now)
+    assert outcome(refused) == case["expect"]
 
 
 @cases("bad_jwks")
