@@ -17,15 +17,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, TypeVar, cast
 
 import httpx2
 
+T = TypeVar("T")
 PROGRAM = Path(__file__).with_name("quick.py")
 FIXTURES = Path(__file__).parents[1] / "gateway" / "fixtures"
 MODEL, OTHER, PURPOSE = "smollm2", "other", "red-team"
@@ -116,6 +117,7 @@ class Shell:
         words = [str(argument) for argument in arguments]
         done = self.quick.run(words, self.home, {**self.env, **(env or {})}, typed)
         assert "Traceback" not in done.err, done.err
+        assert "\x1b" not in done.out + done.err, "colours are for terminals"
         return done
 
     def ok(self, *arguments: str | Path, env: Mapping[str, str] | None = None) -> str:
@@ -128,9 +130,10 @@ class Shell:
         """What a command that succeeds says with `--json`, which is all that it says."""
         return json.loads(self.ok(*arguments, "--json"))
 
-    def start(self, *arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
-        """Start a command that goes on."""
-        return subprocess.Popen(
+    @contextmanager
+    def start(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """A command that goes on, but not for longer than the block."""
+        with subprocess.Popen(
             command(*arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -138,8 +141,11 @@ class Shell:
             text=True,
             cwd=self.home,
             env=self.env,
-            **options,
-        )
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
     @property
     def env(self) -> dict[str, str]:
@@ -168,6 +174,11 @@ def line_of(process: subprocess.Popen[str], pattern: str) -> str:
 def stop(process: subprocess.Popen[str], how: signal.Signals = signal.SIGTERM) -> Done:
     """Tell a process to end, and wait until it has."""
     process.send_signal(how)
+    return wait(process)
+
+
+def wait(process: subprocess.Popen[str]) -> Done:
+    """Wait until a process has ended."""
     out, err = process.communicate(timeout=PATIENCE)
     assert "Traceback" not in err, err
     return Done(process.returncode, out, err)
@@ -264,13 +275,11 @@ class Lab:
     @contextmanager
     def serving(self) -> Iterator[subprocess.Popen[str]]:
         """The issuer, until it is told to stop; it must stop without complaint."""
-        process = self.team.start("serve")
-        try:
+        with self.team.start("serve") as process:
             self.team.ok("status", "--wait", str(PATIENCE))
             yield process
-        finally:
             done = stop(process)
-        assert done.status == 0, done.err
+            assert done.status == 0, done.err
 
     def invite(self, name: str, email: str, *options: str) -> str:
         """The invitation for a device of a new person's."""
@@ -282,19 +291,17 @@ class Lab:
 
     def enrol(self, invitation: str, profile: str = "default") -> None:
         """Enrol a device of an engineer's, and have it confirmed."""
-        enrolling = self.engineer.start("enrol", invitation, "--profile", profile)
-        code = line_of(enrolling, r"^code: (\S+)$")
-        self.admin.ok("delegate", "device", code, "--admin", self.acme, "--yes")
-        out, err = enrolling.communicate(timeout=PATIENCE)
-        assert (enrolling.returncode, out) == (0, f"enrolled for {PURPOSE}\n"), err
+        with self.engineer.start("enrol", invitation, "--profile", profile) as enrolling:
+            code = line_of(enrolling, r"^code: (\S+)$")
+            self.admin.ok("delegate", "device", code, "--admin", self.acme, "--yes")
+            done = wait(enrolling)
+            assert (done.status, done.out) == (0, f"enrolled for {PURPOSE}\n"), done.err
 
     @contextmanager
     def agent(self, profile: str = "default") -> Iterator[dict[str, str]]:
         """The variables of an agent that runs."""
-        process = self.engineer.start("agent", "--profile", profile, "--json")
-        try:
+        with self.engineer.start("agent", "--profile", profile, "--json") as process:
             yield json.loads(line_of(process, "{.*}"))
-        finally:
             stop(process)
 
 
@@ -307,6 +314,14 @@ def ask(variables: Mapping[str, str], **members: Any) -> httpx2.Response:
         trust_env=False,
         timeout=PATIENCE,
     )
+
+
+def until(condition: Callable[[], T]) -> T:
+    """What a condition says once it says something."""
+    end = time.monotonic() + PATIENCE
+    while not (said := condition()):
+        assert time.monotonic() < end
+    return said
 
 
 def private(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from .lab import CONTACT, MARIA, MODEL, PATIENCE, PURPOSE, Lab, ask, line_of, stop
+from .lab import CONTACT, MARIA, MODEL, PURPOSE, Lab, ask, line_of, stop, until, wait
 
 pytestmark = pytest.mark.journey
 
@@ -132,6 +132,7 @@ def test_accesses_are_listed_with_who_did_what_and_how_it_ended(lab: Lab) -> Non
         "input": 33,
         "output": 6,
         "measured": True,
+        "ceiling": int,
         "access": ID,
         "record": int,
         "closed": int,
@@ -144,6 +145,7 @@ def test_accesses_are_listed_with_who_did_what_and_how_it_ended(lab: Lab) -> Non
         "input": None,
         "output": None,
         "measured": False,
+        "ceiling": None,
         "access": None,
         "closed": None,
     }
@@ -183,7 +185,7 @@ def test_a_hold_cuts_off_until_it_is_lifted_and_tells_whom_to_ask(lab: Lab) -> N
             "until": TIME,
             "state": "in force",
         }
-        assert matches(held := lab.team.json("hold", "list"), [shape]), held
+        assert matches(held := lab.team.json("hold", "list")[-1], shape), held
         assert maria(lab)["state"] == "on hold"
         lifted = lab.team.ok("hold", "lift", added["hold"], "--reason", "found")
         assert lifted == f"lifted {added['hold']}\n"
@@ -191,19 +193,21 @@ def test_a_hold_cuts_off_until_it_is_lifted_and_tells_whom_to_ask(lab: Lab) -> N
 
 
 def test_a_hold_says_when_it_ends_and_that_it_is_over(lab: Lab) -> None:
-    def shown() -> str:
-        return lab.team.ok("hold", "list").splitlines()[-1]
+    def hold(*options: str) -> str:
+        made = lab.team.json("hold", "add", "purpose:red-team", "--reason", "r", *options)
+        identifier: str = made["hold"]
+        return identifier
 
-    hold = lab.team.json("hold", "add", "model:other", "--reason", "r")["hold"]
-    assert re.search("when lifted +in force *$", shown())
-    lab.team.ok("hold", "lift", hold, "--reason", "r")
-    hold = lab.team.json("hold", "add", "model:other", "--reason", "r", "--until", "1s")["hold"]
-    until = lab.team.json("hold", "list")[0]["until"]
-    while lab.team.json("hold", "list")[0]["state"] == "in force":
-        pass
-    assert re.search(f"{until} +over *$", shown())
-    lab.team.ok("hold", "lift", hold, "--reason", "r")
-    assert lab.team("hold", "list").err == "nothing is on hold\n"
+    def shown(identifier: str) -> str:
+        lines = lab.team.ok("hold", "list").splitlines()
+        return next(line.rstrip() for line in lines if line.startswith(identifier))
+
+    endless, ending = hold(), hold("--until", "1s")
+    assert re.search(" when lifted +in force$", shown(endless))
+    assert until(lambda: re.search(" 20[-0-9T:]+Z +over$", shown(ending)))
+    for held in (endless, ending):
+        lab.team.ok("hold", "lift", held, "--reason", "r")
+    assert not {endless, ending} & {row["hold"] for row in lab.team.json("hold", "list")}
 
 
 def test_ending_a_person_ends_the_device_and_erasing_takes_the_name(lab: Lab) -> None:
@@ -224,9 +228,7 @@ def test_ending_a_person_ends_the_device_and_erasing_takes_the_name(lab: Lab) ->
 
 def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) -> None:
     lab.model.served = (1000, 10)
-    rows: list[dict[str, Any]] = []
-    while not rows:
-        rows = lab.team.json("finding", "list")
+    rows = until(lambda: lab.team.json("finding", "list"))
     shape = {
         "time": TIME,
         "kind": "around-the-gateway",
@@ -290,24 +292,24 @@ def test_a_recipients_view_is_its_own_to_audit(lab: Lab, tmp_path: Path) -> None
 
 
 def test_enrolment_can_be_left_and_waited_for_again(lab: Lab) -> None:
-    first = lab.engineer.start("enrol", lab.invite("Ann", "ann@acme.example"), "--profile", "ann")
-    code = line_of(first, r"^code: (\S+)$")
-    assert stop(first, signal.SIGINT).status == 130
+    invitation = lab.invite("Ann", "ann@acme.example")
+    with lab.engineer.start("enrol", invitation, "--profile", "ann") as first:
+        code = line_of(first, r"^code: (\S+)$")
+        assert stop(first, signal.SIGINT).status == 130
     refused = lab.engineer("agent", "--profile", "ann")
     assert refused.status == 1
     assert "waits to be confirmed" in refused.err
     assert "bailment enrol" in refused.err
-    again = lab.engineer.start("enrol", "--profile", "ann")
-    assert line_of(again, r"^code: (\S+)$") == code
-    confirmed = lab.admin.json("delegate", "device", code, "--admin", lab.acme, "--yes")
-    assert matches(confirmed, {"link": ID, "invitation": None, "person": ""})
-    out, _ = again.communicate(timeout=PATIENCE)
-    assert (again.returncode, out) == (0, f"enrolled for {PURPOSE}\n")
+    with lab.engineer.start("enrol", "--profile", "ann") as again:
+        assert line_of(again, r"^code: (\S+)$") == code
+        confirmed = lab.admin.json("delegate", "device", code, "--admin", lab.acme, "--yes")
+        assert matches(confirmed, {"link": ID, "invitation": None, "person": ""})
+        done = wait(again)
+        assert (done.status, done.out) == (0, f"enrolled for {PURPOSE}\n")
 
 
 def test_the_agent_prints_what_a_shell_can_read(lab: Lab) -> None:
-    process = lab.engineer.start("agent", "--purpose", PURPOSE)
-    try:
+    with lab.engineer.start("agent", "--purpose", PURPOSE) as process:
         for name, pattern in {
             "OPENAI_BASE_URL": r"http://127\.0\.0\.1:\d+/v1",
             "OPENAI_API_KEY": r"bailment-local-[\w-]+",
@@ -315,5 +317,4 @@ def test_the_agent_prints_what_a_shell_can_read(lab: Lab) -> None:
             "ANTHROPIC_API_KEY": r"bailment-local-[\w-]+",
         }.items():
             line_of(process, f"^export {name}={pattern}$")
-    finally:
         assert stop(process).status == 0

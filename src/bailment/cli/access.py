@@ -136,6 +136,7 @@ def _opened(
         "input": None,
         "output": None,
         "measured": False,
+        "ceiling": facts.ceiling,
         "access": facts.access,
         "record": record.index,
         "closed": None,
@@ -156,6 +157,7 @@ def _refused(
         "input": None,
         "output": None,
         "measured": False,
+        "ceiling": None,
         "access": None,
         "record": record.index,
         "closed": None,
@@ -187,4 +189,5 @@ def _outcome(row: dict[str, Any]) -> str:
 def _tokens(row: dict[str, Any]) -> str:
     if row["input"] is None:
         return ""
-    return f"{row['input']}+{row['output']}" + ("" if row["measured"] else "?")
+    seen = f"{row['input']}+{row['output']}"
+    return seen if row["measured"] else f"{seen}, at most {row['ceiling']}"

@@ -158,13 +158,12 @@ def audit(
             f"`{path}` is not a view", hint="leave out --recipient to audit an export"
         )
     with following("auditing") as follow:
-        report = audit_export(
-            path,
-            pinned(key),
-            since=[_read(kept) for kept in since or ()],
-            receipts=[_read(kept) for kept in receipt or ()],
-            progress=follow,
-        )
+        verifier = pinned(key)
+        kept = [_read(one) for one in since or ()], [_read(one) for one in receipt or ()]
+        try:
+            report = audit_export(path, verifier, since=kept[0], receipts=kept[1], progress=follow)
+        except FormatError as error:  # what the signed checkpoint promises is not there to be read
+            raise VerificationError(f"`{path}` is incomplete: {error}", hint=error.hint) from None
     if as_json:
         show_json(_as_dict(report))
     else:

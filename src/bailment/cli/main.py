@@ -5,17 +5,25 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from io import TextIOWrapper
+from typing import TextIO, cast
 
 
 def main() -> None:
     """Run the command line. Ctrl-C ends it without a word, at any moment."""
     try:
-        # Names hold more letters than some terminals' encodings.
-        for stream in (sys.stdout, sys.stderr):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+        sys.stdout, sys.stderr = _usable(sys.stdout), _usable(sys.stderr)
         _run()
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+
+def _usable(stream: TextIO | None) -> TextIO:
+    """A stream for any text: names hold more letters than some terminals' encodings."""
+    if stream is None:  # closed by who started this
+        return open(os.devnull, "w")
+    cast(TextIOWrapper, stream).reconfigure(errors="backslashreplace")
+    return stream
 
 
 def _run() -> None:
@@ -24,6 +32,8 @@ def _run() -> None:
     from bailment.errors import BailmentError
 
     try:
+        if any("\udc80" <= ch <= "\udcff" for word in sys.argv for ch in word):
+            raise BailmentError("an argument is not text in this terminal's encoding")
         try:
             app()
         finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shlex
 import socket
 import sys
@@ -19,7 +20,7 @@ from bailment.errors import BailmentError
 from bailment.ledger.records import Budget
 
 if TYPE_CHECKING:
-    from bailment.agent.admin import Delegated
+    from bailment.agent.admin import Delegated, Pending
     from bailment.agent.sidecar import Ready
 
 
@@ -27,6 +28,8 @@ def _short(text: str) -> str:
     """What the gateway takes for a name."""
     if len(text) > 200:
         raise typer.BadParameter("at most 200 characters")
+    if re.search(r"[\x00-\x1f\x7f-\x9f]", text):
+        raise typer.BadParameter("no control characters")
     return text
 
 
@@ -110,18 +113,22 @@ def delegate_device(
     """Confirm a person's device, after the person told you its code."""
     from bailment.agent.admin import Admin
 
-    async def run() -> Delegated | None:
+    async def look() -> Pending:
         async with Admin(admin, gateway) as client:
-            pending = await client.pending(code)
-            sure = yes or agreed(
-                f"{pending.person_name}'s device `{pending.name}`, key class {pending.key_class}: "
-                f"did that person tell you the code {code}?"
-            )
-            return await client.confirm(pending) if sure else None
+            return await client.pending(code)
 
-    done = asyncio.run(run())
-    if done is None:
+    async def confirm() -> Delegated:
+        async with Admin(admin, gateway) as client:
+            return await client.confirm(pending)
+
+    pending = asyncio.run(look())
+    # Asked while no event loop runs, which would keep Ctrl-C from ending the question.
+    if not yes and not agreed(
+        f"{pending.person_name}'s device `{pending.name}`, key class {pending.key_class}: "
+        f"did that person tell you the code {code}?"
+    ):
         raise BailmentError("nothing was confirmed")
+    done = asyncio.run(confirm())
     if as_json:
         show_json(done)
     else:
