@@ -321,7 +321,7 @@ class World:
             decided = answer
         await self.append(
             AccessRefused(
-                device.id, decided.reason.value, 1, self.now, self.now, decided.detail,
+                device.id, decided.reason.value, 1, self.now, self.now,
                 facts.action, model, device.person.id, facts.token,
             ),
             device.person.party.recipient,

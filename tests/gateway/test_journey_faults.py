@@ -188,6 +188,7 @@ async def test_a_client_that_does_not_read_does_not_hold_up_the_end(
 ) -> None:
     monkeypatch.setattr("bailment.cli.serve._LAST_WORDS", 0.2)
     await lab.restart()
+
     async def flood(peer: Peer, asked: Asked) -> None:
         await peer.send(STREAM)
         while True:

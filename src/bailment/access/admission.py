@@ -111,7 +111,8 @@ class Admission:
             return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
         if isinstance(facts, TokenIssued):
             return None
-        if facts.token not in self.counted.tokens:
+        token = self.counted.tokens.get(facts.token)
+        if token is None or _dead(token, time, policy):
             return Refused(Reason.TOKEN_UNRECORDED, "the token has no record, or its time is over")
         for link, budget in budgets:
             window = self.counted.budgets.get(link)

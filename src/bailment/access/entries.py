@@ -73,6 +73,9 @@ def _recipient(register: Indexed, facts: RecipientRegistered, now: int) -> Refus
         return _wrong("the pseudonym is taken")
     if any(facts.handle == other.handle for other in register.state.recipients.values()):
         return _wrong(f"there is a recipient `{facts.handle}` already")
+    for other in register.state.recipients.values():
+        if other.key == facts.key:
+            return _wrong(f"the key is that of the recipient `{other.handle}`")
     return _key(facts.key)
 
 

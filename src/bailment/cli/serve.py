@@ -62,6 +62,11 @@ async def opened(
 ) -> AsyncIterator[Issuer]:
     """Own the folder and open its log; close both at the end."""
     folder.require()
+    mode = folder.root.stat().st_mode & 0o777
+    if mode & 0o077:
+        raise ConfigurationError(
+            f"others may enter `{folder.root}` (mode {mode:04o})", hint=f"chmod 700 {folder.root}"
+        )
     settings = load_settings(folder.settings)
     secrets = load_secrets(folder)
     if secrets.log.name != settings.issuer.origin:
@@ -140,6 +145,12 @@ async def run(
                 control,
             ),
         ]
+        for name, model in issuer.settings.models.items():
+            if model.meter is None:
+                logger.warning(
+                    "calls around the gateway will not be noticed: the model has no meter",
+                    model=name,
+                )
         await gateway.start()
         await _run(servers, issuer.log, gateway, asked, ready)
     if issuer.log.sequencer.failed.done():

@@ -7,6 +7,7 @@ a body may be is the application's to say; how slowly it may come is said here.
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 from enum import Enum, auto
 from itertools import chain
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 SLICE: Final = 32_768  # bytes parsed between two looks at the bounds
 MAX_PIPELINE: Final = 16  # requests that wait behind the one that is being answered
 MAX_DISCARD: Final = 262_144  # bytes of a body nobody waits for, read to keep the connection
+SEND_BUFFER: Final = 65_536  # bytes of an answer that the kernel may hold for a slow reader
 LINGER: Final = 2.0  # seconds for a refused client to read why before its connection is cut
 
 
@@ -128,6 +130,10 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._corked = _Corked(transport, self.loop)
+        # What the kernel holds for a slow reader still goes out after a cut, so it holds little.
+        # Setting it also ends its growth (tcp(7), SO_SNDBUF).
+        sock = transport.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         over = len(self.connections) - self.bounds.connections
         if over > self.bounds.connections:
             transport.abort()  # too many even to be told

@@ -232,7 +232,8 @@ class AccessRefused(Facts, frozen=True):
     """`count` refusals of one subject for one reason between `since` and `until`.
 
     `model` and `action` are those of the first. The subject is the device whose token was shown;
-    whether the caller *is* that device is just what was not proved.
+    whether the caller *is* that device is just what was not proved. What the caller was told beyond
+    the reason is not here, since it may quote the body.
     """
 
     TYPE: ClassVar[str] = "access.refused"
@@ -241,7 +242,6 @@ class AccessRefused(Facts, frozen=True):
     count: int
     since: int
     until: int
-    detail: str = ""
     action: str = ""
     model: str = ""
     person: str = ""

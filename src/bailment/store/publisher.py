@@ -14,7 +14,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from bailment.errors import BailmentError, VerificationError
+from bailment.errors import BailmentError, ConfigurationError, VerificationError
 from bailment.ledger.checkpoint import open_checkpoint
 from bailment.ledger.note import Verifier
 from bailment.ledger.tiles import (
@@ -80,7 +80,13 @@ class Publisher:
             note = (self._folder.log / "checkpoint").read_bytes()
         except FileNotFoundError:
             return 0
-        return open_checkpoint(note, self._verifier).size
+        try:
+            return open_checkpoint(note, self._verifier).size
+        except BailmentError as error:
+            raise ConfigurationError(
+                f"`{self._folder.log / 'checkpoint'}` is damaged: {error}",
+                hint="put it back from a copy; see docs/recovery.md",
+            ) from None
 
     def _check(self, note: bytes) -> None:
         """No checkpoint is published over tiles that do not have its root."""

@@ -54,7 +54,6 @@ class Refusals:
             1,
             now,
             now,
-            detail=refused.detail[:200],
             action=action,
             model=model[:128] if model.isascii() else "",
             person=token.person,
