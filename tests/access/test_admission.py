@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -118,6 +118,7 @@ def test_dead_tokens_are_forgotten() -> None:
 # Replays
 
 
+@example(-5_000, [70_000], [-5_000, 2_000])  # as early, and then as late, as can be
 @settings(max_examples=300)
 @given(
     st.integers(-5_000, 65_000),
@@ -149,6 +150,9 @@ def test_a_proof_opens_one_access_however_often_it_comes(
     for number, (wait, lag) in enumerate(zip([0, *waits], lags, strict=False)):
         decided += wait
         time = log_time = max(log_time, decided + lag)
+        # Others come and go, and let what is over be forgotten.
+        other = access(f"other {number}", 1, time)
+        admission.apply(other, b"%d" % number, (), time, POLICY, "acme")
         times = {"lifetime_ms": POLICY.proof_ms, "skew_ms": POLICY.skew_ms}
         if check_time(proof, now_ms=decided, **times) is not None:
             continue
@@ -156,9 +160,6 @@ def test_a_proof_opens_one_access_however_often_it_comes(
         if admission.admit(facts, key, (), time, POLICY) is None:
             admission.apply(facts, key, (), time, POLICY, "acme")
             admitted += 1
-        # Others come and go, and let what is over be forgotten.
-        other = access(f"other {number}", 1, time)
-        admission.apply(other, b"%d" % number, (), time, POLICY, "acme")
     assert admitted <= 1
 
 
