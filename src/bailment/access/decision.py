@@ -1,9 +1,9 @@
 """The one place where access is decided.
 
-`decide` is pure: the gateway calls it before each access, `bailment why` explains with it, and
-the auditor calls it again for every access in the log. What only the append can know (is the
-proof fresh to the log, does the reservation fit every budget above, is the register still the
-one that was read) is in the conditions, which `admission` checks at the sequencer.
+`decide` is pure: the gateway calls it before each access, and the auditor calls it again for every
+access in the log. What only the append can know (is the proof fresh to the log, does the
+reservation fit every budget above, is the register still the one that was read) is in the
+conditions, which `admission` checks at the sequencer.
 """
 
 from __future__ import annotations

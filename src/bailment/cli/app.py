@@ -22,7 +22,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Controlled distribution of restricted AI models.",
 )
-_LAB, _RECIPIENT, _ANYBODY = "The lab", "A recipient", "Anybody"
+#: Whom the commands are for, in the order of the help.
+PANELS = _LAB, _RECIPIENT, _ANYBODY = "The lab", "A recipient", "Anybody"
 
 app.command("init", rich_help_panel=_LAB)(issuer.init)
 app.command("serve", rich_help_panel=_LAB)(issuer.serve)
