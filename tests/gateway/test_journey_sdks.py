@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.journey]
 
 HELLO: Any = [{"role": "user", "content": "Say hello."}]
 KEY = "the-key-of-the-local-model"
+STEADY = {"temperature": 0}
 
 
 @dataclass
@@ -134,7 +135,9 @@ async def ended(lab: World) -> AccessClosed:
 
 
 async def test_chat_completions(lab: World, sdks: Sdks) -> None:
-    answer = await sdks.openai.chat.completions.create(model=NAME, messages=HELLO, max_tokens=8)
+    answer = await sdks.openai.chat.completions.create(
+        model=NAME, messages=HELLO, max_tokens=8, temperature=0
+    )
     assert answer.choices[0].message.content
     assert answer.usage is not None
     closed = await ended(lab)
@@ -146,7 +149,7 @@ async def test_chat_completions(lab: World, sdks: Sdks) -> None:
 
 async def test_chat_completions_streamed(lab: World, sdks: Sdks) -> None:
     stream = await sdks.openai.chat.completions.create(
-        model=NAME, messages=HELLO, max_tokens=8, stream=True
+        model=NAME, messages=HELLO, max_tokens=8, temperature=0, stream=True
     )
     chunks = [piece async for piece in stream]
     assert "".join(piece.choices[0].delta.content or "" for piece in chunks)
@@ -161,6 +164,7 @@ async def test_chat_completions_streamed_with_usage(lab: World, sdks: Sdks) -> N
         model=NAME,
         messages=HELLO,
         max_tokens=8,
+        temperature=0,
         stream=True,
         stream_options={"include_usage": True},
     )
@@ -173,7 +177,9 @@ async def test_chat_completions_streamed_with_usage(lab: World, sdks: Sdks) -> N
 
 
 async def test_responses(lab: World, sdks: Sdks) -> None:
-    answer = await sdks.openai.responses.create(model=NAME, input="Say hello.", max_output_tokens=8)
+    answer = await sdks.openai.responses.create(
+        model=NAME, input="Say hello.", max_output_tokens=8, temperature=0
+    )
     assert answer.output_text
     closed = await ended(lab)
     assert answer.usage is not None
@@ -182,7 +188,7 @@ async def test_responses(lab: World, sdks: Sdks) -> None:
 
 async def test_responses_streamed(lab: World, sdks: Sdks) -> None:
     stream = await sdks.openai.responses.create(
-        model=NAME, input="Say hello.", max_output_tokens=8, stream=True
+        model=NAME, input="Say hello.", max_output_tokens=8, temperature=0, stream=True
     )
     said = [event async for event in stream]
     assert "".join(e.delta for e in said if e.type == "response.output_text.delta")
@@ -193,14 +199,18 @@ async def test_responses_streamed(lab: World, sdks: Sdks) -> None:
 
 
 async def test_messages(lab: World, sdks: Sdks) -> None:
-    message = await sdks.anthropic.messages.create(model=NAME, messages=HELLO, max_tokens=8)
+    message = await sdks.anthropic.messages.create(
+        model=NAME, messages=HELLO, max_tokens=8, extra_body=STEADY
+    )
     assert message.content[0].type == "text"
     assert message.content[0].text
     await ended(lab)
 
 
 async def test_messages_streamed(lab: World, sdks: Sdks) -> None:
-    async with sdks.anthropic.messages.stream(model=NAME, messages=HELLO, max_tokens=8) as stream:
+    async with sdks.anthropic.messages.stream(
+        model=NAME, messages=HELLO, max_tokens=8, extra_body=STEADY
+    ) as stream:
         text = "".join([piece async for piece in stream.text_stream])
         final = await stream.get_final_message()
     assert text
@@ -349,7 +359,7 @@ async def test_a_call_around_the_gateway_becomes_a_finding(
     async with httpx2.AsyncClient(transport=transport, timeout=60) as thief:
         stolen = await thief.post(
             "http://model/v1/chat/completions",
-            json={"model": NAME, "messages": HELLO, "max_tokens": 4},
+            json={"model": NAME, "messages": HELLO, "max_tokens": 4, "temperature": 0},
             headers={"authorization": f"Bearer {KEY}"},
         )
     usage = stolen.json()["usage"]
@@ -358,7 +368,7 @@ async def test_a_call_around_the_gateway_becomes_a_finding(
         """Over all findings: a reading may fall between the counts of input and of output."""
         return sum(finding.numbers[name] for finding in lab.of(FindingRaised))
 
-    await lab.until(lambda: found("output_tokens"))
+    await lab.until(lambda: found("input_tokens") and found("output_tokens"))
     assert found("input_tokens") == usage["prompt_tokens"]
     assert found("output_tokens") == usage["completion_tokens"]
     findings = lab.of(FindingRaised)
