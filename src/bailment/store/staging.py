@@ -41,6 +41,9 @@ CREATE TRIGGER IF NOT EXISTS tidy AFTER INSERT ON batches BEGIN
     AND first + count <= NEW.settled AND first < NEW.first;
 END
 """
+# A commit in which SQLite empties its write-ahead log waits for two more syncs. Four times the
+# default of pages, 16 MB, make such commits four times rarer.
+_CHECKPOINTS = "PRAGMA wal_autocheckpoint=4000"
 _INSERT = """
 INSERT INTO batches SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8
 WHERE coalesce((SELECT first + count FROM batches ORDER BY first DESC LIMIT 1), 0) = ?1
@@ -89,7 +92,7 @@ class Staging:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self._path = path
         self._settled = 0
-        self._db = open_database(path, _SCHEMA, _TIDY, read_only=read_only)
+        self._db = open_database(path, _SCHEMA, _TIDY, _CHECKPOINTS, read_only=read_only)
 
     def commit(self, batch: Batch) -> None:
         """Make the batch durable. Any failure is CommitFailed and final."""
