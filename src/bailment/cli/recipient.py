@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shlex
 import socket
@@ -199,12 +200,26 @@ def agent(
         )
 
     def ready(found: Ready) -> None:
+        variables = ({} if found.socket else _around_proxies()) | found.environment()
         if as_json:
-            show_json(found.environment(), indent=0)
+            show_json(variables, indent=0)
         else:
-            for name, value in found.environment().items():
+            for name, value in variables.items():
                 say(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
         note("the keys work on this machine, for this user, while this runs; Ctrl-C ends it")
 
     asyncio.run(run_agent(device, purpose or purposes[0], listen, ready))
+
+
+def _around_proxies() -> dict[str, str]:
+    """What keeps SDKs from asking a proxy of the environment for this machine itself."""
+    from urllib.request import getproxies_environment, proxy_bypass
+
+    here = "127.0.0.1"
+    asked = {"http", "all"} & getproxies_environment().keys()
+    if not asked or proxy_bypass(here):
+        return {}
+    others = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
+    value = ",".join(part for part in (here, "::1", others) if part)
+    return {"NO_PROXY": value, "no_proxy": value}

@@ -15,7 +15,7 @@ from bailment.access.chain import Link
 from bailment.access.reasons import Reason as Refusal
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Json, agreed, say, show_json, show_rows, titled
-from bailment.cli.subjects import find_person, find_subject, handle_of, name_of, state_of
+from bailment.cli.subjects import find_hold, find_person, find_subject, handle_of, name_of, state_of
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
 from bailment.errors import ConfigurationError, FormatError
@@ -226,13 +226,17 @@ def hold_add(
 
 @hold.command("lift")
 def hold_lift(
-    hold_id: Annotated[str, typer.Argument(metavar="HOLD", help="The hold's id.")],
+    held: Annotated[
+        str, typer.Argument(metavar="HOLD", help="The hold's id, or its subject as for `add`.")
+    ],
     reason: Reason,
     directory: Dir = Path(),
 ) -> None:
     """Unlock."""
+    folder = Folder(directory)
+    hold_id = find_hold(folder, held)
     hints = {Refusal.CHAIN_BROKEN: "bailment hold list"}
-    act(Folder(directory), "hold-lift", hints=hints, hold=hold_id, reason=reason)
+    act(folder, "hold-lift", hints=hints, hold=hold_id, reason=reason)
     say(f"lifted {hold_id}")
 
 

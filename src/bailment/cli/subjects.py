@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bailment.access.holds import held, subjects_of
+from bailment.access.holds import EVERYTHING, held, subjects_of
 from bailment.access.register import Register
 from bailment.errors import BailmentError
 from bailment.store.folder import Folder
@@ -60,6 +60,19 @@ def find_subject(folder: Folder, subject: str) -> str:
     if kind == "recipient":
         return f"recipient:{find_recipient(open_view(folder), name)}"
     return subject
+
+
+def find_hold(folder: Folder, held: str) -> str:
+    """The id of a hold: this one, or the only one on this subject."""
+    if ":" not in held and held != EVERYTHING:
+        return held
+    subject = find_subject(folder, held)
+    register = open_view(folder).fold.register
+    found = [hold.hold for hold in register.holds_on.get(subject, ())]
+    if len(found) != 1:
+        many = f"there are {len(found)} holds" if found else "there is no hold"
+        raise BailmentError(f"{many} on `{held}`", hint="bailment hold list")
+    return found[0]
 
 
 def state_of(register: Register, link_id: str, now: int) -> str:

@@ -30,7 +30,8 @@ def replay_token(stage: Stage) -> Iterator[tuple[str, int, str]]:
     device = load(stage.root / "home" / ".config" / "bailment" / "default")
     token = asyncio.run(fetch_token(device, device.profile.purposes[0]))
     url = f"{stage.url}/v1/chat/completions"
-    bare = httpx2.post(url, content=_BODY, headers=_JSON | {"authorization": f"Bearer {token}"})
+    shown = _JSON | {"authorization": f"Bearer {token}"}
+    bare = httpx2.post(url, content=_BODY, headers=shown, trust_env=False)
     yield "the token alone", bare.status_code, reason_of(bare)
     key = ec.generate_private_key(ec.SECP256R1())
     proof = make_proof(
@@ -45,7 +46,7 @@ def replay_token(stage: Stage) -> Iterator[tuple[str, int, str]]:
         now_s=int(time.time()),
     )
     forged = _JSON | {"authorization": f"DPoP {token}", "dpop": proof}
-    proven = httpx2.post(url, content=_BODY, headers=forged)
+    proven = httpx2.post(url, content=_BODY, headers=forged, trust_env=False)
     yield "the token with the thief's own key", proven.status_code, reason_of(proven)
 
 
@@ -69,7 +70,7 @@ def wait_for_finding(stage: Stage, kind: str, seconds: float) -> str:
         for finding in stage.run_json("finding", "list", "--since", "10m", quiet=True):
             if finding["kind"] == kind:
                 return f"{finding['time']} {finding['sentence']}"
-        time.sleep(1)
+        time.sleep(0.5)
     raise NotAsTold(f"there was no `{kind}` finding within {seconds:g} s")
 
 

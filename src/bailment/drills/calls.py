@@ -109,6 +109,20 @@ CALLS: tuple[tuple[str, Callable[[Endpoint], str]], ...] = (
 )
 
 
+def made(name: str, call: Callable[[Endpoint], str], to: Endpoint) -> str:
+    """What a call says, on one line."""
+    import anthropic
+    import openai
+
+    try:
+        said = " ".join(call(to).split())
+    except (openai.OpenAIError, anthropic.AnthropicError) as error:
+        raise NotAsTold(f"{name}: {type(error).__name__}: {error}") from error
+    if not said:
+        raise NotAsTold(f"{name} said nothing")
+    return said
+
+
 def stream_until_cut(to: Endpoint, cut: Callable[[], object]) -> str:
     """Begin a long stream, cut it from outside, and say what the SDK raised."""
     import openai

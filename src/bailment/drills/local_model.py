@@ -62,6 +62,8 @@ def serve(socket: Path, key: str) -> None:
     parameters.model_alias = {NAME}
     parameters.hostnames = [str(socket)]
     parameters.api_keys = [key]
+    # Of so small a model two threads wait for each other longer than they compute.
+    parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
     parameters.n_parallel = SLOTS
     parameters.n_ctx = CONTEXT * SLOTS
     parameters.endpoint_metrics = True

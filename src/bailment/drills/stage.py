@@ -10,6 +10,8 @@ import json
 import os
 import secrets
 import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -28,6 +30,11 @@ from bailment.drills import local_model
 from bailment.errors import BailmentError
 
 _BAILMENT = (sys.executable, "-m", "bailment")
+_LEASHED = (sys.executable, "-m", "bailment.drills.leashed")
+
+
+#: What ends the demonstration: Ctrl-C, `kill`, and the terminal's window being closed.
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class NotAsTold(BailmentError):
@@ -36,12 +43,15 @@ class NotAsTold(BailmentError):
 
 @dataclass(slots=True)
 class Stage:
-    """A throw-away folder and the processes in it. `show` prints each command as it is typed."""
+    """A throw-away folder and the processes in it. `show` prints each command as it is typed.
+
+    The folder is removed at the end, but not after a failure, which its logs may explain.
+    """
 
     show: Callable[[str], None]
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bailment-demo-")))
     port: int = field(default_factory=lambda: free_port())
-    _running: list[subprocess.Popen[str]] = field(default_factory=list)
+    _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -73,7 +83,7 @@ class Stage:
     def start(self, *arguments: str, log: str) -> subprocess.Popen[str]:
         """Type a command that goes on; its standard error goes to a file in the stage."""
         self._show(arguments)
-        return self._start([*_BAILMENT, *arguments], log)
+        return self._start([*_LEASHED, *arguments], log)
 
     def start_model(self) -> tuple[str, subprocess.Popen[str]]:
         """Start the local model; the key that its socket asks for, and its process."""
@@ -96,14 +106,24 @@ class Stage:
                     return line.strip()
         finally:
             timer.cancel()
-        raise NotAsTold(f"a process ended or said nothing of `{wanted}` in {seconds:g} s")
+        name = next(name for name, one in self._running.items() if one is process)
+        raise NotAsTold(
+            f"the {name} ended or said nothing of `{wanted}` in {seconds:g} s; {self.log(name)}"
+        )
+
+    def check(self) -> None:
+        """NotAsTold if a process that was started has failed."""
+        for name, process in self._running.items():
+            if process.poll():
+                raise NotAsTold(f"the {name} ended with {process.returncode}; {self.log(name)}")
 
     def wait_ready(self, seconds: float) -> None:
         """Wait until the gateway says that it is ready."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
+            self.check()
             try:
-                if httpx2.get(f"{self.url}/readyz").status_code == 200:
+                if httpx2.get(f"{self.url}/readyz", trust_env=False).status_code == 200:
                     return
             except httpx2.HTTPError:
                 time.sleep(0.05)
@@ -112,24 +132,28 @@ class Stage:
     def log(self, name: str) -> str:
         """The end of what a process wrote to standard error."""
         path = self.root / f"{name}.log"
-        return path.read_text()[-2000:] if path.exists() else ""
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return " / ".join(lines[-3:])
 
     def close(self) -> None:
-        """Stop what was started, the last first."""
-        for process in reversed(self._running):
-            if process.stdin is not None:
-                process.stdin.close()
+        """Stop what was started, whatever else is pressed meanwhile."""
+        for number in _ENDING:
+            signal.signal(number, signal.SIG_IGN)
+        for process in self._running.values():
             process.terminate()
+        for process in self._running.values():
             try:
-                process.wait(10)
+                process.wait(5)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                cast(IO[str], pipe).close()
         self._running.clear()
 
     def __enter__(self) -> Stage:
+        for number in _ENDING:
+            signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(
@@ -139,6 +163,10 @@ class Stage:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            shutil.rmtree(self.root)
+        elif isinstance(error, BailmentError):
+            error.hint = error.hint or f"what each process wrote is in {self.root}"
 
     def _start(self, command: Sequence[str], log: str) -> subprocess.Popen[str]:
         with (self.root / f"{log}.log").open("w") as errors:
@@ -149,15 +177,16 @@ class Stage:
                 stderr=errors,
                 text=True,
                 env=self._environment(),
+                start_new_session=True,  # Ctrl-C is for the demonstration, which stops them
             )
-        self._running.append(process)
+        self._running[log] = process
         return process
 
     def _environment(self) -> dict[str, str]:
         """The user's environment, with the stage's own home and issuer."""
         own = {"HOME": str(self.root / "home"), "BAILMENT_DIR": str(self.issuer)}
-        dropped = {"XDG_CONFIG_HOME", "PYTHONPATH"}
-        return {k: v for k, v in os.environ.items() if k not in dropped} | own
+        dropped = ("XDG_CONFIG_HOME", "PYTHONPATH", "BAILMENT_")
+        return {k: v for k, v in os.environ.items() if not k.startswith(dropped)} | own
 
     def _show(self, arguments: Sequence[str]) -> None:
         text = shlex.join(("bailment", *arguments))

@@ -42,9 +42,10 @@ class Story:
         self.console.print(Text(f"   $ {command}", style="cyan"), soft_wrap=True)
 
     def says(self, text: str, style: str = "") -> None:
-        """Something that was said."""
-        for line in text.rstrip().splitlines() or [""]:
-            self.console.print(Text(f"     {line}", style=style), soft_wrap=True)
+        """Something that was said; what does not print is escaped, for a model may say anything."""
+        for line in text.rstrip().split("\n"):
+            safe = line if line.isprintable() else ascii(line)
+            self.console.print(Text(f"     {safe}", style=style), soft_wrap=True)
 
     def elapsed(self) -> float:
         """Seconds since the story began."""
