@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from bailment.ledger.records import PersonErased
 from bailment.store.people import People
 from bailment.store.reader import LogReader
 from bailment.store.vault import Vault, person_key
@@ -87,6 +88,16 @@ async def test_erasure_changes_no_fold_and_no_record(issuer: Issuer) -> None:
     for path in issuer.folder.snapshots.iterdir():
         path.unlink()
     await recheck(issuer, Seen())
+
+
+async def test_an_erasure_that_a_crash_cut_short_is_done_at_the_next_start(issuer: Issuer) -> None:
+    async with issuer.open() as log:
+        device = await issuer.ready(log)
+        erased = PersonErased(device.person, "owner", "asked")
+        await must(log, log.sequencer.draft(erased, device.recipient))
+        assert People(log.fold.register, log.reader).name(device.person) == "ada"
+    async with issuer.open() as log:
+        assert People(log.fold.register, log.reader).of(device.person) == {}
 
 
 async def test_another_process_sees_the_erasure_at_once(issuer: Issuer) -> None:
