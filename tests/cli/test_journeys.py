@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
+import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bailment.ledger.cosignature import WitnessSigner
+from bailment.ledger.note import parse_note
 
 from .lab import CONTACT, MARIA, MODEL, PURPOSE, Lab, ask, line_of, stop, until, wait
 
@@ -210,6 +219,20 @@ def test_a_hold_says_when_it_ends_and_that_it_is_over(lab: Lab) -> None:
     assert not {endless, ending} & {row["hold"] for row in lab.team.json("hold", "list")}
 
 
+def test_a_hold_is_lifted_by_its_subject_too_if_there_is_one(lab: Lab) -> None:
+    subject = "recipient:acme"
+    none = lab.team("hold", "lift", subject, "--reason", "r")
+    assert (none.status, f"there is no hold on `{subject}`" in none.err) == (1, True)
+    first, second = (
+        lab.team.json("hold", "add", subject, "--reason", "r")["hold"] for _ in range(2)
+    )
+    assert {row["state"] for row in lab.team.json("recipient", "list")} >= {"on hold"}
+    two = lab.team("hold", "lift", subject, "--reason", "r")
+    assert (two.status, "there are 2 holds on" in two.err) == (1, True)
+    lab.team.ok("hold", "lift", first, "--reason", "r")
+    assert lab.team.ok("hold", "lift", subject, "--reason", "r") == f"lifted {second}\n"
+
+
 def test_ending_a_person_ends_the_device_and_erasing_takes_the_name(lab: Lab) -> None:
     lab.enrol(lab.invite("Eve", "eve@acme.example"), profile="eve")
     eve = lab.team.json("person", "list")[-1]
@@ -261,6 +284,35 @@ def test_the_checkpoint_is_printed_byte_for_byte(lab: Lab) -> None:
     assert matches(lab.team.json("log", "checkpoint"), shape)
 
 
+def test_a_witnesss_cosignature_is_merged_into_the_checkpoint(lab: Lab, tmp_path: Path) -> None:
+    witness = WitnessSigner("witness.example", Ed25519PrivateKey.generate())
+    note = lab.team.ok("log", "checkpoint").encode()
+    line = witness.cosign(parse_note(note).text, int(time.time() * 1000)).line.encode()
+    (tmp_path / "checkpoint").write_bytes(note)
+    (tmp_path / "line").write_bytes(line)
+    files = (tmp_path / "checkpoint", tmp_path / "line")
+    merged = lab.auditor.ok("log", "merge", *files, "--witness", witness.public.vkey)
+    assert merged.encode() == note + line
+    other = WitnessSigner("witness.example", Ed25519PrivateKey.generate()).public.vkey
+    assert lab.auditor.ok("log", "merge", *files, "--witness", other).encode() == note
+
+
+def test_an_auditors_credential_opens_the_entries_over_http(copied: Lab) -> None:
+    made = copied.team("log", "credential", "ann")
+    line = made.err.splitlines()[-1]
+    with (copied.folder / "bailment.toml").open("a") as settings:
+        settings.write(f"[auditors]\n{line}\n")
+    with copied.serving():
+        until(lambda: (copied.folder / "log" / "checkpoint").exists())
+        size = copied.team.json("log", "checkpoint")["size"]
+        url = f"{copied.url}/log/tile/entries/000.p/{size}"
+        with httpx2.Client(trust_env=False) as http:
+            bearer = {"authorization": f"Bearer {made.out.strip()}"}
+            assert until(lambda: http.get(url, headers=bearer).status_code == 200)
+            assert http.get(url).status_code == 401
+            assert http.get(url, headers={"authorization": "Bearer x"}).status_code == 401
+
+
 def test_an_export_is_audited_from_the_pinned_key_alone(lab: Lab, tmp_path: Path) -> None:
     vkey = lab.team.ok("log", "vkey").strip()
     assert re.match(r"wrote \d+ records to ", lab.team.ok("log", "export", tmp_path / "log"))
@@ -306,6 +358,20 @@ def test_enrolment_can_be_left_and_waited_for_again(lab: Lab) -> None:
         assert matches(confirmed, {"link": ID, "invitation": None, "person": ""})
         done = wait(again)
         assert (done.status, done.out) == (0, f"enrolled for {PURPOSE}\n")
+
+
+def test_an_agent_keeps_a_proxy_from_being_asked_for_this_machine(lab: Lab) -> None:
+    proxied = replace(lab.engineer, environment={"HTTP_PROXY": "http://127.0.0.1:1"})
+    with proxied.start("agent", "--json") as process:
+        told = json.loads(line_of(process, "{.*}"))
+        assert told["NO_PROXY"] == told["no_proxy"] == "127.0.0.1,::1"
+        with patch.dict(os.environ, {"http_proxy": "http://127.0.0.1:1", **told}):
+            url = told["ANTHROPIC_BASE_URL"] + "/v1/models"
+            answer = httpx2.get(url, headers={"x-api-key": told["ANTHROPIC_API_KEY"]})
+        assert answer.status_code == 200
+        stop(process)
+    with lab.agent() as variables:
+        assert not {"NO_PROXY", "no_proxy"} & variables.keys()
 
 
 def test_the_agent_prints_what_a_shell_can_read(lab: Lab) -> None:
