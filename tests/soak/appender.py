@@ -85,11 +85,11 @@ async def _others(log: Log) -> None:
             note(number), person=os.urandom(16).hex(), personal={"name": "somebody"}
         )
         await _append(log, draft)
-        if number % 10 == 0:
+        if number % 4 == 3:
             added = hold("purpose:research")
             await _append(log, log.sequencer.draft(added, urgent=True))
             await _append(log, log.sequencer.draft(HoldLifted(added.hold, "over", "owner")))
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(0.03)
 
 
 async def _append(log: Log, draft: Draft) -> bool:
