@@ -51,10 +51,12 @@ class LogReader:
         """The entries from `start` up to `stop` or the end."""
         staging = Staging(self._folder.staging, read_only=True)
         try:
-            batches = staging.since(start)
+            staged = staging.first()
+            batches = [] if stop is not None and stop <= staged else staging.since(start)
         finally:
             staging.close()
-        staged = batches[0].first if batches else start
+        if batches:
+            staged = batches[0].first
         # Whole bundles before the first staged row; a batch may begin inside a bundle.
         index = start
         while index < staged and (stop is None or index < stop):
@@ -107,10 +109,9 @@ class LogReader:
     def _bundles(self) -> int:
         staging = Staging(self._folder.staging, read_only=True)
         try:
-            batches = staging.since(0)
+            return -(-staging.first() // WIDTH)
         finally:
             staging.close()
-        return -(-batches[0].first // WIDTH) if batches else 0
 
     def _bundle(self, bundle: int) -> Iterator[Stored]:
         try:

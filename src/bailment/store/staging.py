@@ -52,6 +52,7 @@ _HEAD = """
 SELECT first, count, time, leaves, facts, personal, checkpoint FROM batches
 ORDER BY first DESC LIMIT 1
 """
+_FIRST = "SELECT first FROM batches ORDER BY first LIMIT 1"
 _SINCE = """
 SELECT first, count, time, leaves, facts, personal, checkpoint FROM batches
 WHERE first >= coalesce((SELECT max(first) FROM batches WHERE first <= ?1), 0)
@@ -118,6 +119,14 @@ class Staging:
     def head(self) -> Batch | None:
         """The last batch, whose checkpoint is the log's; None in an empty log."""
         return next(iter(self._read(_HEAD)), None)
+
+    def first(self) -> int:
+        """The first staged entry: those before it are in full bundles. 0 in an empty log."""
+        try:
+            row = self._db.execute(_FIRST).fetchone()
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
+        return row[0] if row else 0
 
     def since(self, index: int) -> list[Batch]:
         """The batches that hold entries from `index` on, in order, as one consistent view."""
