@@ -34,24 +34,14 @@ def _run() -> None:
     try:
         if any("\udc80" <= ch <= "\udcff" for word in sys.argv for ch in word):
             raise BailmentError("an argument is not text in this terminal's encoding")
-        try:
-            app()
-        finally:
-            sys.stdout.flush()
+        app()
     except BailmentError as error:
         fail(error)
-    except BrokenPipeError:
-        _give_up_output()
-        raise SystemExit(1) from None
     except OSError as error:
-        if error.filename is None and error.errno != errno.ENOSPC:
-            raise
-        if error.errno == errno.ENOSPC:
-            _give_up_output()
         where = f"`{os.fsdecode(error.filename)}`" if error.filename else "the output"
+        if error.filename is None:
+            if error.errno != errno.ENOSPC:
+                raise
+            # What is still in the buffer would fail again at the interpreter's end.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         fail(BailmentError(f"cannot use {where}: {str(error.strerror).lower()}"))
-
-
-def _give_up_output() -> None:
-    """Nobody reads on, so what is still in the buffer goes nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

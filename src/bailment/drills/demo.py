@@ -47,7 +47,7 @@ def demo(*, once: bool) -> None:
             )
     story = Story()
     # Large, and not needed before the others are ready.
-    threading.Thread(target=lambda: [importlib.import_module(name) for name in _SDKS]).start()
+    threading.Thread(target=_load_sdks, daemon=True).start()
     with Stage(story.typed) as stage:
         story.says(f"everything happens in {stage.root}, which is removed at the end")
         found = Cast()
@@ -63,6 +63,11 @@ def demo(*, once: bool) -> None:
         story.console.print(f"\nall of it went as it says, in {story.elapsed():.0f} s")
         if not once:
             _stay(story, stage, endpoint)
+
+
+def _load_sdks() -> None:
+    for name in _SDKS:
+        importlib.import_module(name)
 
 
 def _set_up(story: Story, stage: Stage, found: Cast) -> None:
