@@ -83,7 +83,7 @@ def measure(target: Target, result: Result, folder: Path, seconds: int) -> None:
     """One round of one target."""
     for connections in CONCURRENCY:
         runs = result.whole.setdefault(str(connections), [])
-        known = runs or [run for other in result.whole.values() for run in other] or [result.warm]
+        known = [result.warm, *(run for other in result.whole.values() for run in other)]
         most = int(max(run.rate for run in known) * seconds * MARGIN) + 1000
         runs.append(load.run_wrk(target, folder, connections, seconds, most))
         say(f"  {target.name} c={connections}: {runs[-1].rate:,.0f}/s")

@@ -252,9 +252,9 @@ async def test_a_second_head_that_drips_is_refused() -> None:
 
 
 async def test_a_second_head_behind_an_answer_that_takes_long_is_not_slow() -> None:
-    async with serving(Bounds(header_seconds=0.05)) as running:
+    async with serving(Bounds(header_seconds=0.5)) as running:
         client = await running.connect(post("/held", 0) + GET[:9])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.8)
         running.app.go.set()
         assert (await client.echo())["path"] == "/held"
         await client.send(GET[9:])

@@ -212,6 +212,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             self._watch_writing()
+        elif self._phase is _Phase.HEAD:
+            self._time()  # the next head has its whole time from here
 
     def timeout_keep_alive_handler(self) -> None:
         super().timeout_keep_alive_handler()
