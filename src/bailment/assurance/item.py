@@ -10,20 +10,9 @@ from typing import Literal
 
 import msgspec
 
-Result = Literal["pass", "fail", "inconclusive"]
+from bailment.spec.terms import Independence
 
-#: Who collected, low to high (`LADDER.index` compares). It belongs to the collector, not the tool:
-#: what the recipient says; what a tool says that it ran itself; what another recipient saw; what
-#: the issuer fetched; what an assessor signed; what the gateway saw.
-Independence = Literal["self", "self-tool", "peer", "pulled", "third-party", "observed"]
-LADDER: tuple[Independence, ...] = (
-    "self",
-    "self-tool",
-    "peer",
-    "pulled",
-    "third-party",
-    "observed",
-)
+Result = Literal["pass", "fail", "inconclusive"]
 
 
 class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -31,8 +20,10 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
 
     `independence` is what was established at receipt, never above what the kind `caps_at`;
     `collector` is the stable id of who collected, `report` the report's own id, `scope` the tenant,
-    account or organisation that it is about, `dated` the earlier of claimed and received, `digest`
-    the SHA-256 of the raw bytes as hex, `people` the random ids of those it saw or covers.
+    account or organisation that it is about (several are in order, with a space between them),
+    `dated` the earlier of claimed and received, `expires` when the report itself says that it ends
+    (0: it does not say), `digest` the SHA-256 of the raw bytes as hex, `people` the random ids of
+    those it saw or covers.
     """
 
     id: str
@@ -45,6 +36,7 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     dated: int
     received: int
     digest: str
+    expires: int = 0
     checks: dict[str, Result] = {}
     claims: dict[str, int] = {}
     people: tuple[str, ...] = ()
