@@ -75,19 +75,28 @@ def test_a_placed_file_is_synced_and_its_name_not_yet(tmp_path: Path) -> None:
 
 def test_what_never_changes_is_refused_other_bytes(tmp_path: Path) -> None:
     path = tmp_path / "tile"
-    Files().place_once(path, b"hashes")
+    Files().place(path, b"hashes")
+    Files().check_once(path, b"hashes")
     with pytest.raises(VerificationError, match="holds other bytes"):
-        Files().place_once(path, b"others")
+        Files().check_once(path, b"others")
     assert path.read_bytes() == b"hashes"
 
 
-def test_bytes_that_are_there_already_are_synced_again(tmp_path: Path) -> None:
-    """They may be what a failed write left in the page cache."""
-    path = tmp_path / "tile"
-    path.write_bytes(b"hashes")
-    files = CountingFiles()
-    files.place_once(path, b"hashes")
-    assert files.synced == [".tile.new"]
+def test_several_files_are_written_before_the_first_sync_and_synced_before_the_first_name(
+    tmp_path: Path,
+) -> None:
+    seen: list[list[str]] = []
+
+    class Watching(CountingFiles):
+        def sync(self, descriptor: int) -> None:
+            super().sync(descriptor)
+            seen.append(sorted(os.listdir(tmp_path)))
+
+    files = Watching()
+    files.place_all([(tmp_path / name, b"bytes", 0o600) for name in ("a", "b")])
+    assert files.synced == [".a.new", ".b.new"]
+    assert seen == [[".a.new", ".b.new"]] * 2
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 @pytest.mark.parametrize("others", [0o640, 0o604, 0o620, 0o601])

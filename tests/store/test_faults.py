@@ -10,8 +10,9 @@ import asyncio
 import errno
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.store import log as log_module
 from bailment.store.database import unusable
-from bailment.store.durable import PRIVATE, Files
+from bailment.store.durable import Files
 from bailment.store.folder import Folder
 from bailment.store.log import Log
 from bailment.store.staging import Batch, CommitFailed, Staging
@@ -61,13 +62,17 @@ class FaultyFiles(Files):
     def __init__(self, fault: Fault, folder: Folder) -> None:
         self.fault, self.folder = fault, folder
 
-    def place(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
+    def place_all(self, files: Sequence[tuple[Path, bytes, int]]) -> None:
+        """Files go one by one, so that each write can fail with those before it done."""
+        for file in files:
+            failure = OSError(errno.EIO, "Input/output error")
+            self.fault.around(self._kind(file[0]), partial(super().place_all, [file]), failure)
+
+    def _kind(self, path: Path) -> str:
         parts = path.relative_to(self.folder.root).parts
-        kind = {"log": parts[-1], "snapshots": "snapshot"}.get(parts[0], parts[0])
         if parts[:2] == ("log", "tile"):
-            kind = parts[2] if parts[2] == "entries" else f"tile{parts[2]}"
-        failure = OSError(errno.EIO, "Input/output error")
-        self.fault.around(kind, lambda: super(FaultyFiles, self).place(path, data, mode), failure)
+            return parts[2] if parts[2] == "entries" else f"tile{parts[2]}"
+        return {"log": parts[-1], "snapshots": "snapshot"}.get(parts[0], parts[0])
 
 
 def faulty_staging(fault: Fault) -> type[Staging]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import errno
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bailment.errors import VerificationError
 from bailment.store import log as log_module
-from bailment.store.durable import PRIVATE, Files
+from bailment.store.durable import Files
 from bailment.store.log import Log
 from bailment.store.publisher import Publisher, PublisherThread
 from bailment.store.staging import Staging
@@ -163,11 +164,12 @@ class FullDisk(Files):
     def __init__(self, code: int) -> None:
         self.code, self.room = code, 3
 
-    def place(self, path: Path, data: bytes, mode: int = PRIVATE) -> None:
-        if self.room <= 0:
-            raise OSError(self.code, "no room")
-        self.room -= 1
-        super().place(path, data, mode)
+    def place_all(self, files: Sequence[tuple[Path, bytes, int]]) -> None:
+        for file in files:
+            if self.room <= 0:
+                raise OSError(self.code, "no room")
+            self.room -= 1
+            super().place_all([file])
 
 
 @pytest.mark.parametrize(("code", "fatal"), [(errno.ENOSPC, 0), (errno.EDQUOT, 0), (errno.EIO, 1)])

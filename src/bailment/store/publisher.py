@@ -35,6 +35,8 @@ from bailment.store.staging import Batch, Staging, frame, unframe
 
 #: What C2SP clients may read; the folder above decides who reaches it.
 _READABLE = 0o644
+#: Entries after which a round of publishing begins to end: it is held in memory, four copies of it.
+_ROUND = 1024
 
 
 class Publisher:
@@ -51,7 +53,7 @@ class Publisher:
         self._folder = folder
         self._staging = staging
         self._settle = settle
-        self._fresh: set[Path] = set()  # folders with names that are not synced yet
+        self._pending: dict[Path, tuple[bytes, int]] = {}  # what this round places, in order
         self._verifier = verifier
         self._files = files
         self.published = self._read_published()
@@ -59,21 +61,28 @@ class Publisher:
 
     def publish(self) -> int:
         """Publish up to the last staged checkpoint; the size that is now published."""
+        while self._publish_some():
+            pass
+        return self.published
+
+    def _publish_some(self) -> bool:
+        """Publish the next batches, of which no more is held than a moment's worth."""
+        self._pending = {}  # of a round that failed
         base = self.published // WIDTH * WIDTH
-        batches = self._staging.since(base)
+        batches = self._staging.since(base, self.published - base + _ROUND)
         if not batches or batches[-1].end <= self.published:
-            return self.published
+            return False
         size = batches[-1].end
         entries = _column(batches, base, "leaves")
         self._write_bundles(base, size, entries, batches)
         self._write_tiles(base, size, entries)
-        self._sync_names()
+        self._place_pending()
         self._check(batches[-1].checkpoint)
         self._files.write(self._folder.log / "checkpoint", batches[-1].checkpoint, _READABLE)
         self._forget_partials(self.published, size)
         self.published = size
         self._settle(size // WIDTH * WIDTH)
-        return size
+        return True
 
     def _read_published(self) -> int:
         try:
@@ -124,19 +133,27 @@ class Publisher:
 
     def _upper(self, tile: Tile) -> bytes:
         """A tile over full tiles: what of it was published before, and the roots of new ones."""
-        log, first = self._folder.log, tile.index * WIDTH
+        first = tile.index * WIDTH
         known = max(0, (self.published >> HEIGHT * tile.level) - first)
-        old = (log / Tile(tile.level, tile.index, known).path).read_bytes() if known else b""
-        below = (Tile(tile.level - 1, first + i).path for i in range(known, tile.width))
-        return old + b"".join(tile_root((log / path).read_bytes()) for path in below)
+        old = self._read(Tile(tile.level, tile.index, known)) if known else b""
+        below = (Tile(tile.level - 1, first + i) for i in range(known, tile.width))
+        return old + b"".join(tile_root(self._read(tile)) for tile in below)
+
+    def _read(self, tile: Tile) -> bytes:
+        path = self._folder.log / tile.path
+        pending = self._pending.get(path)
+        return pending[0] if pending is not None else path.read_bytes()
 
     def _place(self, path: Path, data: bytes, mode: int) -> None:
-        self._files.place_once(path, data, mode)
-        self._fresh.add(path.parent)
+        self._files.check_once(path, data)
+        self._pending[path] = data, mode
 
-    def _sync_names(self) -> None:
-        while self._fresh:
-            self._files.sync_folder(self._fresh.pop())
+    def _place_pending(self) -> None:
+        """Make this round's files durable, then their names."""
+        pending, self._pending = self._pending, {}
+        self._files.place_all([(path, *file) for path, file in pending.items()])
+        for folder in {path.parent for path in pending}:
+            self._files.sync_folder(folder)
 
     def _forget_partials(self, old: int, new: int) -> None:
         """Partial tiles may go once the full one is there (tlog-tiles, Partial Tiles)."""

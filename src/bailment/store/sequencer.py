@@ -13,7 +13,6 @@ import asyncio
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,6 +30,7 @@ from bailment.ledger.records import Facts, LogHeads, LogSnapshot
 from bailment.ledger.tree import Frontier, leaf_hash
 from bailment.store.staging import Batch, CommitFailed, Staging, frame
 from bailment.store.vault import KeyNotKept, Vault, facts_key, person_key
+from bailment.store.writer import Writer
 
 MAX_BATCH = 512
 #: A clock this far behind the log's own time serves no access until it has caught up.
@@ -94,7 +94,7 @@ class Sequencer:
         self._signer = signer
         self._now = now
         self._loop = asyncio.get_running_loop()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
+        self._writer = Writer()
         self._waiting: deque[Draft] = deque()
         self._batch: list[Draft] = []
         #: Set while nothing waits and nothing is being made durable.
@@ -194,7 +194,7 @@ class Sequencer:
         self._closed = True
         while not self._idle.is_set():  # what waits goes in by more than one commit
             await self._idle.wait()
-        self._writer.shutdown(wait=True)
+        self._writer.close()
 
     # One batch
 
@@ -212,29 +212,34 @@ class Sequencer:
             self._idle.clear()
             first = self._frontier.size
             leaves = [self._sequence(draft, time) for draft in drafts]
-            commit = self._commit(first, time, drafts, [entry for _, entry in leaves])
-            call = self._loop.call_soon_threadsafe
-            self._writer.submit(commit).add_done_callback(
-                lambda done: call(self._committed, done, leaves)
-            )
+            self._writer.submit(self._commit(first, time, drafts, leaves))
 
     def _commit(
-        self, first: int, time: int, drafts: list[Draft], entries: list[bytes]
-    ) -> Callable[[], Batch]:
-        """What the writer thread does."""
+        self, first: int, time: int, drafts: list[Draft], leaves: list[tuple[Leaf, bytes]]
+    ) -> Callable[[], None]:
+        """What the writer thread does: make the batch durable, and say so or why not."""
         checkpoint = Checkpoint(self._signer.name, self._frontier.size, self._frontier.root())
         snapshot, self._unkept = self._unkept, None
         facts = [draft.sealed for draft in drafts]
         personal = [draft.personal_sealed for draft in drafts]
+        entries = [entry for _, entry in leaves]
+        call = self._loop.call_soon_threadsafe
 
-        def commit() -> Batch:
-            if snapshot is not None:
-                self.keep_snapshot(*snapshot)
-            columns = frame(entries), frame(facts), frame(personal)
-            note = sign_checkpoint(checkpoint, self._signer)
-            batch = Batch(first, len(entries), time, *columns, note)
-            self._staging.commit(batch)
-            return batch
+        def commit() -> None:
+            try:
+                if snapshot is not None:
+                    self.keep_snapshot(*snapshot)
+                columns = frame(entries), frame(facts), frame(personal)
+                note = sign_checkpoint(checkpoint, self._signer)
+                batch = Batch(first, len(entries), time, *columns, note)
+                self._staging.commit(batch)
+            except CommitFailed as error:
+                call(self.fail, error)
+                return
+            except BaseException as error:
+                call(self.fail, error)
+                raise
+            call(self._committed, batch, leaves)
 
         return commit
 
@@ -311,13 +316,9 @@ class Sequencer:
         due = time - since >= self.fold.register.policy.heads_ms
         return due and size < self._frontier.size and self.fold.size > 0
 
-    def _committed(self, done: Future[Batch], leaves: list[tuple[Leaf, bytes]]) -> None:
-        error = done.exception()
-        if error is not None:
-            self.fail(error)
-            return
+    def _committed(self, batch: Batch, leaves: list[tuple[Leaf, bytes]]) -> None:
         with self._fatal():
-            batch, drafts = done.result(), self._batch
+            drafts = self._batch
             self.checkpoint = batch.checkpoint
             self._fold(batch, drafts, leaves)
             for offset, draft in enumerate(drafts):

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -118,7 +119,8 @@ class Staging:
 
     def head(self) -> Batch | None:
         """The last batch, whose checkpoint is the log's; None in an empty log."""
-        return next(iter(self._read(_HEAD)), None)
+        with closing(self._read(_HEAD)) as rows:
+            return next(rows, None)
 
     def first(self) -> int:
         """The first staged entry: those before it are in full bundles. 0 in an empty log."""
@@ -128,9 +130,17 @@ class Staging:
             raise unusable(self._path, error) from None
         return row[0] if row else 0
 
-    def since(self, index: int) -> list[Batch]:
-        """The batches that hold entries from `index` on, in order, as one consistent view."""
-        return [batch for batch in self._read(_SINCE, index) if batch.end > index]
+    def since(self, index: int, most: int | None = None) -> list[Batch]:
+        """The batches that hold entries from `index` on, in order, as one consistent view; of
+        them only so many that they hold `most` entries together, or a few more."""
+        found: list[Batch] = []
+        with closing(self._read(_SINCE, index)) as rows:
+            for batch in rows:
+                if batch.end > index:
+                    found.append(batch)
+                if most is not None and batch.end - index >= most:
+                    break
+        return found
 
     def settle(self, index: int) -> None:
         """Entries before `index` are in full bundles: their rows may go with the commits to come.
@@ -150,9 +160,12 @@ class Staging:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
                 raise unusable(self._path, error) from None
 
-    def _read(self, query: str, *values: int) -> list[Batch]:
+    def _read(self, query: str, *values: int) -> Generator[Batch, None, None]:
+        """Rows as they are read; closing the generator ends the database's view of them."""
         try:
-            return [Batch(*row) for row in self._db.execute(query, values)]
+            with closing(self._db.execute(query, values)) as rows:
+                for row in rows:
+                    yield Batch(*row)
         except sqlite3.Error as error:
             raise unusable(self._path, error) from None
 
