@@ -15,11 +15,14 @@ from msgspec import UNSET, Meta, UnsetType
 from bailment import canonical
 from bailment.spec.policy import PolicySection
 from bailment.spec.terms import (
+    AdapterName,
     CheckId,
     ClaimName,
     Class,
+    ControlId,
     Count,
     Date,
+    Destination,
     Duration,
     Independence,
     KindName,
@@ -32,6 +35,7 @@ from bailment.spec.terms import (
     Slug,
     TierName,
     Title,
+    Version,
 )
 
 
@@ -39,13 +43,7 @@ class Metadata(Part, frozen=True):
     """Which spec this is."""
 
     id: Slug
-    version: Annotated[
-        str,
-        Meta(
-            pattern=r"^(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}\Z",
-            description="Semantic version, three numbers.",
-        ),
-    ]
+    version: Version
     issuer: Annotated[Title, Meta(description="Who publishes the spec.")]
     effective: Annotated[Date, Meta(description="The day from which it is meant to hold.")]
     title: Title | UnsetType = UNSET
@@ -54,13 +52,7 @@ class Metadata(Part, frozen=True):
 class EvidenceKind(Part, frozen=True):
     """A kind of evidence: who reads it, what it is about and how fast it ages."""
 
-    adapter: Annotated[
-        str,
-        Meta(
-            pattern=r"^[a-z0-9]+(?:-[a-z0-9]+){0,5}/[1-9][0-9]{0,2}\Z",
-            description="The adapter that reads it, and its version: `scubagear/1`.",
-        ),
-    ]
+    adapter: Annotated[AdapterName, Meta(description="What reads it, and in which version.")]
     class_: Annotated[
         Class, Meta(description="`machine` where a tool can renew it, `process` where people must.")
     ] = msgspec.field(name="class")
@@ -156,16 +148,7 @@ class Requirement(Part, frozen=True):
     family: Title | UnsetType = UNSET
     maps: (
         Annotated[
-            tuple[
-                Annotated[
-                    str,
-                    Meta(
-                        pattern=r"^[a-z0-9][a-z0-9.-]{0,31}:[!-~]{1,64}\Z",
-                        description="Catalogue and control: `sp800-53r5:ac-2`.",
-                    ),
-                ],
-                ...,
-            ],
+            tuple[ControlId, ...],
             Meta(description="Controls of other catalogues that ask for the same."),
         ]
         | UnsetType
@@ -227,13 +210,13 @@ class ExceptionsPolicy(Part, frozen=True):
 class StepDown(Part, frozen=True):
     """Down to a tier, or to none."""
 
-    step_down: TierName | Literal["suspended"]
+    step_down: Destination
 
 
 class Contradicted(Part, frozen=True):
     """Where a contradiction leads, and how soon."""
 
-    step_down: TierName | Literal["suspended"]
+    step_down: Destination
     after: Duration
 
 

@@ -24,42 +24,47 @@ LADDER: tuple[Independence, ...] = (
 RANK: dict[str, int] = {name: rank for rank, name in enumerate(LADDER)}
 TierName = Literal["T1", "T2", "T3", "T4"]
 TIERS: tuple[TierName, ...] = ("T1", "T2", "T3", "T4")
-#: Where standing ends: no tier at all.
-SUSPENDED = "suspended"
+#: Where standing may step down to; `suspended` is no tier at all.
+Destination = Literal["T1", "T2", "T3", "T4", "suspended"]
+SUSPENDED: Destination = "suspended"
 #: The ways in which evidence ages.
 Class = Literal["machine", "process"]
 
-Duration = Annotated[str, Meta(pattern=DURATION, description="An ISO 8601 duration: `P7D`.")]
-Share = Annotated[str, Meta(pattern=SHARE, description="A share of a whole: `20%`.")]
-Number = Annotated[str, Meta(pattern=NUMBER, description="A decimal or percentage: `0.6`, `60%`.")]
-Date = Annotated[str, Meta(pattern=DATE, description="A day in UTC: `2026-05-01`.")]
-Title = Annotated[str, Meta(pattern=r"^[^\x00-\x1f\x7f]{1,200}\Z", description="One line.")]
-Prose = Annotated[str, Meta(min_length=1, max_length=4000, description="Text for people.")]
+
+def _text(pattern: str, title: str, example: str, most: int | None = None) -> Meta:
+    """Text of a form: what it is called, and one of its kind, for who wrote another."""
+    return Meta(pattern=pattern, title=title, examples=[example], max_length=most)
+
+
+Duration = Annotated[str, _text(DURATION, "duration", "P7D")]
+Share = Annotated[str, _text(SHARE, "share", "20%")]
+Number = Annotated[str, _text(NUMBER, "number in quotes", "0.6")]
+Date = Annotated[str, _text(DATE, "date in quotes", "2026-05-01")]
+Title = Annotated[str, _text(r"^[^\x00-\x1f\x7f]{1,200}\Z", "line of text", "A few words")]
+Prose = Annotated[str, _text(r"^[^\x00-\x08\x0b-\x1f\x7f]+\Z", "text", "A few sentences.", 4000)]
 Slug = Annotated[
-    str, Meta(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z", description="A name.")
+    str, _text(r"^[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?\Z", "name", "restricted-preview")
+]
+Version = Annotated[
+    str,
+    _text(r"^(?:0|[1-9][0-9]{0,5})(?:\.(?:0|[1-9][0-9]{0,5})){2}\Z", "semantic version", "1.0.0"),
 ]
 KindName = Annotated[
     str,
-    Meta(
-        pattern=r"^[a-z][a-z0-9]*(?:[._-][a-z0-9]+){0,7}\Z",
-        max_length=64,
-        description="The name of a kind of evidence: `scuba.entra`.",
-    ),
+    _text(r"^[a-z][a-z0-9]*(?:[._-][a-z0-9]+){0,7}\Z", "kind of evidence", "scuba.entra", 64),
+]
+AdapterName = Annotated[
+    str,
+    _text(r"^[a-z0-9]+(?:-[a-z0-9]+){0,5}/[1-9][0-9]{0,2}\Z", "adapter", "scubagear/1"),
 ]
 RequirementId = Annotated[
-    str,
-    Meta(
-        pattern=r"^[A-Z][A-Z0-9]*(?:-[A-Z0-9]+){0,3}\Z",
-        max_length=32,
-        description="The id of a requirement: `AM-01`.",
-    ),
+    str, _text(r"^[A-Z][A-Z0-9]*(?:-[A-Z0-9]+){0,3}\Z", "requirement's id", "AM-01", 32)
 ]
-ClaimName = Annotated[
-    str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z", description="What was counted: `p99_ms`.")
+ControlId = Annotated[
+    str, _text(r"^[a-z0-9][a-z0-9.-]{0,31}:[!-~]{1,64}\Z", "control", "sp800-53r5:ac-2")
 ]
-CheckId = Annotated[
-    str, Meta(pattern=r"^[!-~]{1,128}\Z", description="A tool's id of a check: `MS.AAD.3.1v1`.")
-]
+ClaimName = Annotated[str, _text(r"^[a-z][a-z0-9_]{0,63}\Z", "claim", "p99_ms")]
+CheckId = Annotated[str, _text(r"^[!-~]{1,128}\Z", "check", "MS.AAD.3.1v1")]
 Count = Annotated[int, Meta(ge=1, le=64)]
 Limit = Annotated[int, Meta(ge=-canonical.MAX_INTEGER, le=canonical.MAX_INTEGER)]
 
