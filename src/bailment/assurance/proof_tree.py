@@ -1,0 +1,265 @@
+"""What evidence says to a rule at one instant, and until when nothing can be otherwise.
+
+A rule is a tree (`bailment.spec.compiled.Node`); its proof is a tree of the same shape. A leaf is
+decided by the newest item of its kind that says anything about it, scope by scope:
+
+- *Newest* is by `dated`, then `received`, then `id`. An item is unknown before it is both dated
+  and received, so evidence from the future proves nothing yet.
+- What is absent or inconclusive says nothing: it never counts, and hides neither pass nor fail.
+- A pass counts only if it was collected independently enough. A fail counts whoever collected it,
+  since nobody reports a failure in order to be let in; only a newer pass that counts mends it.
+- A pass lasts until it is `max_age` old. A fail does not age.
+- A recipient with several tenants or accounts must pass in each that it has evidence about: the
+  newest pass of one says nothing about another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+
+from bailment.assurance.item import Item
+from bailment.canonical import MAX_INTEGER
+from bailment.spec.compiled import AtLeast, Check, Claim, Join, Node, Source
+from bailment.spec.terms import RANK, Independence
+
+#: Later than every instant that a record can hold.
+NEVER = MAX_INTEGER
+
+Outcome = Literal["satisfied", "failed", "expired", "partial", "missing"]
+#: What a leaf rests on, or why on nothing: no item of the kind; none that says anything; passes
+#: that were not collected independently enough; people seen whom nothing covers; nobody seen.
+Why = Literal["", "absent", "inconclusive", "too-weak", "uncovered", "nobody-seen"]
+
+
+class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How one node of a rule fares.
+
+    A leaf names the `items` that decide it, the lowest `independence` among them, whether any is
+    `simulated`, until when they satisfy it (`until`, ms; None where they do not, or no longer), and
+    the `people` whom a join left over. `of` are the proofs of the nodes below, in the rule's order.
+    """
+
+    outcome: Outcome
+    why: Why = ""
+    items: tuple[str, ...] = ()
+    independence: Independence | None = None
+    simulated: bool = False
+    until: int | None = None
+    people: tuple[str, ...] = ()
+    of: tuple[Proof, ...] = ()
+
+
+class Shelves:
+    """A recipient's items by kind and scope, the newest first."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self.items: dict[str, Item] = {}
+        #: By the `id()` of a leaf: from when, until when and how it was last proven.
+        self.proven: dict[int, tuple[int, int, Proof]] = {}
+        self._of: dict[str, dict[str, list[Item]]] = {}
+        for item in sorted(items, key=_newness, reverse=True):
+            self.items[item.id] = item
+            self._of.setdefault(item.kind, {}).setdefault(item.scope, []).append(item)
+
+    def of(self, kind: str) -> Iterable[list[Item]]:
+        """A list for each scope that there are items of the kind about."""
+        return self._of.get(kind, {}).values()
+
+
+class Moment:
+    """Proofs as of the instant `at`.
+
+    `next` is the first later instant at which anything that was looked at may be otherwise if
+    nothing new arrives (`NEVER` if none); until then every proof stays as it is.
+    """
+
+    def __init__(self, shelves: Shelves, at: int) -> None:
+        self._shelves = shelves
+        self.at = at
+        self.next = NEVER
+
+    def turns(self, instant: int) -> None:
+        """Something that was looked at changes at this instant."""
+        if self.at < instant < self.next:
+            self.next = instant
+
+    def prove(self, node: Node) -> Proof:
+        """The proof of a rule or of a part of it."""
+        if isinstance(node, AtLeast):
+            return self._at_least(node)
+        proven = self._shelves.proven.get(id(node))
+        if proven is None or not proven[0] <= self.at < proven[1]:
+            leaf = Moment(self._shelves, self.at)
+            proof = leaf._join(node) if isinstance(node, Join) else leaf._leaf(node)
+            proven = self._shelves.proven[id(node)] = self.at, leaf.next, proof
+        self.turns(proven[1])
+        return proven[2]
+
+    def contradicts(self, leaf: Check | Claim) -> Proof | None:
+        """The proof that evidence shows what a leaf of `contradicted_by` looks for, or None.
+
+        Any item within the leaf's window shows it, not the newest alone: what was seen was seen,
+        and no later report takes it back before the window is over.
+        """
+        found = []
+        for items in self._shelves.of(leaf.source.kind):
+            for item in self._known(items):
+                if item.dated + leaf.source.max_age <= self.at:
+                    break  # and so are all that are older
+                if RANK[item.independence] >= leaf.source.rank and _reads(leaf, item):
+                    found.append(item)
+        if not found:
+            return None
+        until = max(item.dated for item in found) + leaf.source.max_age
+        self.turns(until)
+        return _cite("satisfied", found, until=until)
+
+    def _known(self, items: list[Item]) -> Iterator[Item]:
+        """Those that have been dated and received by now; the others change something later."""
+        for item in items:
+            start = item.received if item.received > item.dated else item.dated
+            if start > self.at:
+                self.turns(start)
+            else:
+                yield item
+
+    def _leaf(self, leaf: Check | Claim) -> Proof:
+        passed: list[Item] = []
+        failed: list[Item] = []
+        why: Why = "absent"
+        ignored: list[Item] = []
+        for items in self._shelves.of(leaf.source.kind):
+            for item in self._known(items):
+                says = _reads(leaf, item)
+                if says is False:
+                    failed.append(item)
+                    break
+                if says and RANK[item.independence] >= leaf.source.rank:
+                    passed.append(item)
+                    break
+                if why != "too-weak":
+                    why, ignored = "too-weak" if says else "inconclusive", [item]
+        if failed:
+            return _cite("failed", failed)
+        if not passed:
+            return _cite("missing", ignored, why)
+        return self._aged(passed, min([item.dated for item in passed]) + leaf.source.max_age)
+
+    def _aged(self, items: list[Item], until: int) -> Proof:
+        if until <= self.at:
+            return _cite("expired", items)
+        self.turns(until)
+        return _cite("satisfied", items, until=until)
+
+    def _join(self, join: Join) -> Proof:
+        """Nobody may be left whom the gateway saw and no evidence covers.
+
+        People are left over for good, until somebody covers them; people whom only old evidence
+        covers are an expiry. Seeing nobody proves nothing.
+        """
+        seen = self._newest(join.seen)
+        people = {person for item in seen for person in item.people}
+        if not people:
+            return _cite("missing", seen, "nobody-seen" if seen else "absent")
+        covers = [
+            (item.dated + source.max_age, item)
+            for source in join.covered_by
+            for item in self._newest(source)
+        ]
+        covers.sort(key=lambda cover: cover[0], reverse=True)
+        until = min(item.dated for item in seen) + join.seen.max_age
+        used = list(seen)
+        for end, item in covers:
+            before = len(people)
+            people.difference_update(item.people)
+            if len(people) < before:
+                used.append(item)
+                until = min(until, end)
+        if people:
+            outcome: Outcome = "failed" if covers else "missing"
+            return _cite(outcome, used, "uncovered", people=tuple(sorted(people)))
+        return self._aged(used, until)
+
+    def _newest(self, source: Source) -> list[Item]:
+        """The newest item of each scope that was collected independently enough."""
+        return [
+            item
+            for items in self._shelves.of(source.kind)
+            for item in [
+                next((i for i in self._known(items) if RANK[i.independence] >= source.rank), None)
+            ]
+            if item is not None
+        ]
+
+    def _at_least(self, node: AtLeast) -> Proof:
+        of = tuple(map(self.prove, node.of))
+        held = [proof for proof in of if proof.outcome == "satisfied"]
+        if (self._apart(held) if node.distinct else len(held)) >= node.count:
+            return Proof("satisfied", of=of)
+        outcomes = {proof.outcome for proof in of}
+        if "failed" in outcomes:
+            return Proof("failed", of=of)
+        if "expired" in outcomes:
+            return Proof("expired", of=of)
+        return Proof("partial" if held or "partial" in outcomes else "missing", of=of)
+
+    def _apart(self, proofs: list[Proof]) -> int:
+        """How many of the proofs share no collector with one counted before."""
+        counted: set[str] = set()
+        count = 0
+        for collectors in sorted(map(self._collectors, proofs), key=len):
+            if counted.isdisjoint(collectors):
+                counted |= collectors
+                count += 1
+        return count
+
+    def _collectors(self, proof: Proof) -> set[str]:
+        items = self._shelves.items
+        return {items[id_].collector for leaf in satisfied_leaves(proof) for id_ in leaf.items}
+
+
+def satisfied_leaves(proof: Proof) -> Iterator[Proof]:
+    """The leaves that hold below nodes that hold: what a satisfied rule rests on."""
+    if proof.outcome == "satisfied":
+        if not proof.of:
+            yield proof
+        for below in proof.of:
+            yield from satisfied_leaves(below)
+
+
+def _newness(item: Item) -> tuple[int, int, str]:
+    return item.dated, item.received, item.id
+
+
+def _reads(leaf: Check | Claim, item: Item) -> bool | None:
+    """Whether the item says what the leaf looks for; None if it says nothing about it."""
+    if isinstance(leaf, Check):
+        result = item.checks.get(leaf.check, "inconclusive")
+        return None if result == "inconclusive" else result == leaf.result
+    number = item.claims.get(leaf.claim)
+    if number is None:
+        return None
+    return (leaf.least is None or leaf.least <= number) and (
+        leaf.most is None or number <= leaf.most
+    )
+
+
+def _cite(
+    outcome: Outcome,
+    items: list[Item],
+    why: Why = "",
+    *,
+    until: int | None = None,
+    people: tuple[str, ...] = (),
+) -> Proof:
+    if len(items) == 1:  # as nearly always
+        item = items[0]
+        ids, lowest, simulated = (item.id,), item.independence, item.simulated
+    else:
+        ids = tuple(sorted({item.id for item in items}))
+        lowest = min([item.independence for item in items], key=RANK.__getitem__, default=None)
+        simulated = any([item.simulated for item in items])
+    return Proof(outcome, why, ids, lowest, simulated, until, people)
