@@ -5,17 +5,27 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
 
-from bailment.cli.serve import initialise, serve
+from bailment.cli.serve import initialise, opened, run, serve
 from bailment.errors import ConfigurationError
 from bailment.settings import Limits, Settings, load_settings
 from bailment.store.folder import Folder, FolderLock
+
+from .gateway.scripted import certificate
 
 PLAIN = """
 [issuer]
@@ -195,6 +205,81 @@ async def test_a_models_key_that_others_can_read_stops_the_start(folder: Folder)
     key.write_text("k")
     key.chmod(0o644)
     assert "model.key" in await refused(folder)
+
+
+# TLS
+
+
+@pytest.fixture
+def pem(folder: Folder) -> Path:
+    """The issuer's certificate with its key in one file, which its settings name."""
+    made = certificate(folder.root)
+    made.chmod(0o600)
+    rewrite(folder, "[listen]", '[listen]\ncertificate = "model.pem"\nkey = "model.pem"')
+    return made
+
+
+@pytest.mark.anyio
+async def test_certificate_and_key_lie_in_the_issuers_folder(folder: Folder, pem: Path) -> None:
+    asked, ready = asyncio.Event(), asyncio.Event()
+    client = ssl.create_default_context(cafile=pem)
+    async with opened(folder) as issuer:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serving = asyncio.create_task(run(issuer, listener, asked, ready))
+            await asyncio.wait_for(ready.wait(), 10)
+            answer = await asyncio.wait_for(_healthz(listener.getsockname()[1], client), 10)
+            asked.set()
+            await asyncio.wait_for(serving, 10)
+    assert answer.startswith(b"HTTP/1.1 200 OK")
+
+
+async def _healthz(port: int, tls: ssl.SSLContext) -> bytes:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=tls)
+    writer.write(b"GET /healthz HTTP/1.1\r\nhost: lab\r\nconnection: close\r\n\r\n")
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", [0o640, 0o604])
+async def test_a_tls_key_that_others_can_read_stops_the_start(
+    folder: Folder, pem: Path, mode: int
+) -> None:
+    pem.chmod(mode)
+    words = await refused(folder)
+    assert f"`{pem}` is a secret that others may read (mode {mode:04o})" in words
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("name", "held", "words"),
+    [
+        ("certificate", "", "cannot read `{}`"),
+        ("certificate", "nonsense", "`{}` is no certificate in PEM"),
+        ("key", "", "cannot read `{}`"),
+        ("key", "nonsense", "`{}` is no private key in PEM"),
+        ("key", "another", "`{}` is not the key of the first certificate"),
+        ("key", "encrypted", "the key in `{}` is encrypted"),
+    ],
+)
+async def test_a_wrong_certificate_or_key_is_named(
+    folder: Folder, pem: Path, name: str, held: str, words: str
+) -> None:
+    path = folder.root / "wrong.pem"
+    rewrite(folder, f'\n{name} = "model.pem"', f'\n{name} = "wrong.pem"')
+    if held:
+        password = b"p" if held == "encrypted" else None
+        path.write_bytes(held.encode() if held == "nonsense" else private_pem(password))
+        path.chmod(0o600)
+    assert words.format(path) in await refused(folder)
+
+
+def private_pem(password: bytes | None) -> bytes:
+    """A new private key, encrypted if there is a password."""
+    how = BestAvailableEncryption(password) if password else NoEncryption()
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, how)
 
 
 @pytest.mark.anyio

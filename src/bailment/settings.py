@@ -34,7 +34,10 @@ class Issuer(_Section, frozen=True):
 
 
 class Listen(_Section, frozen=True):
-    """Where the gateway listens: an address, TLS unless it is loopback or behind a TLS proxy."""
+    """Where the gateway listens: an address, TLS unless it is loopback or behind a TLS proxy.
+
+    `certificate` (with its chain) and `key` are PEM files, relative to the issuer's folder.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8443

@@ -28,6 +28,8 @@ contact = {contact} # whom a refused caller is told to ask
 [listen]
 host = "127.0.0.1"
 port = {port}
+# certificate = "tls.pem"         # with its chain; relative to this folder
+# key = "tls.key"                 # mode 0600
 
 # [models.NAME]
 # url = "http://127.0.0.1:8000"   # or unix:///path/to.sock, https://…

@@ -8,12 +8,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from cryptography import x509
-
 from bailment import __version__
 from bailment.access.reasons import Reason
 from bailment.cli.checks import Finding, attempt
 from bailment.cli.console import NotRunning, status
+from bailment.cli.tls import server_certificate
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.settings import Listen, Model, Settings, load_settings
@@ -65,7 +64,7 @@ def examine_issuer(folder: Folder) -> Iterator[Finding]:
     if view is not None:
         yield _clock(view)
     if settings.listen.certificate:
-        yield attempt("certificate", lambda: _certificate(settings.listen))
+        yield attempt("certificate", lambda: _certificate(folder, settings.listen))
     yield from _served(folder, settings, view)
 
 
@@ -122,19 +121,8 @@ def _clock(view: View) -> Finding:
     return Finding("clock", True, "not behind the log")
 
 
-def _certificate(listen: Listen) -> str:
-    import ssl
-
-    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        tls.load_cert_chain(listen.certificate, listen.key)
-        with open(listen.certificate, "rb") as file:
-            found = x509.load_pem_x509_certificate(file.read())
-    except (ssl.SSLError, ValueError) as error:
-        raise ConfigurationError(
-            f"`{listen.certificate}` and `{listen.key}` cannot be used: {error}"
-        ) from None
-    ends = found.not_valid_after_utc
+def _certificate(folder: Folder, listen: Listen) -> str:
+    ends = server_certificate(folder, listen).not_valid_after_utc
     if ends < datetime.now(UTC) + _RENEWAL:
         raise ConfigurationError(f"the certificate ends at {ends}", hint="renew it and restart")
     return f"good until {ends:%Y-%m-%d}"

@@ -8,7 +8,6 @@ import gc
 import os
 import signal
 import socket
-import ssl
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bailment import __version__
 from bailment.access.nonce import Nonces
+from bailment.cli.tls import server_tls
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
 from bailment.control.console import console_app
@@ -137,11 +137,9 @@ async def run(
     console: Any = console_app(issuer.actions, lambda: _status(issuer, gateway))
     with _control_socket(issuer.folder) as control:
         servers = [
-            (_public_server(_Front(gateway, public), issuer.settings), listener),
+            (_public_server(_Front(gateway, public), issuer), listener),
             (
-                _without_signals(
-                    build_server(console, bounds=Bounds(connections=64), drain_seconds=_LAST_WORDS)
-                ),
+                build_server(console, bounds=Bounds(connections=64), drain_seconds=_LAST_WORDS),
                 control,
             ),
         ]
@@ -260,13 +258,8 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-def _public_server(app: Any, settings: Settings) -> uvicorn.Server:
-    listen, limits = settings.listen, settings.limits
-    tls = None
-    if listen.certificate:
-        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-        tls.minimum_version = ssl.TLSVersion.TLSv1_2
-        tls.load_cert_chain(listen.certificate, listen.key)
+def _public_server(app: Any, issuer: Issuer) -> uvicorn.Server:
+    limits = issuer.settings.limits
     bounds = Bounds(
         connections=limits.connections,
         header_count=limits.header_count,
@@ -274,13 +267,8 @@ def _public_server(app: Any, settings: Settings) -> uvicorn.Server:
         header_seconds=limits.header_seconds,
         body_seconds=limits.body_seconds,
     )
-    return _without_signals(build_server(app, bounds=bounds, tls=tls, drain_seconds=_LAST_WORDS))
-
-
-def _without_signals(server: uvicorn.Server) -> uvicorn.Server:
-    """There are two servers and one drain before either stops, so signals are `serve`'s."""
-    server.capture_signals = contextlib.nullcontext  # type: ignore[assignment]
-    return server
+    tls = server_tls(issuer.folder, issuer.settings.listen)
+    return build_server(app, bounds=bounds, tls=tls, drain_seconds=_LAST_WORDS)
 
 
 async def _register_models(issuer: Issuer) -> None:
