@@ -29,19 +29,7 @@ from bailment.ledger.records import (
     RecipientRegistered,
     SpecApplied,
 )
-
-#: Longest life of a token that any policy may set (RFC 9700 asks for short ones; design, 5).
-MAX_TOKEN_MS = 300_000
-#: Longest time from a record to the heads record that covers it.
-MAX_HEADS_MS = 3_600_000
-#: And the bounds of the spans that say what "lately" and "at once" mean, ms.
-_SPANS = {
-    "proof_ms": (1, 300_000),
-    "skew_ms": (0, 60_000),
-    "decision_ms": (1, 60_000),
-    "invitation_ms": (1, 30 * 86_400_000),
-    "heads_ms": (1_000, MAX_HEADS_MS),
-}
+from bailment.spec.policy import BOUNDS
 
 
 def _started(register: Indexed, facts: LogStarted, now: int) -> Refused | None:
@@ -52,9 +40,7 @@ def _started(register: Indexed, facts: LogStarted, now: int) -> Refused | None:
 
 def _spec(register: Indexed, facts: SpecApplied, now: int) -> Refused | None:
     policy = facts.policy
-    if not 0 < policy.token_ms <= MAX_TOKEN_MS:
-        return _wrong("tokens must live between 1 ms and 300 s")
-    for name, (least, most) in _SPANS.items():
+    for name, _, least, most in BOUNDS:
         if not least <= getattr(policy, name) <= most:
             return _wrong(f"the policy's `{name}` must lie between {least} and {most}")
     return None
@@ -90,14 +76,15 @@ def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused |
     parent = register.links.get(link.parent)
     if link.parent and parent is None:
         return Refused(Reason.LINK_UNKNOWN, "the parent link does not exist")
-    refused = narrows(link, parent) or _alive(register, link.parent, now)
-    if refused is not None:
-        return refused
+    # Signature before the rest: who cannot sign learns nothing about what stands above.
     key = register.grantor_key(link.parent)
     if key is not None and signed.header.get("kid") != key.thumbprint:
         return Refused(Reason.CHAIN_BROKEN, "the link's `kid` is not the delegating party's key")
     if key is None or not jws.verify(signed, key):
         return Refused(Reason.CHAIN_BROKEN, "the link is not signed by the delegating party")
+    refused = narrows(link, parent) or _alive(register, link.parent, now)
+    if refused is not None:
+        return refused
     if link.kind == "recipient":
         return _recipient_link(register, link.subject, link.key)
     if link.kind == "device":

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bailment.access.entries import MAX_HEADS_MS
 from bailment.auditor.findings import Finding, Findings, Kind
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
@@ -27,6 +26,7 @@ from bailment.ledger.note import Verifier, parse_note
 from bailment.ledger.records import LogHeads, decode_facts
 from bailment.ledger.slots import Head, SlotProof, Slots
 from bailment.ledger.tree import leaf_hash, verify_inclusion
+from bailment.spec.policy import MAX_HEADS_MS
 
 
 @dataclass(frozen=True, slots=True)

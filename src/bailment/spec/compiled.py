@@ -1,7 +1,7 @@
 """The spec as evaluation reads it: every tier's requirements resolved, durations in ms.
 
-`compile_spec` takes a document in which `bailment.spec.problems` found no error. Each tier has its
-own copy of what it asks for, those of the tiers below included, with its own ages and limits:
+`compile_spec` takes a document in which `bailment.spec.validation` found no error. Each tier has
+its own copy of what it asks for, those of the tiers below included, with its own ages and limits:
 nothing here depends on the tier any more.
 
 How old an item may be is what is said nearest to the leaf: the leaf's own `max_age`; else the
@@ -182,7 +182,7 @@ def rank_of(tier: str) -> int:
 
 
 def compile_spec(document: Document) -> CompiledSpec:
-    """The document, resolved. It must be free of errors (`problems.find`)."""
+    """The document, resolved. It must be free of errors (`validation.check`)."""
     metadata = document.metadata
     names = [name for name in TIERS if name in document.tiers]
     return CompiledSpec(

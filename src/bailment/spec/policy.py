@@ -11,6 +11,20 @@ from bailment.ledger.records import Policy
 from bailment.spec.quantity import duration_ms
 from bailment.spec.terms import Duration, Part, TierName, Title
 
+#: Longest life of a token that any policy may set (RFC 9700 asks for short ones).
+MAX_TOKEN_MS = 300_000
+#: Longest time from a record to the heads record that covers it.
+MAX_HEADS_MS = 3_600_000
+#: The numbers of a `Policy`: which, where the section says them, and their least and most, ms.
+BOUNDS: tuple[tuple[str, tuple[str, str], int, int], ...] = (
+    ("token_ms", ("credential", "max_ttl"), 1, MAX_TOKEN_MS),
+    ("proof_ms", ("credential", "proof_window"), 1, 300_000),
+    ("skew_ms", ("credential", "clock_skew"), 0, 60_000),
+    ("decision_ms", ("credential", "decision_window"), 1, 60_000),
+    ("invitation_ms", ("credential", "invitation_ttl"), 1, 30 * 86_400_000),
+    ("heads_ms", ("log", "heads"), 1_000, MAX_HEADS_MS),
+)
+
 
 class Credential(Part, frozen=True):
     """Tokens and the proofs that come with them."""

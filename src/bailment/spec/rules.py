@@ -1,0 +1,260 @@
+"""Whether the requirements of a document can be meant: their rules, limits and ages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from msgspec import UNSET, UnsetType
+
+from bailment import canonical
+from bailment.spec.document import Document, EvidenceKind, Override, Requirement, Rule
+from bailment.spec.quantity import duration_ms
+from bailment.spec.reading import Path, Reading
+from bailment.spec.shape import nearest
+from bailment.spec.terms import RANK, TIERS
+
+#: The members that make each form of a rule, and those that may stand beside them.
+_FORMS = {
+    "check": ({"kind", "check"}, {"min_independence", "max_age", "within"}),
+    "claim": ({"kind", "claim"}, {"min", "max", "min_independence", "max_age", "within"}),
+    "join": ({"join"}, {"min_independence", "max_age"}),
+    "of": ({"at_least", "of"}, {"distinct"}),
+    "all": ({"all"}, set()),
+}
+_HOW = (
+    "write `kind` with `check`, `kind` with `claim` and `min` or `max`, `join`, `at_least` with "
+    "`of`, or `all`"
+)
+Said = str | UnsetType
+
+
+def find(document: Document, reading: Reading) -> None:
+    """Note in the reading what is wrong with each requirement."""
+    for id_, requirement in document.requirements.items():
+        _Requirement(document, reading, ("requirements", id_), requirement).find()
+
+
+def kinds_used(document: Document) -> set[str]:
+    """The kinds of evidence that any rule looks at."""
+    return {
+        kind
+        for requirement in document.requirements.values()
+        for rule in _leaves((requirement.satisfied_by, *_listed(requirement.contradicted_by)))
+        for kind in _kinds(rule)
+    }
+
+
+class _Requirement:
+    def __init__(
+        self, document: Document, reading: Reading, path: Path, requirement: Requirement
+    ) -> None:
+        self._tiers = document.tiers
+        self._known = document.evidence_kinds
+        self._reading = reading
+        self._path = path
+        self._requirement = requirement
+        self._id = str(path[-1])
+
+    def find(self) -> None:
+        requirement, path = self._requirement, self._path
+        self._not_zero(requirement.max_age, (*path, "max_age"))
+        self._rule(requirement.satisfied_by, (*path, "satisfied_by"))
+        for at, rule in enumerate(_listed(requirement.contradicted_by)):
+            self._contradiction(rule, (*path, "contradicted_by", at))
+        self._overrides()
+
+    def _rule(self, rule: Rule, path: Path) -> None:
+        form = self._form(rule, path)
+        if form == "of" and rule.at_least is not UNSET:
+            count = len(_listed(rule.of))
+            if rule.at_least > count:
+                self._say(
+                    (*path, "at_least"),
+                    f"{rule.at_least} of {count} can never hold",
+                    f"ask for at most {count}, or add rules below `of`",
+                )
+        elif form in ("check", "claim", "join"):
+            self._leaf(rule, path)
+            if rule.within is not UNSET:
+                self._say((*path, "within"), "`within` is for `contradicted_by`", "say `max_age`")
+        for name in ("of", "all"):
+            below: Sequence[Rule] = _listed(getattr(rule, name))
+            self._repeated(below, (*path, name))
+            for at, one in enumerate(below):
+                self._rule(one, (*path, name, at))
+
+    def _form(self, rule: Rule, path: Path) -> str:
+        """The form of a rule; empty, and noted, where it is of none or of several."""
+        given = {name for name in rule.__struct_fields__ if getattr(rule, name) is not UNSET}
+        forms = [form for form in _FORMS if form in given]
+        if len(forms) != 1:
+            what = f"a rule of {len(forms)} forms at once" if forms else "a rule of no form"
+            self._say(path, what, _HOW)
+            return ""
+        needed, allowed = _FORMS[forms[0]]
+        for name in sorted(needed - given):
+            self._say(path, f"`{forms[0]}` without `{name}`", f"add `{name}:`")
+        for name in sorted(given - needed - allowed):
+            self._say((*path, name), f"`{name}` does not go with `{forms[0]}`", "remove it")
+        if forms[0] == "claim" and rule.min is UNSET and rule.max is UNSET:
+            self._say(path, "a claim without a bound", "add `min` or `max`")
+        return forms[0] if needed <= given else ""
+
+    def _repeated(self, rules: Sequence[Rule], path: Path) -> None:
+        """The same evidence must not be counted twice."""
+        seen: dict[bytes, int] = {}
+        for at, rule in enumerate(rules):
+            first = seen.setdefault(canonical.encode(rule), at)
+            if first != at:
+                self._say((*path, at), f"the same as item {first + 1}", "remove one of the two")
+
+    def _leaf(self, rule: Rule, path: Path) -> None:
+        for kind, where in _kinds_at(rule, path):
+            if kind not in self._known:
+                self._say(
+                    where, f"no kind of evidence is named `{kind}`", nearest(kind, self._known)
+                )
+            else:
+                self._reachable(kind, self._known[kind], rule, path)
+        if rule.join is not UNSET:
+            covers = rule.join.covered_by
+            for at, kind in enumerate(covers):
+                if kind == rule.join.seen or kind in covers[:at]:
+                    where = (*path, "join", "covered_by", at)
+                    self._say(where, f"`{kind}` stands in the join already", "remove it")
+        if rule.min is not UNSET and rule.max is not UNSET and rule.min > rule.max:
+            self._say((*path, "min"), "no number is so large and so small", "let `min` be below")
+        self._not_zero(rule.max_age, (*path, "max_age"))
+        self._not_zero(rule.within, (*path, "within"))
+
+    def _reachable(self, name: str, kind: EvidenceKind, rule: Rule, path: Path) -> None:
+        lowest, cap = rule.min_independence, kind.caps_at
+        if lowest is not UNSET and cap is not UNSET and RANK[lowest] > RANK[cap]:
+            self._say(
+                (*path, "min_independence"),
+                f"`{name}` is never more than `{cap}`, so that it never counts here",
+                f"ask for `{cap}` or less, or raise the kind's `caps_at`",
+            )
+
+    def _contradiction(self, rule: Rule, path: Path) -> None:
+        form = self._form(rule, path)
+        if form not in ("check", "claim"):
+            if form:
+                self._say(
+                    path, "only a check or a claim contradicts", "write its leaves one by one"
+                )
+            return
+        self._leaf(rule, path)
+        if rule.max_age is not UNSET:
+            self._say((*path, "max_age"), "`max_age` is for `satisfied_by`", "say `within`")
+        if rule.within is UNSET:
+            self._say(path, "nothing says for how long it contradicts", "add `within: P7D`")
+        for leaf in _leaves((self._requirement.satisfied_by,)):
+            same = form == "claim" and (leaf.kind, leaf.claim) == (rule.kind, rule.claim)
+            if same and _inside(leaf, rule):
+                self._say(
+                    path,
+                    f"every `{rule.claim}` that satisfies the requirement contradicts it",
+                    "let the bounds here begin where those above end",
+                )
+
+    def _overrides(self) -> None:
+        by_tier = self._requirement.by_tier
+        if by_tier is UNSET:
+            return
+        asking = [tier for tier in TIERS if tier in self._tiers]
+        first = next((tier for tier in asking if self._id in self._tiers[tier].require), asking[-1])
+        age, limits = self._requirement.max_age, dict[str, int]()
+        for tier in sorted(by_tier):
+            override, path = by_tier[tier], (*self._path, "by_tier", tier)
+            if tier not in self._tiers:
+                self._say(path, f"there is no tier `{tier}`", nearest(tier, self._tiers), key=True)
+            elif tier < first:
+                what = f"`{tier}` does not ask for `{self._id}`"
+                self._say(path, what, f"say it from `{first}` on", key=True)
+            if override == Override():
+                self._say(path, "nothing is in it", "add `max_age` or `limits`")
+            self._not_zero(override.max_age, (*path, "max_age"))
+            if override.max_age is not UNSET:
+                if age is not UNSET and duration_ms(override.max_age) > duration_ms(age):
+                    self._looser((*path, "max_age"), age)
+                age = override.max_age
+            for claim, limit in (override.limits or {}).items():
+                self._limit(claim, limit, limits, (*path, "limits", claim))
+
+    def _limit(self, claim: str, limit: int, above: dict[str, int], path: Path) -> None:
+        leaves = [
+            leaf for leaf in _leaves((self._requirement.satisfied_by,)) if leaf.claim == claim
+        ]
+        if not leaves:
+            claims = {
+                leaf.claim
+                for leaf in _leaves((self._requirement.satisfied_by,))
+                if leaf.claim is not UNSET
+            }
+            remedy = nearest(claim, sorted(claims)) if claims else "remove it: no rule has a claim"
+            self._say(path, f"no rule here looks at a claim `{claim}`", remedy, key=True)
+            return
+        bounds = {bound for leaf in leaves for bound in ("min", "max") if _has(leaf, bound)}
+        if len(bounds) > 1:
+            what = f"`{claim}` has both `min` and `max`, and this replaces which?"
+            self._say(path, what, "give the rules different claims")
+        for leaf in leaves if len(bounds) == 1 else ():
+            bound = bounds.copy().pop()
+            before = above.get(claim, getattr(leaf, bound))
+            if (limit < before) if bound == "min" else (limit > before):
+                self._looser(path, before)
+                break
+        above[claim] = limit
+
+    def _looser(self, path: Path, before: object) -> None:
+        what = f"looser than `{before}`, which a lower tier asks for"
+        self._say(path, what, "let higher tiers ask for the same or more")
+
+    def _not_zero(self, duration: Said, path: Path) -> None:
+        if duration is not UNSET and duration_ms(duration) == 0:
+            self._say(path, "no evidence is so young", "write a longer time, such as `P1D`")
+
+    def _say(self, path: Path, what: str, remedy: str, *, key: bool = False) -> None:
+        self._reading.complain(path, what, remedy, of_key=key)
+
+
+def _listed(rules: tuple[Rule, ...] | UnsetType) -> tuple[Rule, ...]:
+    return () if rules is UNSET else rules
+
+
+def _leaves(rules: Sequence[Rule]) -> Iterator[Rule]:
+    for rule in rules:
+        below = (*_listed(rule.of), *_listed(rule.all))
+        yield from _leaves(below)
+        if not below:
+            yield rule
+
+
+def _kinds(rule: Rule) -> Iterator[str]:
+    yield from (kind for kind, _ in _kinds_at(rule, ()))
+
+
+def _kinds_at(rule: Rule, path: Path) -> Iterator[tuple[str, Path]]:
+    """The kinds of evidence of a leaf, and where each is named."""
+    if rule.kind is not UNSET:
+        yield rule.kind, (*path, "kind")
+    if rule.join is not UNSET:
+        yield rule.join.seen, (*path, "join", "seen")
+        for at, kind in enumerate(rule.join.covered_by):
+            yield kind, (*path, "join", "covered_by", at)
+
+
+def _has(rule: Rule, bound: str) -> bool:
+    return getattr(rule, bound) is not UNSET
+
+
+def _inside(inner: Rule, outer: Rule) -> bool:
+    """Whether all numbers within the inner bounds are within the outer ones."""
+    below: Any = float("-inf")
+    least, most = (
+        [below if rule.min is UNSET else rule.min, -below if rule.max is UNSET else rule.max]
+        for rule in (inner, outer)
+    )
+    return bool(most[0] <= least[0] and least[1] <= most[1])
