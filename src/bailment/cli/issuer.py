@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bailment.cli import console
+from bailment.cli import console, process
 from bailment.cli.console import Dir, author
 from bailment.cli.output import Json, note, say, show_json
 from bailment.errors import ConfigurationError, FormatError
@@ -75,12 +75,7 @@ def init(
 
 def serve(directory: Dir = Path()) -> None:
     """Serve: gateway and control plane in one process."""
-    import uvloop
-
-    from bailment.cli import serve as server
-
-    server.log_to_stderr()
-    uvloop.run(server.serve(Folder(directory)))
+    process.become(directory)
 
 
 def status(

@@ -5,15 +5,24 @@ from __future__ import annotations
 import errno
 import os
 import sys
+from collections.abc import Callable
 from io import TextIOWrapper
-from typing import TextIO, cast
+from typing import TYPE_CHECKING, NoReturn, TextIO, cast
+
+if TYPE_CHECKING:
+    from bailment.errors import BailmentError
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it without a word, at any moment."""
+    """Run the command line."""
+    guarded(_run)
+
+
+def guarded(run: Callable[[], None]) -> None:
+    """Run, and say what went wrong. Ctrl-C ends it without a word, at any moment."""
     try:
         sys.stdout, sys.stderr = _usable(sys.stdout), _usable(sys.stderr)
-        _run()
+        _explained(run)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
@@ -28,15 +37,20 @@ def _usable(stream: TextIO | None) -> TextIO:
 
 def _run() -> None:
     from bailment.cli.app import app
-    from bailment.cli.output import fail
+    from bailment.errors import BailmentError
+
+    if any("\udc80" <= ch <= "\udcff" for word in sys.argv for ch in word):
+        raise BailmentError("an argument is not text in this terminal's encoding")
+    app()
+
+
+def _explained(run: Callable[[], None]) -> None:
     from bailment.errors import BailmentError
 
     try:
-        if any("\udc80" <= ch <= "\udcff" for word in sys.argv for ch in word):
-            raise BailmentError("an argument is not text in this terminal's encoding")
-        app()
+        run()
     except BailmentError as error:
-        fail(error)
+        _fail(error)
     except OSError as error:
         where = f"`{os.fsdecode(error.filename)}`" if error.filename else "the output"
         if error.filename is None:
@@ -44,4 +58,10 @@ def _run() -> None:
                 raise
             # What is still in the buffer would fail again at the interpreter's end.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        fail(BailmentError(f"cannot use {where}: {str(error.strerror).lower()}"))
+        _fail(BailmentError(f"cannot use {where}: {str(error.strerror).lower()}"))
+
+
+def _fail(error: BailmentError) -> NoReturn:
+    from bailment.cli.output import fail
+
+    fail(error)

@@ -35,7 +35,7 @@ from bailment.store.staging import Batch, Staging, frame, unframe
 
 #: What C2SP clients may read; the folder above decides who reaches it.
 _READABLE = 0o644
-#: Entries after which a round of publishing begins to end: it is held in memory, four copies of it.
+#: Entries that are published at once; they are in memory several times over meanwhile.
 _ROUND = 1024
 
 
@@ -66,13 +66,13 @@ class Publisher:
         return self.published
 
     def _publish_some(self) -> bool:
-        """Publish the next batches, of which no more is held than a moment's worth."""
+        """Publish the next batches, as many as are held at once; whether more may wait."""
         self._pending = {}  # of a round that failed
         base = self.published // WIDTH * WIDTH
         batches = self._staging.since(base, self.published - base + _ROUND)
         if not batches or batches[-1].end <= self.published:
             return False
-        size = batches[-1].end
+        full = (size := batches[-1].end) - self.published >= _ROUND
         entries = _column(batches, base, "leaves")
         self._write_bundles(base, size, entries, batches)
         self._write_tiles(base, size, entries)
@@ -82,7 +82,7 @@ class Publisher:
         self._forget_partials(self.published, size)
         self.published = size
         self._settle(size // WIDTH * WIDTH)
-        return True
+        return full
 
     def _read_published(self) -> int:
         try:
