@@ -92,13 +92,18 @@ def as_type(value: object, kind: type[T]) -> T:
 
 
 def scope_id(text: object, where: str) -> str:
-    """A tenant, account or organisation id, GUIDs in lower case; Unreadable if it is none."""
+    """A tenant, account or organisation id, by its `scope_key`; Unreadable if it is none."""
     if not isinstance(text, str) or not _SCOPE.fullmatch(text):
         raise Unreadable(
             EvidenceReason.SCOPE_MISSING,
             "the report does not say which tenant or account it is about",
             where,
         )
+    return scope_key(text)
+
+
+def scope_key(text: str) -> str:
+    """The one spelling of a scope's id: GUIDs, which tools write in both cases, in lower case."""
     return text.lower() if _GUID.fullmatch(text) else text
 
 
