@@ -10,7 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
+from bailment.access.answers import ANSWERS
 from bailment.access.enrolment import code_of
+from bailment.access.reasons import Reason
 from bailment.control.actions import invitation_hash
 from bailment.ledger.records import EnrolmentRequested, InvitationIssued
 
@@ -38,8 +40,10 @@ def problem(answered: httpx2.Response) -> tuple[int, str]:
     body = answered.json()
     assert body["type"] == f"urn:bailment:reason:{body['reason']}"
     assert body["status"] == answered.status_code
-    assert body["title"]
+    told = ANSWERS[Reason(body["reason"])]
+    assert (body["status"], body["title"]) == (told.status, told.title)
     assert (answered.status_code == 401) == ("www-authenticate" in answered.headers)
+    assert answered.status_code != 401 or not body["detail"]
     return answered.status_code, body["reason"]
 
 
@@ -204,10 +208,11 @@ async def test_nobody_else_learns_a_devices_status(lab: World) -> None:
     for key in (Key(lab), await lab.device()):
         found = await key.send("GET", f"/enrol/requests/{device.id}")
         assert problem(found) == (401, "proof-key")
-    assert problem(await device.send("GET", f"/enrol/requests/{'0' * 32}")) == (
-        403,
-        "link-unknown",
-    )
+    # Nor whether there is such a device: the proof is looked at first, and the answer is the same.
+    none = f"/enrol/requests/{'0' * 32}"
+    assert problem(await device.send("GET", none)) == (401, "proof-key")
+    for path in (none, f"/enrol/requests/{device.id}"):
+        assert problem(await lab.http.get(lab.url + path)) == (401, "proof-missing")
 
 
 async def test_another_recipients_admin_finds_nothing(lab: World) -> None:
@@ -236,3 +241,22 @@ async def test_an_admin_is_shown_the_link_it_delegates_from(lab: World) -> None:
         recipient.id,
     )
     assert mine["networks"] == ["192.0.2.0/24"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "expected"),
+    [
+        ("GET", "/enrol/", (404, "route-unknown")),
+        ("GET", "/enrol/pending/", (404, "route-unknown")),
+        ("POST", "/oauth/token/", (404, "route-unknown")),
+        ("GET", "/oauth/token", (405, "method-not-allowed")),
+        ("DELETE", "/delegations", (405, "method-not-allowed")),
+    ],
+)
+async def test_what_is_no_route_is_a_problem_and_sends_nobody_elsewhere(
+    lab: World, method: str, path: str, expected: tuple[int, str]
+) -> None:
+    found = await lab.http.request(method, lab.url + path)
+    assert problem(found) == expected
+    assert "location" not in found.headers
+    assert (found.status_code == 405) == ("allow" in found.headers)

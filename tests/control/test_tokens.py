@@ -12,8 +12,10 @@ import httpx2
 import pytest
 
 from bailment.access import jws
+from bailment.access.answers import ANSWERS
 from bailment.access.assertion import TYPE_URI
 from bailment.access.proof import token_hash
+from bailment.access.reasons import Reason
 from bailment.ledger.records import TokenIssued
 
 from ..world import DAY, PURPOSE, Device, Key, World, refused, world
@@ -41,6 +43,9 @@ def error(answered: httpx2.Response) -> tuple[int, str, str]:
     assert answered.headers["dpop-nonce"]
     body = answered.json()
     assert body.keys() == {"error", "error_description", "reason"}
+    told = ANSWERS[Reason(body["reason"])]
+    assert body["error_description"].startswith(told.title)
+    assert told.status != 401 or body["error_description"] == told.title
     return answered.status_code, body["error"], body["reason"]
 
 
@@ -341,7 +346,7 @@ async def test_a_device_that_fetches_tokens_all_the_time_is_slowed_down(lab: Wor
     device, other = await lab.device(), await lab.device()
     statuses = [(await device.fetch()).status_code for _ in range(60)]
     assert statuses[:59] == [200] * 59
-    assert error(await device.fetch()) == (429, "slow_down", "overloaded")
+    assert error(await device.fetch()) == (503, "slow_down", "overloaded")
     assert (await other.fetch()).status_code == 200
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_reason_has_an_answer() -> None:
-    from bailment.gateway.answers import ANSWERS
+    from bailment.access.answers import ANSWERS
 
     assert set(ANSWERS) == set(Reason)
 

@@ -1,6 +1,6 @@
 """The closed list of reasons for which access is refused, cut or fails.
 
-A reason is data: a slug that never changes its meaning once released. `gateway/answers.py` is
+A reason is data: a slug that never changes its meaning once released. `access/answers.py` is
 the only table from reason to HTTP, `docs/reasons.md` explains each to the person who meets it,
 and a test holds the three together.
 """

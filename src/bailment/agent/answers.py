@@ -77,10 +77,7 @@ def refusal(response: httpx2.Response) -> GatewayRefused:
     detail = _text(members, "detail") or _text(members, "error_description")
     if not detail and isinstance(inner, dict):
         detail = _text(inner, "message")
-    title = _text(members, "title")
-    if title == reason.replace("-", " "):
-        title = ""
-    words = [word for word in (title, detail) if word]
+    words = [word for word in (_text(members, "title"), detail) if word]
     message = ": ".join(words) or f"status {response.status_code}"
     if reason:
         message = f"the gateway refuses (`{reason}`): {message}"

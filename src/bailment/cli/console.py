@@ -94,7 +94,9 @@ def _call(
             hint="it may have acted all the same; see what it wrote to its standard error",
         ) from None
     if response.status >= 400:
-        reason, detail = answer.get("reason", "refused"), answer.get("detail", "")
-        message = detail[:1].lower() + detail[1:] or reason
+        reason, title, detail = (answer.get(name, "") for name in ("reason", "title", "detail"))
+        if reason == Reason.HELD:  # whose detail is the subject alone
+            detail = f"{title}: {detail}"
+        message = detail[:1].lower() + detail[1:] or title or "refused"
         raise BailmentError(message, hint=hints.get(reason, ""))
     return answer

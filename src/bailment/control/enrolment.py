@@ -64,12 +64,12 @@ class Enrolment:
         """A device shows its invitation and proves its key."""
         sent = await proven(request, self.actions.log.fold, self.nonces)
         if isinstance(sent, Refused):
-            return refusal(sent)
+            return self._refusal(sent)
         body = _read(sent.body, EnrolBody)
         if isinstance(body, Refused):
-            return refusal(body)
+            return self._refusal(body)
         if body.key_class != "software":
-            return refusal(Refused(Reason.BODY_MALFORMED, "`key_class` must be `software`"))
+            return self._refusal(Refused(Reason.BODY_MALFORMED, "`key_class` must be `software`"))
         device = os.urandom(16).hex()
         hashed = invitation_hash(body.invitation)
 
@@ -89,7 +89,7 @@ class Enrolment:
         try:
             await self.actions.append(make)
         except Denied as denied:
-            return refusal(denied.refused)
+            return self._refusal(denied.refused)
         enrolled = state.devices[device]
         return answer(
             {
@@ -104,14 +104,14 @@ class Enrolment:
 
     async def status(self, request: Request) -> Response:
         """A device asks whether it was confirmed, and what it may use."""
+        sent = await proven(request, self.actions.log.fold, self.nonces)
+        if isinstance(sent, Refused):
+            return self._refusal(sent)
         register = self.actions.log.fold.register
         device = register.state.devices.get(request.path_params["device"])
-        if device is None:
-            return refusal(Refused(Reason.LINK_UNKNOWN, "there is no such device"))
-        key = register.key(device.key)
-        sent = await proven(request, self.actions.log.fold, self.nonces, key.thumbprint)
-        if isinstance(sent, Refused):
-            return refusal(sent)
+        if device is None or register.key(device.key).thumbprint != sent.proof.thumbprint:
+            # The same answer, whether there is such a device or not.
+            return self._refusal(Refused(Reason.PROOF_KEY, "the key is not the device's"))
         path = register.path(register.link_of.get(device.device, ""))
         active = bool(path)
         expired = not active and now_ms() >= device.until
@@ -154,7 +154,7 @@ class Enrolment:
                         "expires": device.until,
                     }
                 )
-        return refusal(Refused(Reason.LINK_UNKNOWN, "no device of yours waits with this code"))
+        return self._refusal(Refused(Reason.LINK_UNKNOWN, "no device of yours waits with this code"))
 
     async def mine(self, request: Request) -> Response:
         """A recipient's admin asks for the link that it may delegate from."""
@@ -168,7 +168,7 @@ class Enrolment:
         raw = await bounded_body(request)
         body = raw if isinstance(raw, Refused) else _read(raw, DelegationBody)
         if isinstance(body, Refused):
-            return refusal(body)
+            return self._refusal(body)
         try:
             personal = msgspec.to_builtins(body.personal) if body.personal else None
             link, _ = await self.actions.grant(body.link, personal)
@@ -181,22 +181,25 @@ class Enrolment:
                     "expires": invited.until,
                 }
         except Denied as denied:
-            return refusal(denied.refused)
+            return self._refusal(denied.refused)
         except FormatError as error:
-            return refusal(Refused(Reason.BODY_MALFORMED, str(error)))
+            return self._refusal(Refused(Reason.BODY_MALFORMED, str(error)))
         return answer(reply, 201)
 
     async def _as_admin(self, request: Request) -> tuple[str, Link] | Response:
         """The recipient (and its link) whose admin key signed the request."""
         sent = await proven(request, self.actions.log.fold, self.nonces)
         if isinstance(sent, Refused):
-            return refusal(sent)
+            return self._refusal(sent)
         register = self.actions.log.fold.register
         for link in register.links.values():
             key = register.key(link.key) if link.kind == "recipient" and link.key else None
             if key is not None and key.thumbprint == sent.proof.thumbprint:
                 return link.subject, register.links[register.link_of[link.subject]]
-        return refusal(Refused(Reason.PROOF_KEY, "the key is no recipient's"))
+        return self._refusal(Refused(Reason.PROOF_KEY, "the key is no recipient's"))
+
+    def _refusal(self, refused: Refused) -> Response:
+        return refusal(refused, self.actions.log.fold.register.policy.contact)
 
     def _link(self, link_id: str) -> Link:
         return self.actions.log.fold.register.links[link_id]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -54,9 +55,22 @@ def public_app(
             Route("/delegations/mine", enrolment.mine),
             Route("/log/checkpoint", log.checkpoint),
             Route("/log/{path:path}", log.tile),
-        ]
+        ],
+        exception_handlers={404: _nothing, 405: _other_method},
     )
+    app.router.redirect_slashes = False  # to whatever host the caller names
     return _with_nonce(app, nonces)
+
+
+async def _nothing(request: Request, error: Exception) -> Response:
+    return refusal(Refused(Reason.ROUTE_UNKNOWN))
+
+
+async def _other_method(request: Request, error: Exception) -> Response:
+    response = refusal(Refused(Reason.METHOD_NOT_ALLOWED))
+    if isinstance(error, HTTPException) and error.headers:
+        response.headers.update(error.headers)  # `Allow`
+    return response
 
 
 class LogRoutes:
@@ -80,7 +94,8 @@ class LogRoutes:
         except FormatError as error:
             return PlainTextResponse(f"{error}\n", 404)
         if tile.level == ENTRIES and not self._is_auditor(request):
-            return refusal(Refused(Reason.TOKEN_MISSING, "entry bundles are for auditors"))
+            text = "entry bundles are for auditors: send a credential as bearer token\n"
+            return PlainTextResponse(text, 401, {"www-authenticate": "Bearer"})
         data = await run_in_threadpool(_read, self._root / tile.path)
         if data is None:
             return PlainTextResponse("there is no such tile\n", 404)

@@ -9,6 +9,7 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from bailment.access.answers import ANSWERS, detail_for
 from bailment.access.fold import Fold
 from bailment.access.nonce import Nonces
 from bailment.access.presentation import presented_proof
@@ -17,14 +18,6 @@ from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 
 MAX_BODY = 64 * 1024
-
-#: Statuses of refusals here; a reason that is not listed is 403.
-_STATUSES = {
-    Reason.BODY_TOO_LARGE: 413,
-    Reason.BODY_MALFORMED: 400,
-    Reason.LOG_UNAVAILABLE: 503,
-    Reason.OVERLOADED: 429,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +39,8 @@ async def bounded_body(request: Request) -> bytes | Refused:
     return b"".join(parts)
 
 
-async def proven(
-    request: Request, fold: Fold, nonces: Nonces, thumbprint: str | None = None
-) -> Proven | Refused:
-    """The body of a request with a DPoP proof by the key of this thumbprint, or by any key."""
+async def proven(request: Request, fold: Fold, nonces: Nonces) -> Proven | Refused:
+    """The body of a request with a DPoP proof by any key."""
     shown = presented_proof(request.scope["headers"])
     if isinstance(shown, Refused):
         return shown
@@ -66,7 +57,7 @@ async def proven(
         now_ms=now,
         lifetime_ms=policy.proof_ms,
         skew_ms=policy.skew_ms,
-        expected_thumbprint=thumbprint or proof.thumbprint,
+        expected_thumbprint=proof.thumbprint,
     )
     if refused is not None:
         return refused
@@ -87,21 +78,22 @@ def answer(value: object, status: int = 200) -> Response:
     )
 
 
-def refusal(refused: Refused) -> Response:
-    """A refusal as an RFC 9457 problem, with its reason."""
-    unproven = refused.reason.startswith(("proof", "token"))
-    status = _STATUSES.get(refused.reason, 401 if unproven else 403)
+def refusal(refused: Refused, contact: str = "") -> Response:
+    """A refusal as an RFC 9457 problem, with its reason.
+
+    Who did not prove a key gets a 401, which has no detail; everybody else is told about what
+    they sent or may not.
+    """
+    answer = ANSWERS[refused.reason]
     headers = {"cache-control": "no-store"}
-    if refused.reason is Reason.PROOF_NONCE:
-        headers["www-authenticate"] = 'DPoP error="use_dpop_nonce"'
-    elif status == 401:
-        scheme = "DPoP" if refused.reason.startswith("proof") else "Bearer"
-        headers["www-authenticate"] = scheme
+    if answer.status == 401:
+        nonce = refused.reason is Reason.PROOF_NONCE
+        headers["www-authenticate"] = 'DPoP error="use_dpop_nonce"' if nonce else "DPoP"
     problem = {
         "type": f"urn:bailment:reason:{refused.reason}",
-        "title": refused.reason.value.replace("-", " "),
-        "status": status,
-        "detail": refused.detail,
+        "title": answer.title,
+        "status": answer.status,
+        "detail": detail_for(refused, verified=True, contact=contact),
         "reason": refused.reason.value,
     }
-    return JSONResponse(problem, status, headers, "application/problem+json")
+    return JSONResponse(problem, answer.status, headers, "application/problem+json")

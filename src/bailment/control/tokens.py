@@ -20,6 +20,7 @@ from starlette.responses import Response
 from bailment import canonical
 from bailment.access.address import caller_address
 from bailment.access.admission import Stale
+from bailment.access.answers import ANSWERS, detail_for
 from bailment.access.assertion import TYPE_URI, verify_assertion
 from bailment.access.chain import Link, networks_of
 from bailment.access.decision import issuable
@@ -78,7 +79,8 @@ class TokenEndpoint:
     async def issue(self, request: Request) -> Response:
         """Answer one token request."""
         issued = await self._issue(request)
-        return _error(issued) if isinstance(issued, Refused) else answer(issued)
+        contact = self._log.fold.register.policy.contact
+        return _error(issued, contact) if isinstance(issued, Refused) else answer(issued)
 
     async def _issue(self, request: Request) -> dict[str, object] | Refused:
         closed = self._available()
@@ -100,10 +102,7 @@ class TokenEndpoint:
             return Refused(Reason.OVERLOADED, "this device fetches tokens too often: reuse them")
         peer = request.client.host if request.client else ""
         address = caller_address(peer, request.scope["headers"], self._proxies)
-        granted = await self._grant(device, detail, sent, address)
-        if isinstance(granted, Refused):
-            return _told(granted, self._log.fold.register.policy.contact)
-        return granted
+        return await self._grant(device, detail, sent, address)
 
     def _authenticate(self, form: dict[str, str], sent: Proven) -> EnrolmentRequested | Refused:
         """The device, if assertion and proof are by its key."""
@@ -223,13 +222,6 @@ class TokenEndpoint:
         return True
 
 
-def _told(refused: Refused, contact: str) -> Refused:
-    """With what is refused and whom to ask, for a caller that has proved its key."""
-    ask = f"contact {contact}" if contact else ""
-    told = "; ".join(part for part in (refused.detail, refused.subject, ask) if part)
-    return Refused(refused.reason, told, refused.subject)
-
-
 def _form(body: bytes) -> dict[str, str] | Refused:
     """RFC 6749 §3.2: no parameter may come twice."""
     try:
@@ -249,12 +241,19 @@ def _detail(text: str) -> AccessDetail | Refused:
         return Refused(Reason.BODY_MALFORMED, f"`authorization_details` is wrong: {error}")
 
 
-def _error(refused: Refused) -> Response:
+def _error(refused: Refused, contact: str) -> Response:
+    """RFC 6749 §5.2: 400 for all but a client that is not authenticated, and for our own state."""
     error = _ERRORS.get(refused.reason)
     if error is None:
         error = "invalid_dpop_proof" if refused.reason.startswith("proof") else "invalid_grant"
-    status = {"invalid_client": 401, "temporarily_unavailable": 503, "slow_down": 429}
+    found = ANSWERS[refused.reason]
+    detail = detail_for(refused, verified=True, contact=contact)
+    own = error in ("invalid_client", "temporarily_unavailable", "slow_down")
     return answer(
-        {"error": error, "error_description": refused.detail, "reason": refused.reason.value},
-        status.get(error, 400),
+        {
+            "error": error,
+            "error_description": f"{found.title}: {detail}" if detail else found.title,
+            "reason": refused.reason.value,
+        },
+        found.status if own else 400,
     )

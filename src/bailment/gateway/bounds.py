@@ -17,8 +17,8 @@ import httptools
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from bailment.access.answers import ANSWERS
 from bailment.access.reasons import Reason
-from bailment.gateway.answers import ANSWERS
 from bailment.gateway.dialects.base import PROBLEM_TYPE
 
 if TYPE_CHECKING:

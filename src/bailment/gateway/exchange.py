@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bailment.access.answers import ANSWERS, detail_for
 from bailment.access.reasons import Reason, Refused
-from bailment.gateway.answers import ANSWERS, detail_for
 from bailment.gateway.dialects.base import Dialect
 from bailment.gateway.intake import Send
 

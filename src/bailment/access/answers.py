@@ -31,7 +31,7 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.PROOF_MISSING: Answer(401, "send a DPoP proof with the access token"),
     Reason.PROOF_MALFORMED: Answer(401, "the DPoP proof is malformed"),
     Reason.PROOF_SIGNATURE: Answer(401, "the DPoP proof's signature does not hold"),
-    Reason.PROOF_KEY: Answer(401, "the DPoP proof is by another key than the token's"),
+    Reason.PROOF_KEY: Answer(401, "the DPoP proof is by another key than the one it must be by"),
     Reason.PROOF_METHOD: Answer(401, "the DPoP proof is for another method"),
     Reason.PROOF_TARGET: Answer(401, "the DPoP proof is for another URL"),
     Reason.PROOF_TOKEN: Answer(401, "the DPoP proof is for another access token"),
