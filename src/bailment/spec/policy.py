@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from msgspec import UNSET, Meta, UnsetType
+from msgspec import UNSET
 
 from bailment.ledger.records import Policy
 from bailment.spec.quantity import duration_ms
-from bailment.spec.terms import Duration, Part, TierName, Title
+from bailment.spec.terms import Duration, Maybe, Part, TierName, Title, says
 
 #: Longest life of a token that any policy may set (RFC 9700 asks for short ones).
 MAX_TOKEN_MS = 300_000
@@ -29,81 +29,91 @@ BOUNDS: tuple[tuple[str, tuple[str, str], int, int], ...] = (
 class Credential(Part, frozen=True):
     """Tokens and the proofs that come with them."""
 
-    max_ttl: Annotated[Duration, Meta(description="How long a token lives.")]
-    sender_constrained: Annotated[Literal["dpop"], Meta(description="RFC 9449.")]
-    proof_window: Annotated[Duration, Meta(description="How old a proof may be.")]
-    clock_skew: Annotated[Duration, Meta(description="How far a caller's clock may be ahead.")]
-    decision_window: Annotated[
-        Duration, Meta(description="How long a decision holds until the log has accepted it.")
+    max_ttl: Annotated[Duration, says("How long a token lives; at most `PT5M`.")]
+    sender_constrained: Annotated[
+        Literal["dpop"], says("Every use is proven by the device's key (RFC 9449).")
     ]
-    invitation_ttl: Annotated[Duration, Meta(description="How long an invitation can be used.")]
+    proof_window: Annotated[Duration, says("How old a proof may be; at most `PT5M`.")]
+    clock_skew: Annotated[Duration, says("How far a caller's clock may be ahead; at most `PT1M`.")]
+    decision_window: Annotated[
+        Duration, says("By when the log must have accepted what was decided; at most `PT1M`.")
+    ]
+    invitation_ttl: Annotated[Duration, says("How long an invitation can be used; at most `P30D`.")]
 
 
 class DelegationLimit(Part, frozen=True):
     """What delegation is limited to from a tier on, upwards."""
 
-    max_depth: Annotated[int, Meta(ge=0, le=8)] | UnsetType = UNSET
-    max_ttl: Duration | UnsetType = UNSET
+    max_depth: Maybe[Annotated[int, says("In place of the general one.", ge=0, le=8)]] = UNSET
+    max_ttl: Maybe[Annotated[Duration, says("In place of the general one.")]] = UNSET
 
 
 class Delegation(Part, frozen=True):
     """How far access may be passed on."""
 
-    max_depth: Annotated[int, Meta(ge=0, le=8, description="Subcontractors in one chain.")]
-    max_ttl: Annotated[Duration, Meta(description="How long a link may last.")]
+    max_depth: Annotated[int, says("Subcontractors in one chain.", ge=0, le=8)]
+    max_ttl: Annotated[Duration, says("How long a link may last.")]
     delegate_meets: Annotated[
-        Literal["same-tier", "nothing"], Meta(description="What a subcontractor must prove.")
+        Literal["same-tier", "nothing"], says("What a subcontractor must prove itself.")
     ]
-    by_tier: Annotated[dict[TierName, DelegationLimit], Meta(min_length=1)] | UnsetType = UNSET
+    by_tier: Maybe[
+        Annotated[
+            dict[TierName, DelegationLimit],
+            says("What is allowed from a tier on, upwards; not more than below.", min_length=1),
+        ]
+    ] = UNSET
 
 
 class Detection(Part, frozen=True):
     """How soon misuse must be noticed."""
 
-    shared_credential: Duration
-    off_network: Duration
-    purpose_drift: Duration
+    shared_credential: Annotated[Duration, says("One person's access used by two.")]
+    off_network: Annotated[Duration, says("Use from outside the declared networks.")]
+    purpose_drift: Annotated[Duration, says("Use for other than the declared purpose.")]
 
 
 class KillSwitch(Part, frozen=True):
     """Who may stop everything."""
 
-    approvers: Annotated[int, Meta(ge=1, le=16)]
+    approvers: Annotated[int, says("How many people it takes.", ge=1, le=16)]
 
 
 class Response(Part, frozen=True):
     """How soon what must be done after a finding."""
 
-    revoke: Duration
-    notify_recipient: Duration
-    rotate: Duration
-    kill_switch: KillSwitch
+    revoke: Annotated[Duration, says("Access is cut.")]
+    notify_recipient: Annotated[Duration, says("The recipient is told.")]
+    rotate: Annotated[Duration, says("Credentials are replaced.")]
+    kill_switch: Annotated[KillSwitch, says("Everything is stopped.")]
 
 
 class Disclosure(Part, frozen=True):
     """How soon reports are due, and whether they name recipients."""
 
-    initial: Duration
-    final: Duration
-    names: Literal["redacted-committed", "named"]
+    initial: Annotated[Duration, says("The first report, from the finding.")]
+    final: Annotated[Duration, says("The last one.")]
+    names: Annotated[
+        Literal["redacted-committed", "named"],
+        says("Whether recipients are named, or hidden and committed to."),
+    ]
 
 
 class Log(Part, frozen=True):
     """What the log owes to those who watch it."""
 
-    heads: Annotated[Duration, Meta(description="From a record to the heads that cover it.")]
+    heads: Annotated[Duration, says("From a record to the heads that cover it; `PT1S` to `PT1H`.")]
 
 
 class PolicySection(Part, frozen=True):
     """The numbers that credentials, delegation, detection, response and disclosure obey."""
 
-    contact: Annotated[Title, Meta(description="Whom a refused caller is told to ask.")]
-    credential: Credential
-    delegation: Delegation
-    detection: Detection
-    response: Response
-    disclosure: Disclosure
-    log: Log
+    contact: Annotated[Title, says("Whom a refused caller is told to ask.")]
+    credential: Annotated[Credential, says("Tokens and proofs.")]
+    delegation: Annotated[Delegation, says("How far access may be passed on.")]
+    detection: Annotated[Detection, says("How soon misuse must be noticed.")]
+    response: Annotated[Response, says("How soon it must be answered.")]
+    disclosure: Annotated[Disclosure, says("How soon it must be told.")]
+    log: Annotated[Log, says("What the log owes.")]
 
 
 def policy_of(section: PolicySection) -> Policy:

@@ -15,7 +15,7 @@ from bailment.spec.shape import nearest
 from bailment.spec.terms import RANK, TIERS
 
 #: The members that make each form of a rule, and those that may stand beside them.
-_FORMS = {
+FORMS = {
     "check": ({"kind", "check"}, {"min_independence", "max_age", "within"}),
     "claim": ({"kind", "claim"}, {"min", "max", "min_independence", "max_age", "within"}),
     "join": ({"join"}, {"min_independence", "max_age"}),
@@ -87,12 +87,12 @@ class _Requirement:
     def _form(self, rule: Rule, path: Path) -> str:
         """The form of a rule; empty, and noted, where it is of none or of several."""
         given = {name for name in rule.__struct_fields__ if getattr(rule, name) is not UNSET}
-        forms = [form for form in _FORMS if form in given]
+        forms = [form for form in FORMS if form in given]
         if len(forms) != 1:
             what = f"a rule of {len(forms)} forms at once" if forms else "a rule of no form"
             self._say(path, what, _HOW)
             return ""
-        needed, allowed = _FORMS[forms[0]]
+        needed, allowed = FORMS[forms[0]]
         for name in sorted(needed - given):
             self._say(path, f"`{forms[0]}` without `{name}`", f"add `{name}:`")
         for name in sorted(given - needed - allowed):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, UnsetType
 
 from bailment import canonical
 from bailment.spec.quantity import DATE, DURATION, NUMBER, SHARE
@@ -29,6 +29,16 @@ Destination = Literal["T1", "T2", "T3", "T4", "suspended"]
 SUSPENDED: Destination = "suspended"
 #: The ways in which evidence ages.
 Class = Literal["machine", "process"]
+
+
+T = TypeVar("T")
+#: What a document may leave out.
+Maybe: TypeAlias = T | UnsetType
+
+
+def says(description: str, **bounds: Any) -> Meta:
+    """What a member means, for the schema and its page; and how small or long it may be."""
+    return Meta(description=description, **bounds)
 
 
 def _text(pattern: str, title: str, example: str, most: int | None = None) -> Meta:
@@ -65,7 +75,6 @@ ControlId = Annotated[
 ]
 ClaimName = Annotated[str, _text(r"^[a-z][a-z0-9_]{0,63}\Z", "claim", "p99_ms")]
 CheckId = Annotated[str, _text(r"^[!-~]{1,128}\Z", "check", "MS.AAD.3.1v1")]
-Count = Annotated[int, Meta(ge=1, le=64)]
 Limit = Annotated[int, Meta(ge=-canonical.MAX_INTEGER, le=canonical.MAX_INTEGER)]
 
 
