@@ -236,7 +236,7 @@ async def test_a_head_that_drips_is_refused(head: bytes) -> None:
     async with serving(Bounds(header_seconds=0.1)) as running:
         client = await running.connect()
         dripping = asyncio.ensure_future(client.drip(head, 0.01))
-        assert await client.refusal() == (408, "body-slow")
+        assert await client.refusal() == (408, "request-slow")
         dripping.cancel()
         assert running.app.calls == 0
 
@@ -246,7 +246,7 @@ async def test_a_second_head_that_drips_is_refused() -> None:
         client = await running.connect(GET)
         await client.echo()
         dripping = asyncio.ensure_future(client.drip(GET[:-2] + b"x: " + b"y" * 400, 0.01))
-        assert await client.refusal() == (408, "body-slow")
+        assert await client.refusal() == (408, "request-slow")
         dripping.cancel()
         assert running.app.calls == 1
 
@@ -302,7 +302,7 @@ async def test_an_idle_connection_is_closed_without_a_word() -> None:
 async def test_what_is_no_request_is_refused(data: bytes) -> None:
     async with serving(Bounds()) as running:
         client = await running.connect(data)
-        assert await client.refusal() == (400, "body-malformed")
+        assert await client.refusal() == (400, "request-malformed")
         assert running.app.calls == 0
 
 
@@ -356,7 +356,7 @@ async def test_a_body_that_breaks_its_framing_is_refused_and_the_application_is_
     head = b"POST /held HTTP/1.1\r\ntransfer-encoding: chunked\r\nexpect: 100-continue\r\n\r\n"
     async with serving(Bounds()) as running:
         client = await running.connect(head + b"2\r\nab\r\nzz\r\n")
-        assert await client.refusal() == (400, "body-malformed")
+        assert await client.refusal() == (400, "request-malformed")
         running.app.go.set()
         while "disconnect" not in running.app.told:  # noqa: ASYNC110
             await asyncio.sleep(0.01)
@@ -367,7 +367,7 @@ async def test_a_refused_body_is_read_so_that_its_sender_comes_to_read_why() -> 
     good = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
     async with serving(Bounds()) as running:
         client = await running.connect(head + good * 3 + b"zz\r\n" + LARGE)
-        assert await client.refusal() == (400, "body-malformed")
+        assert await client.refusal() == (400, "request-malformed")
 
 
 async def test_a_slow_body_under_an_answer_that_has_begun_cuts_it() -> None:

@@ -49,6 +49,8 @@ class Reason(StrEnum):
     BUDGET_SPENT = "budget-spent"
 
     # The request itself is wrong (400 and its kin).
+    REQUEST_MALFORMED = "request-malformed"
+    REQUEST_SLOW = "request-slow"
     BODY_MALFORMED = "body-malformed"
     BODY_DUPLICATE_KEY = "body-duplicate-key"
     BODY_TOO_LARGE = "body-too-large"

@@ -228,7 +228,7 @@ class BoundedProtocol(HttpToolsProtocol):
         try:
             self.parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self._refuse(Reason.BODY_MALFORMED, "this is no request of HTTP/1.1")
+            self._refuse(Reason.REQUEST_MALFORMED)
             return
         if self._phase is _Phase.HEAD and self._messages == messages:
             self._head_bytes += len(data)
@@ -257,7 +257,7 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._answering():
             self._clock = self.loop.call_later(self.bounds.header_seconds, self._check_head)
         else:
-            self._refuse(Reason.BODY_SLOW, "the head of the request came too slowly")
+            self._refuse(Reason.REQUEST_SLOW)
 
     def _check_body(self) -> None:
         now = self.loop.time()
@@ -290,7 +290,7 @@ class BoundedProtocol(HttpToolsProtocol):
         # Before the first request there is no cycle, though uvicorn's annotation knows of none.
         return self.cycle is not None and not self.cycle.response_complete  # type: ignore[redundant-expr]
 
-    def _refuse(self, reason: Reason, detail: str = "") -> None:
+    def _refuse(self, reason: Reason) -> None:
         """Read no more; answer, if it is this request's turn; and let the connection go."""
         if self._refused:
             return
@@ -309,20 +309,20 @@ class BoundedProtocol(HttpToolsProtocol):
             self.cycle.waiting_for_100_continue = False
             self.cycle.message_event.set()
         if answering or not in_body:
-            self.transport.write(self._problem(reason, detail))
+            self.transport.write(self._problem(reason))
         # Closing now, with bytes unread, would reset the connection under the answer.
         self.flow.resume_reading()
         if self.transport.can_write_eof():
             self.transport.write_eof()
         self._cut = self.loop.call_later(LINGER, self.transport.abort)
 
-    def _problem(self, reason: Reason, detail: str) -> bytes:
+    def _problem(self, reason: Reason) -> bytes:
         answer = ANSWERS[reason]
         problem = {
             "type": PROBLEM_TYPE + reason,
             "title": answer.title,
             "status": answer.status,
-            "detail": detail,
+            "detail": "",
             "reason": reason.value,
         }
         body = msgspec.json.encode(problem)
