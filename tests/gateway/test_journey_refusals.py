@@ -296,7 +296,13 @@ async def test_a_route_that_would_keep_something_is_refused_by_name(lab: World, 
         assert refused(answered, dialect) == (400, "feature-refused")
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/", "/v1/embeddings", "/v2/models", "/admin", "/v1"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/", "/v1/", "/v1/embeddings", "/v2/models", "/admin", "/v1"),
+        *("/v1/models/", "/v1/chat/completions/"),
+    ],
+)
 async def test_a_route_that_is_not_allowed_does_not_exist(lab: World, path: str) -> None:
     assert refused(await lab.http.get(lab.url + path)) == (404, "route-unknown")
 

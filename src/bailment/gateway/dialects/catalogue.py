@@ -58,6 +58,8 @@ def route(method: str, path: str, *, anthropic: bool) -> Route | Refused:
         if method != "GET":
             return _method(method, "GET")
         return Route(shape(path, anthropic=anthropic), True, unquote(path[len(MODELS) + 1 :]))
+    if path.rstrip("/") in DIALECTS:  # not a route, nor something below one
+        return Refused(Reason.ROUTE_UNKNOWN, "no such route")
     for prefix, why in _REFUSED.items():
         if path == prefix or path.startswith(prefix + "/"):
             return Refused(Reason.FEATURE_REFUSED, f"`{prefix}` is refused: {why}")
