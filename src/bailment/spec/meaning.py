@@ -14,7 +14,7 @@ from bailment.errors import FormatError
 from bailment.spec import rules
 from bailment.spec.compiled import rank_of
 from bailment.spec.document import Document
-from bailment.spec.policy import BOUNDS, policy_of
+from bailment.spec.policy import BOUNDS, DelegationLimit, policy_of
 from bailment.spec.quantity import date_ms, duration_ms, number_ppm, share_ppm, show_duration
 from bailment.spec.reading import Path, Reading
 from bailment.spec.shape import nearest
@@ -214,6 +214,8 @@ class _Meaning:
             if tier not in self._document.tiers:
                 remedy = nearest(tier, self._names)
                 self._say(here, f"there is no tier `{tier}`", remedy, of_key=True)
+            if limit == DelegationLimit():
+                self._say(here, "nothing is in it", "add `max_depth` or `max_ttl`")
             if limit.max_depth is not UNSET:
                 if limit.max_depth > depth:
                     self._say((*here, "max_depth"), f"deeper than `{depth}` below", _TIGHTER)
