@@ -33,9 +33,8 @@ class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 def objection(grant: Grant, policy: Exceptions, others: Iterable[Grant]) -> str:
     """Why the policy does not allow the grant, in words; empty if it does.
 
-    `others` are the recipient's other grants. One whose time begins no later and ends within
-    `max_ttl` before this one's counts as renewed, whatever `renewals` says: an exception does not
-    become new by a gap or by silence.
+    `others` are the recipient's other grants. What is prolonged is counted here, whatever
+    `renewals` says: a gap shorter than `max_ttl` makes no exception new.
     """
     if grant.requirement in policy.never_for:
         return f"the spec forbids exceptions from `{grant.requirement}`"
@@ -45,8 +44,7 @@ def objection(grant: Grant, policy: Exceptions, others: Iterable[Grant]) -> str:
         return f"it needs {policy.approvers} approvers"
     if policy.compensating and not any(map(str.strip, grant.compensating)):
         return "it needs a compensating measure"
-    before = sum(_renewed(grant, other, policy.max_ttl) for other in others)
-    if max(grant.renewals, before) > policy.max_renewals:
+    if max(grant.renewals, _prolonged(grant, others, policy.max_ttl)) > policy.max_renewals:
         return f"the spec allows {policy.max_renewals} renewals"
     return ""
 
@@ -60,8 +58,17 @@ def allowed(grants: Sequence[Grant], policy: Exceptions) -> dict[str, tuple[Gran
     return found
 
 
-def _renewed(grant: Grant, other: Grant, gap: int) -> bool:
-    if other.requirement != grant.requirement or other.id == grant.id:
-        return False
-    earlier = (other.from_, other.id) < (grant.from_, grant.id)
-    return earlier and other.until > grant.from_ - gap
+def _prolonged(grant: Grant, others: Iterable[Grant], gap: int) -> int:
+    """How many earlier grants for the requirement lead up to this one without a gap so long."""
+    earlier = [
+        other
+        for other in others
+        if other.requirement == grant.requirement
+        and (other.from_, other.id) < (grant.from_, grant.id)
+    ]
+    count, reached = 0, grant.from_
+    for other in sorted(earlier, key=lambda one: one.until, reverse=True):
+        if other.until > reached - gap:
+            count += 1
+            reached = min(reached, other.from_)
+    return count

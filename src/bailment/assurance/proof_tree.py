@@ -8,7 +8,7 @@ decided by the newest item of its kind that says anything about it, scope by sco
 - What is absent or inconclusive says nothing: it never counts, and hides neither pass nor fail.
 - A pass counts only if it was collected independently enough. A fail counts whoever collected it,
   since nobody reports a failure in order to be let in; only a newer pass that counts mends it.
-- A pass lasts until it is `max_age` old. A fail does not age.
+- A pass lasts until it is `max_age` old, or until the item's own `expires`. A fail does not age.
 - A recipient with several tenants or accounts must pass in each that it has evidence about: the
   newest pass of one says nothing about another.
 """
@@ -146,7 +146,7 @@ class Moment:
             return _cite("failed", failed)
         if not passed:
             return _cite("missing", ignored, why)
-        return self._aged(passed, min([item.dated for item in passed]) + leaf.source.max_age)
+        return self._aged(passed, min([_end(item, leaf.source) for item in passed]))
 
     def _aged(self, items: list[Item], until: int) -> Proof:
         if until <= self.at:
@@ -165,23 +165,22 @@ class Moment:
         if not people:
             return _cite("missing", seen, "nobody-seen" if seen else "absent")
         covers = [
-            (item.dated + source.max_age, item)
+            (_end(item, source), item)
             for source in join.covered_by
             for item in self._newest(source)
         ]
         covers.sort(key=lambda cover: cover[0], reverse=True)
-        until = min(item.dated for item in seen) + join.seen.max_age
-        used = list(seen)
+        looked = seen + [item for _, item in covers]
+        until = min([_end(item, join.seen) for item in seen])
         for end, item in covers:
             before = len(people)
             people.difference_update(item.people)
             if len(people) < before:
-                used.append(item)
                 until = min(until, end)
         if people:
             outcome: Outcome = "failed" if covers else "missing"
-            return _cite(outcome, used, "uncovered", people=tuple(sorted(people)))
-        return self._aged(used, until)
+            return _cite(outcome, looked, "uncovered", people=tuple(sorted(people)))
+        return self._aged(looked, until)
 
     def _newest(self, source: Source) -> list[Item]:
         """The newest item of each scope that was collected independently enough."""
@@ -232,6 +231,11 @@ def satisfied_leaves(proof: Proof) -> Iterator[Proof]:
 
 def _newness(item: Item) -> tuple[int, int, str]:
     return item.dated, item.received, item.id
+
+
+def _end(item: Item, source: Source) -> int:
+    """When an item that counts no longer does."""
+    return min(item.dated + source.max_age, item.expires or NEVER)
 
 
 def _reads(leaf: Check | Claim, item: Item) -> bool | None:
