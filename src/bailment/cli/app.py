@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bailment import __version__
-from bailment.cli import access, issuer, log, recipient, register, spec
+from bailment.cli import access, evidence, issuer, log, recipient, register, spec
 from bailment.cli.doctor import doctor
 from bailment.cli.output import say
 from bailment.cli.story import demo
@@ -39,6 +39,7 @@ register.recipient.command("key")(recipient.recipient_key)
 app.add_typer(recipient.delegate, name="delegate", rich_help_panel=_RECIPIENT)
 app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)
 app.command("agent", rich_help_panel=_RECIPIENT)(recipient.agent)
+app.add_typer(evidence.app, name="evidence", rich_help_panel=_RECIPIENT)
 app.add_typer(log.app, name="log", rich_help_panel=_ANYBODY)
 app.command("doctor", rich_help_panel=_ANYBODY)(doctor)
 app.command("demo", rich_help_panel=_ANYBODY)(demo)
