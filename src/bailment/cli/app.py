@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from bailment import __version__
-from bailment.cli import access, evidence, issuer, log, recipient, register, spec
+from bailment.cli import access, evidence, issuer, log, recipient, register, spec, spec_export
 from bailment.cli.doctor import doctor
 from bailment.cli.output import say
 from bailment.cli.story import demo
@@ -28,6 +28,8 @@ PANELS = _LAB, _RECIPIENT, _ANYBODY = "The lab", "A recipient", "Anybody"
 app.command("init", rich_help_panel=_LAB)(issuer.init)
 app.command("serve", rich_help_panel=_LAB)(issuer.serve)
 app.command("status", rich_help_panel=_LAB)(issuer.status)
+spec.app.command("init")(spec_export.init)
+spec.app.command("export")(spec_export.export)
 app.add_typer(spec.app, name="spec", rich_help_panel=_ANYBODY)
 app.add_typer(register.recipient, name="recipient", rich_help_panel=_LAB)
 app.add_typer(register.person, name="person", rich_help_panel=_LAB)
