@@ -89,6 +89,7 @@ admin | {person} --purpose x | 1 | a purpose is outside | smollm2 for red-team
 admin | {person} --network x | 1 | `x` is not a network | 192.0.2.0/24
 admin | delegate person '' --admin {acme} | 2 | say whose | --help
 admin | delegate person {long} --admin {acme} | 2 | at most 200 characters | --help
+admin | delegate person Maria\u202e --admin {acme} | 2 | it holds U+202E | --help
 admin | delegate device 12 --admin {acme} | 1 | `12` is not a code | like `ABCD-EFGH`
 admin | delegate device ABCD-EFGH --admin {acme} | 1 | no device of yours waits with this code |
 engineer | enrol | 1 | enrolled already, as profile `default` | bailment agent

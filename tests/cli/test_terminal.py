@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import unicodedata
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from .lab import MARIA, PATIENCE, Lab, Shell, command, line_of, stop, wait
+from bailment.access import jwk
+from bailment.access.chain import Link, sign_link
+from bailment.cli.serve import opened
+from bailment.clock import now_ms
+from bailment.store.folder import Folder
+
+from .lab import MARIA, OTHER, PATIENCE, Lab, Shell, command, line_of, stop, wait
 from .terminal import Terminal
 
 pytestmark = pytest.mark.journey
@@ -24,23 +35,36 @@ pytestmark = pytest.mark.journey
 #: Clears the screen, sets the title, reverses the line, says things in the program's own markup.
 EVIL = "\x1b[2J\x1b]0;owned\x07\x9b31m[bold red]x[/]\u202e\r\nok     all is well"
 #: What the gateway takes for a name all the same.
-SLY = "[bold red]x[/]\u202e\u2028ok     all is well"
+SLY = "[bold red]x[/]\u00a0ok     all is well"
 LONG = "Wolfeschlegelsteinhausenbergerdorff " * 5
 LISTINGS = ("recipient", "person", "link", "hold", "access")
 
 
 @pytest.fixture(scope="module")
-def evil(lab: Lab) -> Lab:
-    """A lab to which somebody gave names that are no names."""
-    lab.admin.ok("recipient", "key", lab.root / "evil")
-    lab.team.ok(
-        *("recipient", "add", "evil", "--key", lab.root / "evil/admin.jwk", "--contact", EVIL),
-        *("--model", "other", "--purpose", EVIL),
-    )
-    lab.invite(SLY, SLY)
-    lab.invite(LONG, "José-日本@acme.example")
-    lab.team.ok("hold", "add", "model:other", "--reason", EVIL)
-    return lab
+def evil(root: Path, bare: Lab) -> Iterator[Lab]:
+    """A lab in whose log are names that are no names, which control would have refused."""
+    lab = Lab(Path(tempfile.mkdtemp(dir=root)), bare.model, bare.quick, bare.port)
+    shutil.copytree(bare.folder, lab.folder)
+    asyncio.run(_misname(Folder(lab.folder)))
+    yield lab
+    shutil.rmtree(lab.root)
+
+
+async def _misname(folder: Folder) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    public = jwk.from_key(key.public_key())
+    now = now_ms()
+    top = Link("", "", "recipient", "", now, now + 10**9, None, (OTHER,), (EVIL,))
+    async with opened(folder) as issuer:
+        actions = issuer.actions
+        await actions.register_model(OTHER, 4096, 256, EVIL)
+        _, above = await actions.register_recipient(EVIL, EVIL, public.jwk, top, EVIL)
+        for name, email in ((EVIL, SLY), (LONG, "José-日本@acme.example")):
+            ids = os.urandom(16).hex(), above, "person", os.urandom(16).hex()
+            link = Link(*ids, now, now + 10**9)  # type: ignore[arg-type]
+            signed = sign_link(link, key, public.thumbprint)
+            await actions.grant(signed, {"name": name, "email": email})
+        await actions.hold(f"model:{OTHER}", EVIL, EVIL)
 
 
 def harmless(text: str) -> bool:
@@ -56,15 +80,14 @@ def test_no_name_commands_the_terminal(evil: Lab, listing: str) -> None:
     assert "\n" + "ok     all is well" not in text
     as_json = evil.team.ok(listing, "list", "--json")
     assert harmless(as_json)
-    if listing in ("recipient", "hold"):
+    if listing != "access":
         assert (
             "\\x1b[2J\\x1b]0;owned\\x07\\x9b31m[bold red]x[/]\\u202e\\r\\nok     all is well"
             in text
         )
         assert any(EVIL in row.values() for row in json.loads(as_json))
-    if listing in ("person", "link"):
-        assert "[bold red]x[/]\\u202e\\u2028ok     all is well" in text
-        assert any(row["name"] == SLY for row in json.loads(as_json))
+    if listing == "person":
+        assert "[bold red]x[/]\\xa0ok     all is well" in text
 
 
 def test_no_name_commands_a_terminal_that_is_there(evil: Lab) -> None:
@@ -103,7 +126,7 @@ def test_the_admin_is_asked_in_words_that_cannot_be_forged(lab: Lab) -> None:
                 terminal.until("[y/N]")
                 assert harmless(terminal.shown)
                 asked = terminal.shown.replace("\r\n", "")
-                assert "Mal's device `[bold red]x[/]\\u202e\\u2028ok     all is well`" in asked
+                assert "Mal's device `[bold red]x[/]\\xa0ok     all is well`" in asked
                 terminal.type(typed)
                 assert (terminal.end(), said in terminal.shown) == (status, True)
                 assert "Traceback" not in terminal.shown

@@ -74,6 +74,12 @@ async def test_what_is_no_act_does_nothing(lab: World, value: Any) -> None:
     assert lab.size == since
 
 
+async def test_a_reason_that_a_reader_would_not_see_as_it_is_is_refused(lab: World) -> None:
+    value = {"author": "tests", "act": "hold-add", "subject": "everything"}
+    sent = await lab.console.post("http://console/act", json={**value, "reason": "no\u202eon"})
+    assert sent.json()["detail"].startswith("`reason` holds U+202E, which a reader would not see")
+
+
 @pytest.mark.parametrize(
     "subject",
     [
@@ -139,6 +145,10 @@ def recipient_of(lab: World, **changes: Any) -> dict[str, Any]:
         ({"until": 1}, (400, "body-malformed")),
         ({"handle": ""}, (400, "body-malformed")),
         ({"handle": "a b\u001b"}, (400, "body-malformed")),
+        ({"handle": "acme\u202e"}, (400, "body-malformed")),
+        ({"contact": "security\u202e@acme.example"}, (400, "body-malformed")),
+        ({"purposes": ["red-team", "blue\u2067"]}, (400, "body-malformed")),
+        ({"author": "root\u001b[2J"}, (400, "body-malformed")),
     ],
 )
 async def test_a_recipient_that_cannot_be_leaves_nothing_behind(

@@ -78,6 +78,8 @@ async def test_a_name_is_in_the_personal_part_only(lab: World) -> None:
         {"name": "x" * 201},
         {"name": "Maria", "salary": "1"},
         {"name": "M\u001b[2J"},
+        {"name": "Maria\u202e"},
+        {"name": "Maria", "email": "maria@acme\u2066.example"},
         "Maria",
     ],
 )

@@ -20,6 +20,8 @@ from ..world import Device, Key, World, world
 
 pytestmark = pytest.mark.anyio
 
+#: Control characters, those that turn the direction, that have no width, that end a line.
+HIDDEN = "\0\n\x1b\x7f\x9b\u00ad\u061c\u200b\u200f\u202a\u202e\u2066\u2069\u2028\u2029\ufeff"
 JSON = {"content-type": "application/json"}
 
 
@@ -157,7 +159,7 @@ async def test_an_invitation_of_an_ended_person_enrols_nobody(lab: World) -> Non
         {"invitation": "a"},
         {"invitation": "a", "name": ""},
         {"invitation": "a", "name": "x" * 201},
-        {"invitation": "a", "name": "laptop\u001b[2J"},
+        *({"invitation": "a", "name": f"laptop{found}x"} for found in HIDDEN),
         {"invitation": "a", "name": "x", "admin": True},
         {"invitation": "a", "name": "x", "key_class": "hw-attested"},
         {"invitation": "a", "name": "x", "key_class": "platinum"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import re
 import shlex
 import socket
 import sys
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bailment.access.text import hidden
 from bailment.cli.output import Json, agreed, note, say, show_json
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
@@ -29,8 +29,8 @@ def _short(text: str) -> str:
     """What the gateway takes for a name."""
     if len(text) > 200:
         raise typer.BadParameter("at most 200 characters")
-    if re.search(r"[\x00-\x1f\x7f-\x9f]", text):
-        raise typer.BadParameter("no control characters")
+    if found := hidden(text):
+        raise typer.BadParameter(f"it holds {found}, which a reader would not see")
     return text
 
 

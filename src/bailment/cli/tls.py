@@ -1,4 +1,4 @@
-"""The listener's certificate and key: in the issuer's folder or elsewhere, the key nobody else's."""
+"""The listener's certificate and its key, which is nobody else's to read."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from bailment.access.chain import Link
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied
-from bailment.control.requests import answer, bounded_body, refusal
+from bailment.control.requests import Typed, answer, bounded_body, refusal
 from bailment.errors import FormatError
 from bailment.ledger.records import Budget
 
@@ -29,10 +29,10 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="act"):
+class Act(Typed, frozen=True, tag_field="act"):
     """An action, by its tag; `author` is who asked for it."""
 
-    author: str
+    author: _Text
 
 
 class AddRecipient(Act, frozen=True, tag="recipient-add"):

@@ -20,17 +20,14 @@ from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied, invitation_hash
-from bailment.control.requests import answer, bounded_body, proven, refusal
+from bailment.control.requests import Typed, answer, bounded_body, proven, refusal
 from bailment.errors import FormatError
 from bailment.ledger.records import EnrolmentRequested, Facts, KeyClass
 
-#: What a stranger may have people read: no control characters, which a terminal would obey.
-_Text = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")
-]
+_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
-class EnrolBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class EnrolBody(Typed, frozen=True):
     """`POST /enrol/requests`. Keys in hardware come with their attestation, which is not read
     yet, so a key's own word for where it lives is not believed here."""
 
@@ -39,7 +36,7 @@ class EnrolBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     key_class: KeyClass = "software"
 
 
-class Personal(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+class Personal(Typed, frozen=True, omit_defaults=True):
     """Who a person is, which goes into the personal part of the record alone."""
 
     name: _Text
@@ -154,7 +151,9 @@ class Enrolment:
                         "expires": device.until,
                     }
                 )
-        return self._refusal(Refused(Reason.LINK_UNKNOWN, "no device of yours waits with this code"))
+        return self._refusal(
+            Refused(Reason.LINK_UNKNOWN, "no device of yours waits with this code")
+        )
 
     async def mine(self, request: Request) -> Response:
         """A recipient's admin asks for the link that it may delegate from."""

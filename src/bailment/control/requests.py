@@ -15,9 +15,21 @@ from bailment.access.nonce import Nonces
 from bailment.access.presentation import presented_proof
 from bailment.access.proof import Proof, check_body, check_proof, read_proof
 from bailment.access.reasons import Reason, Refused
+from bailment.access.text import hidden
 from bailment.clock import now_ms
 
 MAX_BODY = 64 * 1024
+
+
+class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What one person types and others read; a string in it hides nothing and steers no screen."""
+
+    def __post_init__(self) -> None:
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and (found := hidden(text)):
+                    raise ValueError(f"`{name}` holds {found}, which a reader would not see")
 
 
 @dataclass(frozen=True, slots=True)
