@@ -77,7 +77,9 @@ class _Meaning:
         if not tier.require:
             if tier.includes is UNSET:
                 self._say(path, f"`{name}` asks for nothing", "name at least one requirement")
-            else:
+            elif not any(
+                name in (one.by_tier or {}) for one in self._document.requirements.values()
+            ):
                 remedy = "name a requirement, or remove the tier"
                 self._reading.warn(path, f"`{name}` asks for nothing of its own", remedy)
         for at, id_ in enumerate(tier.require):
