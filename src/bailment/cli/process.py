@@ -1,4 +1,4 @@
-"""`python -m bailment.cli.process DIR`: what `bailment serve` becomes.
+"""`python -m bailment.cli.process serve -d DIR`: what `bailment serve` becomes.
 
 The command line's own libraries are a fifth of the memory of a process that has parsed its
 arguments with them; one that runs for months starts again without.
@@ -15,7 +15,8 @@ from typing import NoReturn
 def become(directory: Path) -> NoReturn:
     """Serve from `directory` in this process's place: same id, same terminal, same limits."""
     # -P: what lies in the current folder is not ours to import.
-    os.execv(sys.executable, [sys.executable, "-P", "-m", __name__, str(directory)])
+    command = [sys.executable, "-P", "-m", __name__, "serve", "-d", str(directory)]
+    os.execv(sys.executable, command)
 
 
 def _serve() -> None:
@@ -25,7 +26,7 @@ def _serve() -> None:
     from bailment.store.folder import Folder
 
     serve.log_to_stderr()
-    uvloop.run(serve.serve(Folder(Path(sys.argv[1]))))
+    uvloop.run(serve.serve(Folder(Path(sys.argv[-1]))))
 
 
 if __name__ == "__main__":
