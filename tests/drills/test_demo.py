@@ -72,8 +72,11 @@ class Demo:
         found = {}
         for pid in map(int, task.read_text().split()):
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-            if "bailment.drills.leashed" in words or "bailment.drills.local_model" in words:
-                found[words[3] if words[2].endswith("leashed") else words[2]] = pid
+            module = words[words.index("-m") + 1] if "-m" in words else ""
+            if module in ("bailment.drills.leashed", "bailment.cli.process"):
+                found[words[words.index("-m") + 2]] = pid
+            elif module == "bailment.drills.local_model":
+                found[module] = pid
         return found
 
     def tell(self, how: signal.Signals) -> None:
