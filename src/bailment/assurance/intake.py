@@ -32,6 +32,7 @@ from bailment.assurance.matching import match
 from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
 from bailment.assurance.signers import Signer
 from bailment.spec.compiled import Kind
+from bailment.spec.prose import counted
 from bailment.spec.terms import LADDER, RANK, Independence
 
 #: The facts of a record may have 256 KiB; the rest is left to what stands around an item.
@@ -193,12 +194,12 @@ def _vouching(report: Report, kind: str) -> list[Signer]:
 
 def _strangers(report: Report) -> Iterator[str]:
     if report.strangers:
-        yield f"{report.strangers} signatures by unknown keys, which count for nothing"
+        yield f"{counted(report.strangers, 'signature')} by unknown keys, not counted"
 
 
 def _outside(report: Report, inside: Mapping[str, Checks]) -> Iterator[str]:
     if left := len(report.checks) - len(inside):
-        yield f"{left} other scopes left out: they are not the recipient's enclave"
+        yield f"{counted(left, 'scope')} outside of the recipient's enclave left out"
 
 
 def _people(

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from bailment.assurance.adapters.observation import OBSERVED, counted
+from bailment.assurance.adapters.observation import OBSERVED, telling
 from bailment.assurance.adapters.reading import (
     ClaimId,
     KindId,
@@ -68,7 +68,7 @@ def read(value: Any) -> Report:
         raise Unreadable(EvidenceReason.CONTRADICTORY, "it ends before it begins", "$.ended")
     if said.counts.keys() & {*said.timed, _TRIALS, _MISSED}:
         raise Unreadable(EvidenceReason.CONTRADICTORY, "a claim is said twice", "$.counts")
-    claims, notes = counted(said.counts, said.observed)
+    claims, notes = telling(said.counts, said.observed)
     trials = missed = 0
     for name, some in said.timed.items():
         ended = [_took(trial, said, f"$.timed.{name}") for trial in some]

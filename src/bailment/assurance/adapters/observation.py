@@ -24,6 +24,7 @@ from bailment.assurance.adapters.reading import (
 )
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.reasons import EvidenceReason
+from bailment.spec.prose import counted
 
 ADAPTER = "gateway/1"
 #: How many things the other claims are about; a name that no count may have.
@@ -64,7 +65,7 @@ def read(value: Any) -> Report:
     seen = as_type(value, Observation)
     if seen.until < seen.from_:
         raise Unreadable(EvidenceReason.CONTRADICTORY, "it ends before it begins", "$.until")
-    claims, notes = counted(seen.counts, seen.observed)
+    claims, notes = telling(seen.counts, seen.observed)
     return Report(
         adapter=ADAPTER,
         tool="gateway",
@@ -79,7 +80,7 @@ def read(value: Any) -> Report:
     )
 
 
-def counted(counts: Mapping[str, int], observed: int) -> tuple[dict[str, int], list[str]]:
+def telling(counts: Mapping[str, int], observed: int) -> tuple[dict[str, int], list[str]]:
     """The counts that say something, and notes on those that do not.
 
     Of nothing, that nothing was wrong is no news; that something was still is.
@@ -88,4 +89,4 @@ def counted(counts: Mapping[str, int], observed: int) -> tuple[dict[str, int], l
         raise Unreadable(EvidenceReason.CONTRADICTORY, "`observed` is said twice", "$.counts")
     told = {name: count for name, count in counts.items() if observed or count}
     left = len(counts) - len(told)
-    return told, [f"{left} counts left out: nothing was observed"] if left else []
+    return told, [f"{counted(left, 'count')} left out: nothing was observed"] if left else []

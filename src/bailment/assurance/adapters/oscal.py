@@ -24,6 +24,7 @@ from bailment.assurance.adapters.reading import (
 from bailment.assurance.adapters.report import Checks, Report, record, worst
 from bailment.assurance.item import Result
 from bailment.assurance.reasons import EvidenceReason
+from bailment.spec.prose import counted
 
 ADAPTER = "oscal-ar/1"
 
@@ -119,7 +120,7 @@ def read(value: Any) -> Report:
     ]
     at = starts.index(max(starts))
     result, place = assessment.results[at], f"{place}[{at}]"
-    notes = [f"{len(starts) - 1} older results left out"] if len(starts) > 1 else []
+    notes = [f"{counted(len(starts) - 1, 'older result')} left out"] if len(starts) > 1 else []
     checks: dict[str, Checks] = {}
     for scope, finding, verdict, doubt in _findings(result, place):
         if doubt:

@@ -22,6 +22,7 @@ from bailment.assurance.adapters.reading import (
 from bailment.assurance.adapters.report import Checks, Report, record, worst
 from bailment.assurance.item import Result
 from bailment.assurance.reasons import EvidenceReason
+from bailment.spec.prose import counted
 
 ADAPTER = "prowler-ocsf/1"
 
@@ -87,7 +88,9 @@ def read(value: Any) -> Report:
             muted[result] += 1
         if contradicted:
             notes.append(f"{plain(check)}: `status` and `status_code` differ; read as {result}")
-    notes += (f"{count} muted findings read as {result}" for result, count in muted.items())
+    notes += (
+        f"{counted(count, 'muted finding')} read as {result}" for result, count in muted.items()
+    )
     scans = sorted({f.unmapped.scan_id for f in findings if f.unmapped and f.unmapped.scan_id})
     return Report(
         adapter=ADAPTER,

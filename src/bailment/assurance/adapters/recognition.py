@@ -47,6 +47,26 @@ _FORMATS = tuple(
         observation,
     )
 )
+#: The names under which a spec can ask for them.
+ADAPTERS = frozenset(
+    {
+        *scuba.ADAPTERS.values(),
+        *(
+            module.ADAPTER
+            for module in (
+                prowler,
+                maester,
+                scim,
+                oscal,
+                intoto,
+                attestation,
+                document,
+                drill,
+                observation,
+            )
+        ),
+    }
+)
 #: Tools that are known to write a byte order mark: Windows PowerShell does.
 _MARKED = frozenset({"scubagear/1", "maester/1"})
 _STATEMENTS = frozenset({intoto.ADAPTER, attestation.ADAPTER})

@@ -12,6 +12,7 @@ from bailment.assurance.adapters.reading import Unreadable
 from bailment.assurance.item import Result
 from bailment.assurance.reasons import EvidenceReason
 from bailment.assurance.signers import Signer
+from bailment.spec.prose import counted
 
 #: The check that says whether a report that `covers` scopes covers all of the recipient's.
 COVERS_CHECK = "scope-covers-access"
@@ -99,7 +100,7 @@ def finished(report: Report, data: bytes) -> Report:
     """The report with its raw digest, an id if it came without, and notes within bounds."""
     notes = tuple(note[:MAX_NOTE] for note in report.notes[:MAX_NOTES])
     if left := len(report.notes) - len(notes):
-        notes += (f"{left} more notes",)
+        notes += (counted(left, "more note"),)
     return replace(
         report,
         report=report.report or _derived(report),

@@ -21,6 +21,7 @@ from bailment.assurance.adapters.reading import (
 )
 from bailment.assurance.adapters.report import Account, Report
 from bailment.assurance.reasons import EvidenceReason
+from bailment.spec.prose import counted
 
 ADAPTER = "scim/1"
 FORMAT = "bailment-roster/v1"
@@ -84,9 +85,7 @@ def read(value: Any) -> Report:
     accounts = tuple(_account(user) for user in users)
     notes = []
     if silent := sum(account.active is None for account in accounts):
-        notes.append(
-            f"{silent} accounts of which the directory does not say whether they are active"
-        )
+        notes.append(f"{counted(silent, 'account')} neither active nor inactive")
     return Report(
         adapter=ADAPTER,
         tool="SCIM",

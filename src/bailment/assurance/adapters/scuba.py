@@ -79,6 +79,7 @@ def read(value: Any) -> Report:
     """The report; each control is a check, under its versioned id."""
     results = as_type(value, _Results)
     meta = results.MetaData
+    scope = scope_id(meta.TenantId, "$.MetaData.TenantId")
     _check_raw(results)
     checks: Checks = {}
     notes: list[str] = []
@@ -94,7 +95,7 @@ def read(value: Any) -> Report:
         adapter=ADAPTERS[meta.Tool],
         tool=f"{meta.Tool} {plain(meta.ToolVersion)}".rstrip(),
         report=meta.ReportUUID.lower(),
-        checks={scope_id(meta.TenantId, "$.MetaData.TenantId"): checks},
+        checks={scope: checks},
         claimed=time_ms(meta.TimestampZulu, "$.MetaData.TimestampZulu"),
         notes=tuple(notes),
     )
