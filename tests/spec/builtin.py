@@ -67,7 +67,7 @@ ITEMS = (
         notes=("`MS.AAD.3.1v1` says *Pass*, and its OriginalResult says Fail",),
     ),
     item(4, "drill.offboarding", age=40, claims={"refused_after_s": 20}),
-    item(5, "attest.executive", "self", checks={"tier-attestation": "pass"}, simulated=True),
+    item(5, "attest.executive", "self", claims={"tier": 4}, simulated=True),
     item(6, "scan.secrets", "self-tool", checks={"no-secrets": "pass"}),
 )
 GRANTS = (

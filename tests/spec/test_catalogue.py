@@ -9,20 +9,19 @@ from typing import Any
 import pytest
 from msgspec import UNSET
 
+from bailment.assurance.adapters.recognition import ADAPTERS
+from bailment.assurance.evaluation import evaluate
 from bailment.cli import catalogue
 from bailment.errors import FormatError
 from bailment.spec.builtin import read_mappings, tiers_from
+from bailment.spec.compiled import compile_spec
 from bailment.spec.document import Requirement
 from bailment.spec.quantity import DAY, HOUR, duration_ms
 from bailment.spec.validation import check
 
 from ..beside import beside
-from .builtin import document, leaves
+from .builtin import NOW, PEOPLE, document, item, leaves
 
-ADAPTERS = {
-    *("scubagear/1", "scubagoggles/1", "prowler-ocsf/1", "maester/1", "scim/1", "oscal-ar/1"),
-    *("in-toto-test-result/1", "dsse-attestation/1", "document/1", "drill/1", "gateway/1"),
-}
 REQUIREMENTS = document().requirements
 # The candidates name their mappings so.
 FRAMEWORKS = {
@@ -145,6 +144,7 @@ def test_the_numbers_in_the_candidates_words_are_limits(candidates: list[dict[st
 
 
 def test_the_numbers_without_a_unit_are_limits_too() -> None:
+    assert _limits(REQUIREMENTS["GV-1"])["tier"] == (1, 3)  # the executive attests this very tier
     assert _limits(REQUIREMENTS["TP-2"], "T4")["delegation_depth"] == (1, 0)  # depth 1 (T4: 0)
     assert _limits(REQUIREMENTS["CR-1"], "T2")["bound_ppm"] == (0, 1_000_000)  # T1 (PoP T2)
 
@@ -194,3 +194,62 @@ def _limits(requirement: Requirement, tier: str = "T3") -> dict[str, tuple[int, 
                 stricter = None if at_tier is UNSET else at_tier.get(leaf.claim)
                 found[str(leaf.claim)] = (bound, stricter)
     return found
+
+
+@pytest.mark.parametrize("without", ["", "gw.use", "attest.screening", "drill.page"])
+def test_every_tier_can_be_earned_and_not_without_what_it_needs(without: str) -> None:
+    """A recipient that brings every kind of evidence, as good as T4 asks, holds T4."""
+    claims, checks = _best()
+    kinds = document().evidence_kinds
+    items = [
+        item(
+            number,
+            name,
+            "observed" if kind.caps_at is UNSET else kind.caps_at,
+            people=PEOPLE,
+            claims=claims[name],
+            checks=checks[name],
+        )
+        for number, (name, kind) in enumerate(kinds.items(), 1)
+        if name != without
+    ]
+    found = evaluate(compile_spec(document()), items, (), NOW)
+    expected = {"": 4, "gw.use": 0, "attest.screening": 2, "drill.page": 0}
+    assert found.earned == expected[without], [
+        (verdict.requirement, verdict.status) for verdict in found.tiers[-1].blocking
+    ]
+
+
+def _best() -> tuple[dict[str, dict[str, int]], dict[str, dict[str, str]]]:
+    """By kind of evidence: the claims and checks that satisfy every requirement at T4."""
+    claims: dict[str, dict[str, int]] = {name: {} for name in document().evidence_kinds}
+    checks: dict[str, dict[str, str]] = {name: {} for name in document().evidence_kinds}
+    for requirement in REQUIREMENTS.values():
+        overrides: Any = {} if requirement.by_tier is UNSET else requirement.by_tier
+        limits: dict[str, int] = {}
+        for tier in sorted(overrides):
+            limits |= overrides[tier].limits or {}
+        for leaf in leaves(requirement.satisfied_by):
+            if leaf.check is not UNSET:
+                checks[str(leaf.kind)][leaf.check] = "pass"
+            elif leaf.claim is not UNSET:
+                bound = leaf.min if leaf.max is UNSET else leaf.max
+                claims[str(leaf.kind)][leaf.claim] = limits.get(leaf.claim, int(bound or 0))
+    return claims, checks
+
+
+def test_the_checks_of_scubagear_are_those_that_it_makes() -> None:
+    sample = json.loads(beside("evidence/scubagear-results.json").read_text("utf-8-sig"))
+    made = {
+        control["Control ID"]
+        for product in sample["Results"].values()
+        for group in product
+        for control in group["Controls"]
+    }
+    named = {
+        str(leaf.check)
+        for requirement in REQUIREMENTS.values()
+        for leaf in leaves(requirement.satisfied_by)
+        if leaf.kind == "scuba.entra"
+    }
+    assert named and named <= made

@@ -55,7 +55,9 @@ def test_a_tier_says_what_it_asks_for_more_strictly(page: str) -> None:
     assert "- ID-5 more strictly: `refused_after_s` 1 hour\n" in tiers
     assert "- ID-6 more strictly: evidence of the last 30 days\n" in tiers
     assert tiers.endswith(
-        "**T4** asks, on top of T3 for:\n\n- TP-2 more strictly: `delegation_depth` 0\n\n"
+        "**T4** asks, on top of T3, for:\n\n"
+        "- TP-2 more strictly: `delegation_depth` 0\n"
+        "- GV-1 more strictly: `tier` 4\n\n"
     )
 
 

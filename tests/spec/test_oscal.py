@@ -138,7 +138,7 @@ def test_numbers_that_tiers_set_are_parameters_that_profiles_set(files: dict[str
         for tier in document().tiers
     }
     assert settings["T1"] == {}
-    assert settings["T2"] == {"cr-1_prm_bound_ppm": ["1000000"]}
+    assert settings["T2"] == {"cr-1_prm_bound_ppm": ["1000000"], "gv-1_prm_tier": ["2"]}
     assert settings["T3"] == settings["T2"] | {
         "id-5_prm_refused_after_s": ["3600"],
         "id-6_prm_max-age": ["P30D"],
@@ -148,8 +148,12 @@ def test_numbers_that_tiers_set_are_parameters_that_profiles_set(files: dict[str
         "lg-2_prm_retention_days": ["730"],
         "lg-3_prm_acknowledged_after_s": ["900"],
         "lg-4_prm_max-age": ["P7D"],
+        "gv-1_prm_tier": ["3"],
     }
-    assert settings["T4"] == settings["T3"] | {"tp-2_prm_delegation_depth": ["0"]}
+    assert settings["T4"] == settings["T3"] | {
+        "tp-2_prm_delegation_depth": ["0"],
+        "gv-1_prm_tier": ["4"],
+    }
 
 
 def test_a_profile_includes_what_its_tier_asks_for(files: dict[str, Any]) -> None:

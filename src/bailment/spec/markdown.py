@@ -123,7 +123,7 @@ def _tiers(document: Document) -> Iterator[str]:
     yield ""
     for name in _names(document):
         tier = document.tiers[name]
-        below = "" if tier.includes is UNSET else f", on top of {tier.includes}"
+        below = "" if tier.includes is UNSET else f", on top of {tier.includes},"
         yield from (f"**{name}** asks{below} for:", "")
         asked = [f"- {id_} {escaped(document.requirements[id_].title)}" for id_ in tier.require]
         asked += [
