@@ -1,0 +1,77 @@
+"""Many recipients falling at once: more likely our collector's outage than theirs.
+
+If one run of evaluations would change more recipients than the spec's share, their expiries are
+held until a later run changes fewer, and a person is paged. What evidence shows to have failed is
+not held, and contradictions never are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from bailment.assurance.standing import Footing, Standing, scheduled, tier_at
+from bailment.spec.compiled import Lapsing
+from bailment.spec.quantity import MILLION
+
+
+class Change(NamedTuple):
+    """A recipient's standing before and after one run."""
+
+    before: Standing | None
+    after: Standing
+
+
+def hold_mass_change(
+    changes: Mapping[str, Change], total: int, lapse: Lapsing
+) -> dict[str, Standing]:
+    """The standings to put in force instead, by recipient; empty unless the share is exceeded.
+
+    `changes` are all that one run led to, `total` the number of all recipients. A recipient
+    changes if a tier of it has lapsed and the step down is new or still to come, or if a
+    contradiction came up: an outage that strikes one recipient after another is seen as well.
+    """
+    changed = [name for name, change in changes.items() if _changes(change, lapse)]
+    if len(changed) * MILLION <= lapse.mass_change_hold * total:
+        return {}
+    return {
+        name: held
+        for name in changed
+        for held in [_held(changes[name], lapse)]
+        if held != changes[name].after
+    }
+
+
+def _changes(change: Change, lapse: Lapsing) -> bool:
+    old = change.before.contradictions if change.before else ()
+    if {one.requirement for one in change.after.contradictions} - {one.requirement for one in old}:
+        return True
+    return any(_falling(footing, change, lapse) for footing in change.after.footings)
+
+
+def _held(change: Change, lapse: Lapsing) -> Standing:
+    """As if what expired had not: it lapses when a later evaluation is put in force."""
+    footings = tuple(
+        replace(footing, lapses=None)
+        if _falling(footing, change, lapse) and not footing.failed
+        else footing
+        for footing in change.after.footings
+    )
+    standing = replace(change.after, footings=footings)
+    return scheduled(standing, lapse, tier_at(change.before, standing.at))
+
+
+def _falling(footing: Footing, change: Change, lapse: Lapsing) -> bool:
+    """Whether the tier has lapsed, and either since before or with its step down still to come."""
+    at = change.after.at
+    if footing.lapses is None or footing.lapses > at:
+        return False
+    if at < footing.lapses + lapse.grace + footing.delay:
+        return True
+    before = change.before
+    return before is not None and not any(
+        old.rank == footing.rank and old.lapses is not None and old.lapses <= before.at
+        for old in before.footings
+    )

@@ -1,0 +1,120 @@
+"""Many recipients falling at once: expiries are held, failures and contradictions never.
+
+Five recipients, and a policy that holds above 20%: one of them may fall, two may not.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from bailment.assurance.evaluation import evaluate
+from bailment.assurance.item import Item
+from bailment.assurance.mass_change import Change, hold_mass_change
+from bailment.assurance.standing import Standing, advance, tier_at
+from bailment.spec.compiled import Lapsing
+from tests.assurance.cases import LAPSE, check, claim, failed, item, passed, required, spec
+
+SPEC = spec(required(check(), "R", claim("shared", least=1, kind="log")))
+FRESH = [passed(0), passed(90)]
+STALE = [passed(0)]
+BAD = [passed(0), failed(101)]
+SHARED = [passed(0), passed(90), item("log", 101, claims={"shared": 1})]
+
+
+def change(items: list[Item], *instants: int, lapse: Lapsing = LAPSE) -> Change:
+    """From the last evaluation but one to the last."""
+    before: Standing | None = None
+    after: Standing | None = None
+    for at in instants or (50, 101):
+        known = [one for one in items if one.received <= at]
+        before, after = after, advance(after, evaluate(SPEC, known, [], at), lapse, at)
+    assert after is not None
+    return Change(before, after)
+
+
+def held(*changes: Change, total: int = 5, lapse: Lapsing = LAPSE) -> list[int]:
+    """The recipients whose expiry is held."""
+    named = {str(number): one for number, one in enumerate(changes)}
+    return [int(name) for name in hold_mass_change(named, total, lapse)]
+
+
+def test_as_many_as_the_share_may_lapse() -> None:
+    assert held(change(STALE), change(FRESH)) == []
+    assert held(change(STALE), change(STALE), total=10) == []
+
+
+def test_more_than_the_share_are_held() -> None:
+    assert held(change(STALE), change(FRESH), change(STALE)) == [0, 2]
+    assert held(change(STALE), change(STALE), total=9) == [0, 1]
+
+
+def test_a_held_standing_keeps_its_tier_until_a_later_evaluation() -> None:
+    changes = {"a": change(STALE), "b": change(STALE)}
+    kept = hold_mass_change(changes, 5, LAPSE)["a"]
+    assert [(step.at, step.tier, step.phase) for step in kept.steps] == [(101, 1, "earned")]
+    assert kept.notices == ()
+    released = advance(kept, evaluate(SPEC, STALE, [], 200), LAPSE, 200)
+    assert [(step.at, step.tier) for step in released.steps] == [(200, 1), (207, 0)]
+
+
+def test_it_is_held_again_while_the_outage_lasts() -> None:
+    kept = hold_mass_change({"a": change(STALE), "b": change(STALE)}, 5, LAPSE)["a"]
+    again = advance(kept, evaluate(SPEC, STALE, [], 200), LAPSE, 200)
+    changes = {name: Change(kept, again) for name in "ab"}
+    assert hold_mass_change(changes, 5, LAPSE)["a"].tier == 1
+
+
+def test_those_still_in_grace_count_and_are_held_with_the_others() -> None:
+    """The outage strikes one recipient after another."""
+    early, late = change(STALE, 50, 100, 103), change(STALE, 50, 103)
+    assert held(early, late) == [0, 1]
+
+
+def test_those_whose_step_down_is_over_do_not_count() -> None:
+    steps = replace(LAPSE, then=1)
+    two = spec(required(check()), required(check("b"), "B"))
+    items = [passed(0), passed(60), passed(0, "b")]
+    first = advance(None, evaluate(two, items, [], 60), steps, 60)
+    down = advance(first, evaluate(two, items, [], 108), steps, 108)
+    again = advance(down, evaluate(two, items, [], 109), steps, 109)
+    assert (first.tier, down.tier) == (2, 1)
+    assert held(Change(first, down), Change(first, down), lapse=steps) == [0, 1]
+    assert held(Change(down, again), Change(down, again), lapse=steps) == []
+
+
+def test_failures_count_and_are_not_held() -> None:
+    assert held(change(BAD), change(BAD)) == []
+    assert held(change(BAD), change(STALE)) == [1]
+
+
+def test_contradictions_count_once_and_are_not_held() -> None:
+    assert held(change(SHARED), change(STALE)) == [1]
+    assert held(change(SHARED, 50, 101, 102), change(STALE)) == []
+    kept = change(SHARED)
+    assert held(kept, kept) == []
+
+
+def test_what_is_held_and_contradicted_stays_contradicted() -> None:
+    tiers = spec(required(check("a"), "A"), required(check(), "R", claim("shared", 1, kind="log")))
+    items = [passed(0, "a"), passed(0), item("log", 101, claims={"shared": 1})]
+    before = advance(None, evaluate(tiers, items[:2], [], 50), LAPSE, 50)
+    after = advance(before, evaluate(tiers, items, [], 101), LAPSE, 101)
+    kept = hold_mass_change({"a": Change(before, after), "b": change(STALE)}, 5, LAPSE)["a"]
+    assert kept.tier == 1
+    assert kept.steps[0].phase == "contradicted"
+    assert kept.steps[1:] == ()
+    assert [(one.at, one.tier) for one in kept.notices] == [(101, 1)]
+
+
+def test_without_grace_a_new_expiry_is_held_at_the_instant() -> None:
+    lapse = replace(LAPSE, grace=0, suspend_after=0)
+    one = change(STALE, 50, 100, lapse=lapse)
+    assert (tier_at(one.before, 99), tier_at(one.before, 100), one.after.tier) == (1, 0, 0)
+    kept = hold_mass_change({"a": one, "b": one}, 5, lapse)["a"]
+    assert [(step.at, step.tier, step.phase) for step in kept.steps] == [(100, 1, "earned")]
+    over = change(STALE, 50, 100, 101, lapse=lapse)
+    assert held(over, over, lapse=lapse) == []
+
+
+def test_a_first_evaluation_is_no_change() -> None:
+    assert held(change(STALE, 101), change(STALE, 101)) == []
