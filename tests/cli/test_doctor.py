@@ -20,7 +20,10 @@ from .lab import KEY, MARIA, MODEL, PATIENCE, Lab, Shell, line_of, private, stop
 
 pytestmark = pytest.mark.journey
 
-ISSUER = ("folder", "settings", "secrets", "log", "disk", "clock", "model smollm2", "model other")
+ISSUER = (
+    *("folder", "settings", "secrets", "log", "disk", "clock"),
+    *("model smollm2", "model other", "meter other"),
+)
 
 
 def wrongs(shell: Shell, *words: str) -> dict[str, dict[str, Any]]:
@@ -38,8 +41,11 @@ def test_an_issuer_that_serves_is_well(lab: Lab) -> None:
     assert [row["check"] for row in done.json] == [*ISSUER, "issuer", "url"]
     assert wrongs(lab.team) == {}
     lines = lab.team.ok("doctor").splitlines()
-    assert len(lines) == len(ISSUER) + 2
-    assert all(line.startswith("ok     ") for line in lines)
+    assert len(lines) == len(ISSUER) + 3
+    assert [line for line in lines if not line.startswith("ok     ")] == [
+        "warn   meter other: there is none, so that calls around the gateway are not found",
+        "       try: add `meter = {}` to [models.other], with the names of its server's counters",
+    ]
 
 
 def test_an_issuer_that_does_not_run_is_told_to(bare: Lab) -> None:

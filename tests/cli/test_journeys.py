@@ -233,6 +233,21 @@ def test_a_hold_is_lifted_by_its_subject_too_if_there_is_one(lab: Lab) -> None:
     assert lab.team.ok("hold", "lift", subject, "--reason", "r") == f"lifted {second}\n"
 
 
+def test_a_hold_on_a_network_names_one_that_is_declared(lab: Lab) -> None:
+    lab.admin.ok("recipient", "key", lab.root / "delta")
+    lab.team.ok(
+        *("recipient", "add", "delta", "--key", lab.root / "delta" / "admin.jwk", "--contact", "c"),
+        *("--model", MODEL, "--purpose", PURPOSE, "--network", "2001:db8::/32"),
+    )
+    none = lab.team("hold", "add", "network:10.0.0.0/8", "--reason", "r")
+    assert none.err.endswith("the network `10.0.0.0/8`: those declared are 2001:db8::/32\n")
+    for spelt in ("2001:db8::/32", "2001:0DB8::/32"):
+        hold = lab.team.json("hold", "add", f"network:{spelt}", "--reason", "r")["hold"]
+        held = next(row for row in lab.team.json("hold", "list") if row["hold"] == hold)
+        assert held["subject"] == "network:2001:db8::/32"
+        lab.team.ok("hold", "lift", f"network:{spelt}", "--reason", "r")
+
+
 def test_ending_a_person_ends_the_device_and_erasing_takes_the_name(lab: Lab) -> None:
     lab.enrol(lab.invite("Eve", "eve@acme.example"), profile="eve")
     eve = lab.team.json("person", "list")[-1]
@@ -262,7 +277,10 @@ def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) ->
         "record": int,
     }
     assert matches(rows[-1], shape), rows
-    assert "around-the-gateway" in lab.team.ok("finding", "list", "--limit", "1")
+    listed = lab.team("finding", "list", "--limit", "1")
+    assert "around-the-gateway" in listed.out
+    # The other model has no meter, and nobody should think that nothing goes around to it.
+    assert listed.err.startswith("warning: calls around the gateway to other are not found")
 
 
 def test_receipts_verify_anywhere_with_the_pinned_key(lab: Lab, tmp_path: Path) -> None:

@@ -44,6 +44,8 @@ team | hold add maria@acme.example --reason r | 1 | to hold | a subject is writt
 team | hold add x:y --reason r | 1 | there is no `x:y` to hold | a subject is written kind:id
 team | hold add person:Twin --reason r | 1 | 2 people are `Twin` | by email or id
 team | hold add person:x --reason r | 1 | nobody is `x` | bailment person list
+team | hold add network:10.9.0.0/16 --reason r | 1 | no delegation declares the network `10.9 |
+team | hold add network:192.0.2.1/24 --reason r | 1 | `192.0.2.1/24` is not a network | write one
 team | hold add recipient:x --reason r | 1 | there is no recipient `x` | bailment recipient list
 team | hold add everything --reason r --until 2020-01-01 | 2 | `2020-01-01` is past | --help
 team | hold lift 00 --reason r | 1 | there is no such hold | bailment hold list

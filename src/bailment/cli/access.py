@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from bailment.cli.console import Dir
-from bailment.cli.output import Json, show_rows, titled
+from bailment.cli.output import Json, show_rows, titled, warn
 from bailment.cli.subjects import find_person, find_recipient, handle_of, name_of
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
@@ -20,6 +20,7 @@ from bailment.ledger.records import (
     FindingRaised,
     TokenIssued,
 )
+from bailment.settings import load_settings
 from bailment.store.folder import Folder
 from bailment.store.reader import Record
 from bailment.store.view import View, open_view
@@ -69,7 +70,8 @@ def finding_list(
     since: Since = "7d", limit: Limit = None, directory: Dir = Path(), as_json: Json = False
 ) -> None:
     """List findings."""
-    view = open_view(Folder(directory))
+    folder = Folder(directory)
+    view = open_view(folder)
     rows = [
         {
             "time": show_time(record.leaf.time),
@@ -86,6 +88,14 @@ def finding_list(
     none = f"no finding since {since}"
     columns = titled("time", "kind", "sentence")
     show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
+    unmetered = [
+        name for name, model in load_settings(folder.settings).models.items() if not model.meter
+    ]
+    if unmetered:
+        warn(
+            f"calls around the gateway to {', '.join(unmetered)} are not found: "
+            "there is no `meter` in the settings"
+        )
 
 
 def _since(view: View, time: int) -> Iterator[Record]:

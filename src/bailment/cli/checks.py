@@ -10,7 +10,10 @@ from bailment.errors import BailmentError
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing looked at, and where it is wrong how to `mend` it."""
+    """One thing looked at, and where it is wrong how to `mend` it.
+
+    What is `ok` and yet has something to mend is a warning.
+    """
 
     check: str
     ok: bool

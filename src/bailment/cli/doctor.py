@@ -8,9 +8,16 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from bailment.cli.checks import Finding
 from bailment.cli.console import Dir
 from bailment.cli.output import Exit, Json, out, show_json, shown
 from bailment.store.folder import Folder
+
+
+def _mark(finding: Finding) -> tuple[str, str]:
+    if not finding.ok:
+        return "wrong", "bold red"
+    return ("warn ", "bold yellow") if finding.mend else ("ok   ", "green")
 
 
 def doctor(
@@ -34,7 +41,7 @@ def doctor(
     for finding in examined:
         findings.append(finding)
         if not as_json:
-            mark = ("ok   ", "green") if finding.ok else ("wrong", "bold red")
+            mark = _mark(finding)
             says = f"  {finding.check}: {finding.says}"
             out.print(Text.assemble(mark, shown(says)), soft_wrap=True)
             if finding.mend:

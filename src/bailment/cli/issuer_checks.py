@@ -73,6 +73,10 @@ def _served(folder: Folder, settings: Settings, view: View | None) -> Iterator[F
         yield Finding("models", False, "no model is set", f"add [models.NAME] to {folder.settings}")
     for name, model in settings.models.items():
         yield attempt(f"model {name}", lambda n=name, m=model: _answers(n, m, folder))  # type: ignore[misc]
+        if model.meter is None:
+            says = "there is none, so that calls around the gateway are not found"
+            mend = f"add `meter = {{}}` to [models.{name}], with the names of its server's counters"
+            yield Finding(f"meter {name}", True, says, mend)
     try:
         running = status(folder)
     except BailmentError as error:

@@ -66,6 +66,11 @@ def note(text: str) -> None:
     err.print(Text(shown(text), style="dim"), soft_wrap=True)
 
 
+def warn(text: str) -> None:
+    """Something beside the result that must not be missed."""
+    err.print(Text.assemble(("warning: ", "bold yellow"), shown(text)), soft_wrap=True)
+
+
 def agreed(question: str) -> bool:
     """The answer to a question that `--yes` would have answered."""
     if not sys.stdin.isatty():

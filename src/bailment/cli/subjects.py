@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+
 from bailment.access.holds import EVERYTHING, held, subjects_of
 from bailment.access.register import Register
 from bailment.errors import BailmentError
@@ -28,6 +30,22 @@ def find_recipient(view: View, handle: str) -> str:
         if handle in (pseudonym, found.handle):
             return pseudonym
     raise BailmentError(f"there is no recipient `{handle}`", hint="bailment recipient list")
+
+
+def find_network(view: View, block: str) -> str:
+    """A declared network as the delegation that declares it writes it; accesses carry no others."""
+    declared = view.fold.register.networks
+    try:
+        sought = ipaddress.ip_network(block)
+    except ValueError:
+        raise BailmentError(
+            f"`{block}` is not a network", hint="write one like `192.0.2.0/24`"
+        ) from None
+    for one in declared:
+        if ipaddress.ip_network(one) == sought:
+            return one
+    known = f"those declared are {', '.join(declared)}" if declared else "none is declared"
+    raise BailmentError(f"no delegation declares the network `{block}`: {known}")
 
 
 def handle_of(view: View, pseudonym: str) -> str:
@@ -59,6 +77,8 @@ def find_subject(folder: Folder, subject: str) -> str:
         return f"person:{find_person(open_view(folder), name)}"
     if kind == "recipient":
         return f"recipient:{find_recipient(open_view(folder), name)}"
+    if kind == "network":
+        return f"network:{find_network(open_view(folder), name)}"
     return subject
 
 
