@@ -89,6 +89,8 @@ def as_type(value: object, kind: type[T]) -> T:
         detail, _, where = str(error).partition(" - at `")
         detail = detail[:1].lower() + detail[1:]
         raise Unreadable(EvidenceReason.SHAPE, detail, where.removesuffix("`") or "$") from None
+    except UnicodeEncodeError:  # in a string, or in a key beside those that are read
+        raise Unreadable(EvidenceReason.SHAPE, "a string holds a lone surrogate", "$") from None
 
 
 def scope_id(text: object, where: str) -> str:
