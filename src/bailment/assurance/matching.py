@@ -8,7 +8,7 @@ exactly one that was declared for that person, and for nobody else, when they we
 no other of its names is somebody else's. Names are compared after NFC and with ASCII letters in
 lower case, as mail domains and SCIM's `userName` are; an account's `id` is compared as it is
 (RFC 7643 §3.1: case exact). Nothing is cut off or guessed: no `+tag`, no dots, no display names,
-and no look-alikes, which NFKC or case folding would let match.
+and no look-alikes, which NFKC, case folding, and NFC for a few signs (U+212A to K) let match.
 """
 
 from __future__ import annotations
@@ -63,9 +63,14 @@ def match(accounts: Sequence[Account], known: Mapping[str, Collection[str]]) -> 
 
 
 def _usable(name: str) -> bool:
-    """Whether a name can tell people apart: not empty, without spaces, controls or lone
-    surrogates, and no longer than an address may be."""
-    return 0 < len(name) <= MAX_NAME and name.isprintable() and not any(map(str.isspace, name))
+    """Whether a name can tell people apart: not empty, without spaces, controls, lone surrogates
+    or signs that NFC takes for others, and no longer than an address may be."""
+    return (
+        0 < len(name) <= MAX_NAME
+        and name.isprintable()
+        and " " not in name
+        and all(unicodedata.is_normalized("NFC", ch) for ch in name)
+    )
 
 
 def _fold(name: str) -> str:
