@@ -25,9 +25,16 @@ from bailment.spec.compiled import (
     Source,
     TierOf,
 )
-from bailment.spec.terms import LADDER, TIERS
+from bailment.spec.terms import LADDER, TIERS, Class
 
 AGE = 100
+CLASSES: dict[str, Class] = {
+    "scan": "machine",
+    "roster": "machine",
+    "seen": "machine",
+    "log": "machine",
+    "terms": "process",
+}
 EXCEPTIONS = Exceptions(
     max_ttl=50, max_renewals=1, approvers=2, compensating=True, never_for=frozenset({"NO"})
 )
@@ -117,8 +124,8 @@ def spec(*tiers: tuple[Required, ...] | Required) -> CompiledSpec:
         version="1.0.0",
         effective=0,
         kinds={
-            name: Kind(name, name, f"{name}/1", "machine", "tenant", AGE, 5)
-            for name in ("scan", "roster", "seen", "log")
+            name: Kind(name, name, f"{name}/1", class_, "tenant", AGE, 5)
+            for name, class_ in CLASSES.items()
         },
         tiers=tuple(
             TierOf(TIERS[rank], f"tier {rank + 1}", rank + 1, requirements)
@@ -162,7 +169,7 @@ def verdict_of(evaluation: Evaluation, rank: int, id_: str) -> Verdict:
 HORIZON = 60
 SEEDS = st.integers(0, 2**48)
 
-_KINDS = ("scan", "scan", "roster", "seen")
+_KINDS = ("scan", "scan", "seen", "roster", "terms")
 _CHECKS = ("mfa", "legacy")
 _CLAIMS = ("count", "share")
 _RESULTS: tuple[Result, ...] = ("pass", "pass", "pass", "fail", "inconclusive")

@@ -13,6 +13,7 @@ from bailment.assurance.grant import Grant, objection
 from bailment.assurance.item import Item
 from bailment.spec.compiled import AtLeast, Check, Claim, Exceptions, Join, Node, Required, Source
 from bailment.spec.terms import LADDER
+from tests.assurance.cases import CLASSES
 
 
 def status_at(
@@ -81,7 +82,12 @@ def _decide(leaf: Check | Claim, items: list[Item], at: int) -> tuple[str, Item]
 
 def _join(join: Join, known: list[Item], at: int) -> tuple[str, set[str]]:
     seen = _newest(join.seen, known)
-    covers = [(source, item) for source in join.covered_by for item in _newest(source, known)]
+    covers = [
+        (source, item)
+        for source in join.covered_by
+        for item in (known if CLASSES[source.kind] == "process" else _newest(source, known))
+        if item.kind == source.kind and _strong(source, item)
+    ]
     people = {person for item in seen for person in item.people}
     if not people:
         return "missing", set()
@@ -92,7 +98,10 @@ def _join(join: Join, known: list[Item], at: int) -> tuple[str, set[str]]:
     fresh = [(source, item) for source, item in covers if _fresh(source, item, at)]
     if people - {person for _, item in fresh for person in item.people}:
         return "expired", set()
-    return "satisfied", {item.collector for item in [*seen, *(item for _, item in covers)]}
+    covering = [
+        item for _, item in covers if CLASSES[item.kind] == "machine" or people & set(item.people)
+    ]
+    return "satisfied", {item.collector for item in [*seen, *covering]}
 
 
 def _threshold(node: AtLeast, of: list[tuple[str, set[str]]]) -> tuple[str, set[str]]:

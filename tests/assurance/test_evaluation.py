@@ -384,6 +384,20 @@ def test_a_roster_that_is_too_weak_covers_nobody() -> None:
     assert judge(join, [items[0], strong, newer], 1).status == "satisfied"
 
 
+def test_statements_add_up_where_lists_replace_each_other() -> None:
+    """`terms` are of class process: each covers those whom it names."""
+    signed = Join(source("seen"), (source("terms"),))
+    items = [people("seen", "ann", "bob", dated=50), people("terms", "ann"), people("terms", "bob")]
+    later = people("terms", "eve", dated=50)
+    verdict = judge(signed, [*items, later], 50)
+    assert (verdict.status, verdict.until) == ("satisfied", AGE)
+    assert set(verdict.proof.items) == {item.id for item in items}
+    assert judge(signed, [items[0], items[1], later], 50).proof.people == ("bob",)
+    assert judge(signed, [items[0], later], 50).proof.items == tuple(
+        sorted((items[0].id, later.id))
+    )
+
+
 def test_a_join_lasts_as_long_as_everybody_is_covered() -> None:
     seen = people("seen", "ann", "bob", dated=50)
     both = people("roster", "ann", "bob", dated=10)

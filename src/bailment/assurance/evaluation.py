@@ -156,7 +156,7 @@ class _Court:
     def __init__(
         self, spec: CompiledSpec, items: Sequence[Item], exceptions: Sequence[Grant], at: int
     ) -> None:
-        self.shelves = Shelves(items)
+        self.shelves = Shelves(items, spec.kinds)
         self.grants = allowed(exceptions, spec.exceptions)
         self.at = at
         self.used: set[str] = set()

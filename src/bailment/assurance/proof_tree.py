@@ -15,14 +15,14 @@ decided by the newest item of its kind that says anything about it, scope by sco
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Literal
 
 import msgspec
 
 from bailment.assurance.item import Item
 from bailment.canonical import MAX_INTEGER
-from bailment.spec.compiled import AtLeast, Check, Claim, Join, Node, Source
+from bailment.spec.compiled import AtLeast, Check, Claim, Join, Kind, Node, Source
 from bailment.spec.terms import RANK, Independence
 
 #: Later than every instant that a record can hold.
@@ -55,7 +55,9 @@ class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
 class Shelves:
     """A recipient's items by kind and scope, the newest first."""
 
-    def __init__(self, items: Iterable[Item]) -> None:
+    def __init__(self, items: Iterable[Item], kinds: Mapping[str, Kind]) -> None:
+        #: The kinds of which each item counts beside those before it.
+        self.adds_up = {name for name, kind in kinds.items() if kind.class_ == "process"}
         self.items: dict[str, Item] = {}
         #: By the `id()` of a leaf: from when, until when and how it was last proven.
         self.proven: dict[int, tuple[int, int, Proof]] = {}
@@ -155,43 +157,48 @@ class Moment:
         return _cite("satisfied", items, until=until)
 
     def _join(self, join: Join) -> Proof:
-        """Nobody may be left whom the gateway saw and no evidence covers.
+        """Nobody may be left whom the one kind saw and no evidence of the others covers.
 
-        People are left over for good, until somebody covers them; people whom only old evidence
-        covers are an expiry. Seeing nobody proves nothing.
+        Of what a machine lists, the newest list of each scope covers: whoever is no longer on it is
+        not covered. What people state (`class: process`) adds up: each statement covers those whom
+        it names. People are left over for good, until somebody covers them; people whom only old
+        evidence covers are an expiry. Seeing nobody proves nothing.
         """
-        seen = self._newest(join.seen)
+        adds_up = self._shelves.adds_up
+        seen = list(self._counting(join.seen, newest=True))
         people = {person for item in seen for person in item.people}
         if not people:
             return _cite("missing", seen, "nobody-seen" if seen else "absent")
         covers = [
             (_end(item, source), item)
             for source in join.covered_by
-            for item in self._newest(source)
+            for item in self._counting(source, newest=source.kind not in adds_up)
         ]
-        covers.sort(key=lambda cover: cover[0], reverse=True)
-        looked = seen + [item for _, item in covers]
+        cited = seen + [
+            item
+            for _, item in covers
+            if item.kind not in adds_up or not people.isdisjoint(item.people)
+        ]
         until = min([_end(item, join.seen) for item in seen])
-        for end, item in covers:
+        for end, item in sorted(covers, key=lambda cover: cover[0], reverse=True):
             before = len(people)
             people.difference_update(item.people)
             if len(people) < before:
                 until = min(until, end)
         if people:
             outcome: Outcome = "failed" if covers else "missing"
-            return _cite(outcome, looked, "uncovered", people=tuple(sorted(people)))
-        return self._aged(looked, until)
+            cited = cited if len(cited) > len(seen) else cited + [item for _, item in covers[:1]]
+            return _cite(outcome, cited, "uncovered", people=tuple(sorted(people)))
+        return self._aged(cited, until)
 
-    def _newest(self, source: Source) -> list[Item]:
-        """The newest item of each scope that was collected independently enough."""
-        return [
-            item
-            for items in self._shelves.of(source.kind)
-            for item in [
-                next((i for i in self._known(items) if RANK[i.independence] >= source.rank), None)
-            ]
-            if item is not None
-        ]
+    def _counting(self, source: Source, *, newest: bool) -> Iterator[Item]:
+        """What was collected independently enough: all of it, or the newest of each scope."""
+        for items in self._shelves.of(source.kind):
+            for item in self._known(items):
+                if RANK[item.independence] >= source.rank:
+                    yield item
+                    if newest:
+                        break
 
     def _at_least(self, node: AtLeast) -> Proof:
         of = tuple(map(self.prove, node.of))
@@ -265,5 +272,5 @@ def _cite(
     else:
         ids = tuple(sorted({item.id for item in items}))
         lowest = min([item.independence for item in items], key=RANK.__getitem__, default=None)
-        simulated = any([item.simulated for item in items])
+        simulated = any(item.simulated for item in items)
     return Proof(outcome, why, ids, lowest, simulated, until, people)
