@@ -16,7 +16,8 @@ from bailment.ledger.export import MAX_LINE, Shown, ViewHead, decode_head, decod
 from bailment.ledger.note import Verifier
 from bailment.ledger.tiles import tile_reader
 from bailment.ledger.tree import inclusion_proof
-from bailment.store.export import _fetch_from, _scan, export_view
+from bailment.store.export import _scan, export_view
+from bailment.store.folder import fetch_from
 
 from .conftest import Past
 
@@ -149,7 +150,7 @@ def test_a_view_with_old_heads_claims_no_more_than_they_prove(
     slot, early = past.lived.recipients["brook"], 300
     size = verify_view(view, past.key).checkpoint.size
     first, *shown = view.read_bytes().splitlines(keepends=True)
-    read = tile_reader(size, _fetch_from(past.folder.log))
+    read = tile_reader(size, fetch_from(past.folder.log))
     _, old = _scan(past.reader(), slot, early, read, lambda done, total: None)
     assert old is not None
     old = replace(old, proof=tuple(inclusion_proof(old.index, size, read)))

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +29,8 @@ import pytest
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 FENCE = re.compile(r"^```console(?P<runnable> runnable)?\n(?P<body>.*?)^```$", re.M | re.S)
+#: The port that readers are shown; the test takes one that is free.
+PORT = "8765"
 END_OF_BLOCK = "--- end of block ---"
 
 
@@ -86,7 +89,10 @@ def _run(page: str, folder: Path) -> None:
 
 @pytest.mark.journey
 def test_the_readmes_session_runs_as_written(tmp_path: Path) -> None:
-    _run(README, tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = str(found.getsockname()[1])
+    assert PORT in README
+    _run(README.replace(PORT, port), tmp_path)
 
 
 def test_other_commands_in_the_readme_exist() -> None:

@@ -28,7 +28,6 @@ from bailment.ledger.records import LogHeads
 from bailment.ledger.slots import Slots
 from bailment.ledger.tiles import (
     WIDTH,
-    Fetch,
     Tile,
     encode_bundle,
     frontier,
@@ -38,7 +37,7 @@ from bailment.ledger.tiles import (
     tile_root,
 )
 from bailment.ledger.tree import Read, inclusion_proof, leaf_hash
-from bailment.store.folder import Folder
+from bailment.store.folder import Folder, fetch_from
 from bailment.store.reader import LogReader, Record, Stored
 from bailment.store.staging import Staging
 from bailment.store.vault import Erased
@@ -111,7 +110,7 @@ def export_log(
         if tile.level:
             below = (Tile(tile.level - 1, tile.index * WIDTH + i) for i in range(tile.width))
             _write(out / tile.path, b"".join(tile_root((out / t.path).read_bytes()) for t in below))
-    if frontier(size, _fetch_from(out)).root() != checkpoint.root:
+    if frontier(size, fetch_from(out)).root() != checkpoint.root:
         raise VerificationError("the stored entries do not have the root of the signed checkpoint")
     root = encode_base64(checkpoint.root)
     readme = _README.format(origin=checkpoint.origin, size=size, root=root)
@@ -135,7 +134,7 @@ def export_view(
     """
     note, checkpoint = _published_head(folder, verifier)
     size = checkpoint.size
-    read = tile_reader(size, _fetch_from(folder.log))
+    read = tile_reader(size, fetch_from(folder.log))
     indexes, heads = _scan(reader, recipient, size, read, progress)
     if not indexes:
         raise ConfigurationError(f"the recipient `{recipient}` has no records in the log")
@@ -238,13 +237,3 @@ def _write(path: Path, data: bytes) -> None:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
-
-
-def _fetch_from(folder: Path) -> Fetch:
-    def fetch(path: str) -> bytes | None:
-        try:
-            return (folder / path).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    return fetch

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bailment.errors import ConfigurationError
+from bailment.ledger.tiles import Fetch
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +66,18 @@ class Folder:
                 f"`{self.root}` is not an issuer's folder",
                 hint="name it with -d or BAILMENT_DIR; `bailment init DIR` makes one",
             )
+
+
+def fetch_from(root: Path) -> Fetch:
+    """What reads a C2SP log's files under `root`; None for one that is not there."""
+
+    def fetch(path: str) -> bytes | None:
+        try:
+            return (root / path).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    return fetch
 
 
 class FolderLock:

@@ -20,7 +20,7 @@ from bailment.ledger.records import LogSnapshot
 from bailment.ledger.tiles import WIDTH, tile_reader
 from bailment.ledger.tree import Frontier, leaf_hash
 from bailment.store.durable import Files
-from bailment.store.folder import Folder
+from bailment.store.folder import Folder, fetch_from
 from bailment.store.publisher import Publisher, PublisherThread
 from bailment.store.reader import LogReader
 from bailment.store.secrets import Secrets
@@ -165,14 +165,7 @@ def _right_edge(
     """The tree's right edge: from the tiles up to the staged rows, then from those."""
     batches = staging.since(0)
     base = -(-batches[0].first // WIDTH) * WIDTH if batches else 0
-
-    def fetch(path: str) -> bytes | None:
-        try:
-            return (folder.log / path).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    edge = Frontier.at(base, tile_reader(published, fetch))
+    edge = Frontier.at(base, tile_reader(published, fetch_from(folder.log)))
     for batch in batches:
         for offset, entry in enumerate(unframe(batch.leaves)):
             if batch.first + offset >= base:

@@ -8,7 +8,7 @@ from bailment.ledger.note import Verifier
 from bailment.ledger.receipt import Receipt
 from bailment.ledger.tiles import tile_reader
 from bailment.ledger.tree import inclusion_proof
-from bailment.store.folder import Folder
+from bailment.store.folder import Folder, fetch_from
 from bailment.store.reader import LogReader
 
 
@@ -25,12 +25,7 @@ def make_receipt(folder: Folder, reader: LogReader, verifier: Verifier, index: i
             hint="a record is published about a second after it is made",
         )
 
-    def fetch(path: str) -> bytes | None:
-        try:
-            return (folder.log / path).read_bytes()
-        except FileNotFoundError:
-            return None
-
-    proof = tuple(inclusion_proof(index, size, tile_reader(size, fetch)))
+    tiles = tile_reader(size, fetch_from(folder.log))
+    proof = tuple(inclusion_proof(index, size, tiles))
     entry = next(reader.stored(index, index + 1)).entry
     return Receipt(index, proof, note, entry)
