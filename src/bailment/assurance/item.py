@@ -19,11 +19,10 @@ class Item(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     """One accepted report; times are ms since the epoch.
 
     `independence` is what was established at receipt, never above what the kind `caps_at`;
-    `collector` is the stable id of who collected, `report` the report's own id, `scope` the tenant,
-    account or organisation that it is about (several are in order, with a space between them),
-    `dated` the earlier of claimed and received, `expires` when the report itself says that it ends
-    (0: it does not say), `digest` the SHA-256 of the raw bytes as hex, `people` the random ids of
-    those it saw or covers.
+    `collector` is the stable id of who collected, `report` the report's own id, `scope` the one
+    tenant, account or organisation that it is about, `dated` the earlier of claimed and received,
+    `expires` when the report itself says that it ends (0: it does not say), `digest` the SHA-256 of
+    the raw bytes as hex, `people` the random ids of those it saw or covers.
     """
 
     id: str
