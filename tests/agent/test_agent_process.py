@@ -18,7 +18,8 @@ import pytest
 
 from bailment.access.reasons import Reason, Refused
 from bailment.agent.answers import GatewayRefused, GatewayUnreachable
-from bailment.agent.listener import bind
+from bailment.agent.listener import Listener, bind
+from bailment.agent.local import LOCAL, bind_local
 from bailment.agent.profile import Device
 from bailment.agent.sidecar import run_agent
 from bailment.errors import ConfigurationError
@@ -97,9 +98,58 @@ async def test_the_capability_is_not_on_its_command_line_or_in_its_environment(
         assert capability not in (proc / "environ").read_bytes()
 
 
-async def test_each_start_makes_another_capability(start: Start) -> None:
-    async with start() as first, start() as second:
-        assert first.environment["OPENAI_API_KEY"] != second.environment["OPENAI_API_KEY"]
+async def test_its_variables_hold_when_it_starts_again(start: Start, device: Device) -> None:
+    told = []
+    for _ in range(2):
+        async with start("") as agent:
+            told.append(agent.environment)
+            agent.process.send_signal(signal.SIGTERM)
+            assert await agent.stopped() == (0, "")
+    assert told[0] == told[1]
+    assert (device.folder / LOCAL).stat().st_mode & 0o777 == 0o600
+
+
+def port_of(listener: Listener) -> int:
+    port: int = listener.socket.getsockname()[1]
+    listener.close()
+    return port
+
+
+def test_a_port_is_kept_unless_any_will_do_this_once(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    first = port_of(bind_local(tmp_path, "")[0])
+    once, capability = bind_local(tmp_path, "127.0.0.1:0")
+    unix, again = bind_local(tmp_path, f"unix:{tmp_path / 'run' / 'a.sock'}")
+    unix.close()
+    assert port_of(once) != first
+    assert again == capability
+    assert port_of(bind_local(tmp_path, "")[0]) == first
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        chosen = free.getsockname()[1]
+    assert port_of(bind_local(tmp_path, f"127.0.0.1:{chosen}")[0]) == chosen
+    assert port_of(bind_local(tmp_path, "")[0]) == chosen
+
+
+def test_a_kept_port_that_is_taken_is_named_with_the_way_to_another(tmp_path: Path) -> None:
+    taken, _ = bind_local(tmp_path, "")
+    taken.socket.listen()
+    with pytest.raises(ConfigurationError) as raised:
+        bind_local(tmp_path, "")
+    assert f"127.0.0.1:{port_of(taken)}`" in str(raised.value)
+    assert "this profile's agent listened there last" in str(raised.value)
+    assert "bailment agent --listen 127.0.0.1:PORT" in raised.value.hint
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"capability":"bailment-local-x"}', "[]"])
+def test_kept_variables_that_are_damaged_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / LOCAL
+    path.touch(mode=0o600)
+    path.write_text(text)
+    with pytest.raises(ConfigurationError, match=r"agent\.json` is damaged"):
+        bind_local(tmp_path, "")
+    path.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="open to other users"):
+        bind_local(tmp_path, "")
 
 
 async def test_a_stream_under_way_at_sigterm_is_finished(start: Start, gateway: Gateway) -> None:

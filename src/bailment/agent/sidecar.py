@@ -1,6 +1,6 @@
 """The signing sidecar: unmodified clients talk to it, it signs and passes on to the gateway.
 
-It keeps nothing and decides nothing. A client shows the sidecar's random local capability, which
+It keeps no request and decides nothing. A client shows the profile's random local capability, which
 is worth nothing anywhere else, in place of an API key. A request is read whole, for its digest
 goes into the proof that precedes it; an answer is passed on as it comes. An answer that the
 gateway breaks off is broken off here too, since SDKs take a clean end for success.
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
@@ -26,7 +25,8 @@ from bailment.access.presentation import presented_token
 from bailment.access.reasons import Reason, Refused
 from bailment.agent.answers import api_error
 from bailment.agent.client import http_client, obtain, unreachable
-from bailment.agent.listener import BREAK_OFF, OURS, LocalServer, bind
+from bailment.agent.listener import BREAK_OFF, OURS, LocalServer
+from bailment.agent.local import bind_local
 from bailment.agent.profile import Device
 from bailment.agent.sdk import BailmentAuth
 from bailment.agent.tokens import PATH as TOKEN_PATH
@@ -166,7 +166,7 @@ class Sidecar:
 async def run_agent(
     device: Device,
     purpose: str,
-    listen: str = "127.0.0.1:0",
+    listen: str = "",
     on_ready: Callable[[Ready], None] = lambda ready: None,
     *,
     models: tuple[str, ...] = (),
@@ -175,16 +175,17 @@ async def run_agent(
 ) -> None:
     """Run the sidecar of a device until SIGTERM or SIGINT; `on_ready` learns how to reach it.
 
+    It listens where it did last if `listen` is empty, and its capability is the profile's.
+
     The first token is fetched before anything listens, so a device that may not do this, or a
     gateway out of reach, is an error (GatewayRefused, GatewayUnreachable) and not a dead port.
     """
     gateway = device.profile.gateway
     auth = BailmentAuth(device, purpose, models)
-    capability = "bailment-local-" + secrets.token_urlsafe(32)
     owner = os.geteuid() if check_peers else None
     async with http_client(gateway, auth=auth, limits=_LIMITS, timeout=_TIMEOUT) as http:
         await obtain(http, gateway, auth.tokens)
-        listener = bind(listen, check_peers=check_peers)
+        listener, capability = bind_local(device.folder, listen, check_peers=check_peers)
         ready = Ready(listener.base_url, listener.path, capability)
         server = LocalServer(Sidecar(http, gateway, capability), owner, drain_seconds)
         try:

@@ -177,8 +177,12 @@ def enrol_device(
 def agent(
     purpose: Annotated[str, typer.Option(help="What you use the model for; goes on record.")] = "",
     listen: Annotated[
-        str, typer.Option(help="A loopback address and port, or unix:PATH.")
-    ] = "127.0.0.1:0",
+        str,
+        typer.Option(
+            help="127.0.0.1:PORT or unix:PATH; without it, where it listened last. "
+            "127.0.0.1:0 takes any port, this once."
+        ),
+    ] = "",
     profile: Profile = "default",
     as_json: Json = False,
 ) -> None:
@@ -207,7 +211,9 @@ def agent(
             for name, value in variables.items():
                 say(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
-        note("the keys work on this machine, for this user, while this runs; Ctrl-C ends it")
+        note(
+            "these stay valid when it starts again, on this machine, for this user; Ctrl-C ends it"
+        )
 
     asyncio.run(run_agent(device, purpose or purposes[0], listen, ready))
 
