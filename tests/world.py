@@ -32,8 +32,9 @@ from bailment.access.assertion import TYPE_URI, make_assertion
 from bailment.access.chain import Link, sign_link
 from bailment.access.proof import make_proof
 from bailment.cli.serve import Issuer, initialise, opened, run
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
-from bailment.ledger.records import AccessClosed, AccessOpened, AccessRefused, Budget, Facts
+from bailment.ledger.records import AccessClosed, AccessOpened, AccessRefused, Budget
 from bailment.store.folder import Folder
 from bailment.store.staging import Batch, Staging
 

@@ -16,13 +16,13 @@ from bailment.access.fold import Fold
 from bailment.access.proof import make_proof
 from bailment.access.reasons import Refused
 from bailment.errors import VerificationError
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf, encode_leaf
 from bailment.ledger.records import (
     AccessClosed,
     AccessOpened,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     HoldAdded,
     InvitationIssued,
     LogHeads,

@@ -14,12 +14,12 @@ from bailment.access.chain import TYP, Link, sign_link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
 from bailment.errors import VerificationError
+from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
     AccessOpened,
     DelegationEnded,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     HoldAdded,
     HoldLifted,
     InvitationIssued,
@@ -28,7 +28,7 @@ from bailment.ledger.records import (
     Policy,
     RecipientRegistered,
     SpecApplied,
-    policy_digest,
+    spec_digest,
 )
 
 from .book import DAY, PURPOSE, URL, Book, Party
@@ -102,11 +102,11 @@ def test_a_policy_keeps_within_its_bounds(book: Book, changes: dict[str, Any]) -
 
 
 def test_a_policy_is_in_force_from_its_record_on(book: Book) -> None:
-    policy = Policy(token_ms=60_000)
+    applied = SpecApplied(policy := Policy(token_ms=60_000), "tests")
     epoch = book.register.epoch
-    book.add(SpecApplied(policy, "tests"))
+    book.add(applied)
     assert book.register.policy == policy
-    assert book.register.state.spec == policy_digest(policy)
+    assert book.register.state.spec == spec_digest(applied)
     assert book.register.epoch == epoch + 1 == book.fold.size
 
 

@@ -16,9 +16,10 @@ import msgspec
 from bailment import canonical
 from bailment.ledger.checkpoint import Checkpoint, sign_checkpoint
 from bailment.ledger.export import bodies_path, encode_bodies
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import SALT_SIZE, Leaf, commit_facts, encode_leaf
 from bailment.ledger.note import Signer
-from bailment.ledger.records import Facts, LogHeads, SpecApplied, policy_digest
+from bailment.ledger.records import LogHeads, SpecApplied, spec_digest
 from bailment.ledger.slots import Slots
 from bailment.ledger.tiles import WIDTH, Tile, encode_bundle, new_bundles, new_tiles, tile_root
 from bailment.ledger.tree import Frontier, leaf_hash
@@ -90,7 +91,7 @@ class Forgery:
             if row.facts.REGISTERS:
                 epoch = index + 1
             if isinstance(row.facts, SpecApplied):
-                spec = policy_digest(row.facts.policy)
+                spec = spec_digest(row.facts)
             yield entry, body if row.body is None else row.body
 
     def write(self, out: Path, signer: Signer) -> Path:

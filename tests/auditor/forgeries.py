@@ -14,6 +14,7 @@ from bailment import canonical
 from bailment.access.proof import make_proof
 from bailment.auditor.findings import Kind
 from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.note import Signer
 from bailment.ledger.records import (
@@ -24,7 +25,6 @@ from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     HoldAdded,
     HoldLifted,
     LogHeads,

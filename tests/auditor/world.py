@@ -25,6 +25,7 @@ from bailment.access.decision import LIST_MODELS, Allowed, Request, decide, stan
 from bailment.access.proof import Proof, make_proof, read_proof, replay_key
 from bailment.access.reasons import Refused
 from bailment.access.token import AccessDetail, Claims, Confirmation, sign_token, token_hash
+from bailment.ledger.facts import Facts
 from bailment.ledger.note import Signer
 from bailment.ledger.records import (
     RESTARTED,
@@ -34,7 +35,6 @@ from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     HoldAdded,
     HoldLifted,
     InvitationIssued,

@@ -21,13 +21,13 @@ from bailment.access.decision import Allowed, Request, decide
 from bailment.access.fold import proof_claims
 from bailment.access.proof import make_proof, replay_key
 from bailment.access.reasons import Refused
+from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
     AccessClosed,
     AccessOpened,
     Budget,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     FindingRaised,
     HoldAdded,
     InvitationIssued,

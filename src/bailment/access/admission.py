@@ -15,14 +15,8 @@ import msgspec
 from bailment.access.proof import replay_key, replay_span
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
-from bailment.ledger.records import (
-    AccessClosed,
-    AccessOpened,
-    Budget,
-    Facts,
-    Policy,
-    TokenIssued,
-)
+from bailment.ledger.facts import Facts
+from bailment.ledger.records import AccessClosed, AccessOpened, Budget, Policy, TokenIssued
 
 #: The records that enter on conditions.
 _CONDITIONED = (AccessOpened, TokenIssued)

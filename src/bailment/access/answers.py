@@ -51,6 +51,10 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.PURPOSE_OUTSIDE_CHAIN: Answer(403, "the purpose is outside the delegation", told=True),
     Reason.NETWORK_OUTSIDE_CHAIN: Answer(403, "the network is outside the delegation", told=True),
     Reason.BUDGET_SPENT: Answer(403, "the budget is spent", told=True),
+    Reason.MODEL_UNTIERED: Answer(403, "the model belongs to no tier yet", told=True),
+    Reason.STANDING_TOO_LOW: Answer(
+        403, "the recipient's standing does not reach the model's tier", told=True
+    ),
     Reason.REQUEST_MALFORMED: Answer(400, "this is no request of HTTP/1.1"),
     Reason.REQUEST_SLOW: Answer(408, "the head of the request came too slowly"),
     Reason.BODY_MALFORMED: Answer(400, "the body is malformed", told=True),

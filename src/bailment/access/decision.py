@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import msgspec
 
+from bailment.access.assured import reach
 from bailment.access.chain import Link
 from bailment.access.holds import held, subjects_of
 from bailment.access.reasons import Reason, Refused
@@ -64,6 +65,8 @@ def standing(request: Request, register: Register, now: int) -> Allowed | Refuse
     if subject:
         return Refused(Reason.HELD, subject=subject)
     refused = _scope(request, path, register)
+    if refused is None and request.action != LIST_MODELS:
+        refused = reach(register, path[0].subject, request.model, now)
     if refused is not None:
         return refused
     if register.key(device.key).thumbprint != token.thumbprint:

@@ -9,13 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import UNSET
+
+from bailment.access import assured, jws
 from bailment.access import jwk as jwks
-from bailment.access import jws
 from bailment.access.chain import Link, narrows, read_link
 from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_along
 from bailment.access.reasons import Reason, Refused
-from bailment.access.state import Indexed
+from bailment.access.state import Indexed, read_spec
 from bailment.errors import FormatError
+from bailment.ledger.evidence_records import (
+    ApproverRegistered,
+    EnclaveDeclared,
+    EvidenceReceived,
+    ExceptionGranted,
+    ModelTiered,
+    StandingEvaluated,
+)
 from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
@@ -29,7 +39,7 @@ from bailment.ledger.records import (
     RecipientRegistered,
     SpecApplied,
 )
-from bailment.spec.policy import BOUNDS
+from bailment.spec.policy import BOUNDS, policy_of
 
 
 def _started(register: Indexed, facts: LogStarted, now: int) -> Refused | None:
@@ -43,7 +53,16 @@ def _spec(register: Indexed, facts: SpecApplied, now: int) -> Refused | None:
     for name, _, least, most in BOUNDS:
         if not least <= getattr(policy, name) <= most:
             return _wrong(f"the policy's `{name}` must lie between {least} and {most}")
-    return None
+    if facts.document is UNSET:
+        gone = "a spec is in force; what replaces it is a spec"
+        return _wrong(gone) if register.spec is not None else None
+    try:
+        document = read_spec(facts.document)
+    except FormatError as error:
+        return _wrong(str(error))
+    if policy_of(document.policy) != policy:
+        return _wrong("the policy is not the one that the spec says")
+    return assured.signed_by_issuer(register, facts)
 
 
 def _model(register: Indexed, facts: ModelRegistered, now: int) -> Refused | None:
@@ -218,4 +237,10 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     HoldAdded: _held,
     HoldLifted: _lifted,
     PersonErased: _erased,
+    EnclaveDeclared: assured.declared,
+    ApproverRegistered: assured.approver,
+    ModelTiered: assured.tiered,
+    EvidenceReceived: assured.received,
+    ExceptionGranted: assured.excepted,
+    StandingEvaluated: assured.stood,
 }

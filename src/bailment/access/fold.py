@@ -17,8 +17,9 @@ from bailment.access.admission import Admission, Counted, replay_of
 from bailment.access.register import Register
 from bailment.access.state import State
 from bailment.errors import FormatError, VerificationError
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
-from bailment.ledger.records import AccessOpened, Budget, Facts, LogHeads, TokenIssued
+from bailment.ledger.records import AccessOpened, Budget, LogHeads, TokenIssued
 from bailment.ledger.slots import Head, Slots
 
 Budgets = tuple[tuple[str, Budget], ...]

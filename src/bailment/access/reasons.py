@@ -47,6 +47,8 @@ class Reason(StrEnum):
     PURPOSE_OUTSIDE_CHAIN = "purpose-outside-chain"
     NETWORK_OUTSIDE_CHAIN = "network-outside-chain"
     BUDGET_SPENT = "budget-spent"
+    MODEL_UNTIERED = "model-untiered"
+    STANDING_TOO_LOW = "standing-too-low"
 
     # The request itself is wrong (400 and its kin).
     REQUEST_MALFORMED = "request-malformed"

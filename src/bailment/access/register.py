@@ -8,16 +8,29 @@ refusal and the log stays clean; an auditor runs the same `apply` over an export
 
 from __future__ import annotations
 
+from typing import Any
+
+from msgspec import UNSET
+
+from bailment.access.assured import grant_of, item_of, standing_of
 from bailment.access.chain import read_link
 from bailment.access.entries import RULES
 from bailment.access.reasons import Refused
-from bailment.access.state import Granted, Indexed, Invitation
+from bailment.access.state import Granted, Indexed, Invitation, Proven, read_spec
 from bailment.errors import VerificationError
+from bailment.ledger.evidence_records import (
+    ApproverRegistered,
+    EnclaveDeclared,
+    EvidenceReceived,
+    ExceptionGranted,
+    ModelTiered,
+    StandingEvaluated,
+)
+from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     HoldAdded,
     HoldLifted,
     InvitationIssued,
@@ -26,8 +39,9 @@ from bailment.ledger.records import (
     PersonErased,
     RecipientRegistered,
     SpecApplied,
-    policy_digest,
+    spec_digest,
 )
+from bailment.spec.compiled import compile_spec, rank_of
 
 
 class Register(Indexed):
@@ -57,7 +71,8 @@ class Register(Indexed):
             case LogStarted():
                 state.origin, state.url, state.issuer = facts.origin, facts.url, facts.issuer
             case SpecApplied():
-                state.policy, state.spec = facts.policy, policy_digest(facts.policy)
+                state.policy, state.spec = facts.policy, spec_digest(facts)
+                self._write_spec({} if facts.document is UNSET else facts.document)
             case ModelRegistered():
                 state.models[facts.model] = facts
             case RecipientRegistered():
@@ -81,5 +96,26 @@ class Register(Indexed):
                 self.holds_on[hold.subject].remove(hold)
             case PersonErased():
                 state.erased[facts.person] = index
+            case EnclaveDeclared():
+                self._prove(facts.recipient).scopes = facts.scopes
+            case ApproverRegistered():
+                state.approvers[facts.approver] = facts.key
+            case ModelTiered():
+                state.tiers[facts.model] = rank_of(facts.tier)
+            case EvidenceReceived():
+                self._prove(facts.recipient).items.append(item_of(facts.item))
+            case ExceptionGranted():
+                self._prove(facts.recipient).grants.append(grant_of(facts.grant))
+            case StandingEvaluated():
+                proven = self._prove(facts.recipient)
+                proven.standing = standing_of(facts.standing)
+                proven.unmet = facts.unmet
             case _:
                 raise VerificationError(f"nothing folds a `{facts.TYPE}`")
+
+    def _write_spec(self, document: dict[str, Any]) -> None:
+        self.state.document = document
+        self.spec = compile_spec(read_spec(document)) if document else None
+
+    def _prove(self, recipient: str) -> Proven:
+        return self.state.proven.setdefault(recipient, Proven())

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from bailment.access.chain import read_link
 from bailment.access.register import Register
+from bailment.ledger.evidence_records import (
+    EnclaveDeclared,
+    EvidenceReceived,
+    EvidenceRefused,
+    ExceptionGranted,
+    StandingEvaluated,
+    StandingNoticed,
+)
+from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
     AccessRefused,
     DelegationEnded,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     HoldAdded,
     HoldLifted,
     InvitationIssued,
@@ -26,7 +34,15 @@ def slot_of(facts: Facts, register: Register) -> str:
     `admission` know; here they count as the issuer's.
     """
     match facts:
-        case RecipientRegistered():
+        case (
+            RecipientRegistered()
+            | EnclaveDeclared()
+            | EvidenceReceived()
+            | EvidenceRefused()
+            | ExceptionGranted()
+            | StandingEvaluated()
+            | StandingNoticed()
+        ):
             return facts.recipient
         case DelegationGranted():
             link = read_link(facts.link)

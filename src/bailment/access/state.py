@@ -5,11 +5,17 @@ The state is a plain struct that encodes to canonical JSON: a part of each snaps
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from bailment import canonical
 from bailment.access import jwk as jwks
 from bailment.access.chain import GRANTORS, Link, read_link
 from bailment.access.jwk import PublicKey
+from bailment.assurance.grant import Grant
+from bailment.assurance.item import Item
+from bailment.assurance.standing import Standing
 from bailment.ledger.records import (
     EnrolmentRequested,
     HoldAdded,
@@ -17,6 +23,9 @@ from bailment.ledger.records import (
     Policy,
     RecipientRegistered,
 )
+from bailment.spec.compiled import CompiledSpec, compile_spec
+from bailment.spec.document import Document
+from bailment.spec.validation import load
 
 
 class Invitation(msgspec.Struct):
@@ -35,8 +44,26 @@ class Granted(msgspec.Struct):
     ended: bool = False
 
 
-class State(msgspec.Struct):
-    """Everything there is to know. Keys of every table are ids in ASCII."""
+class Proven(msgspec.Struct):
+    """What a recipient has shown, and what it holds by that.
+
+    `scopes` are the ids of its enclave, by `tenant`, `account` and `org`; `unmet` has for each tier
+    what keeps it from being held, as last evaluated.
+    """
+
+    scopes: dict[str, tuple[str, ...]] = {}
+    items: list[Item] = []
+    grants: list[Grant] = []
+    standing: Standing | None = None
+    unmet: dict[str, dict[str, str]] = {}
+
+
+class State(msgspec.Struct, omit_defaults=True):
+    """Everything there is to know. Keys of every table are ids in ASCII.
+
+    `document` is the distribution spec as it was applied, empty where there is none; `tiers` has
+    the rank of each model's tier, `proven` what each recipient has shown.
+    """
 
     origin: str = ""
     url: str = ""
@@ -51,6 +78,10 @@ class State(msgspec.Struct):
     devices: dict[str, EnrolmentRequested] = {}
     holds: dict[str, HoldAdded] = {}
     erased: dict[str, int] = {}  # people, and the entry at which each was erased
+    document: dict[str, Any] = {}
+    approvers: dict[str, dict[str, str]] = {}
+    tiers: dict[str, int] = {}
+    proven: dict[str, Proven] = {}
 
 
 class Indexed:
@@ -62,6 +93,9 @@ class Indexed:
         self.link_of: dict[str, str] = {}  # subject id → its link (a device has one)
         self.holds_on: dict[str, list[HoldAdded]] = {}
         self.networks: tuple[str, ...] = ()
+        self.spec: CompiledSpec | None = None
+        if self.state.document:
+            self.spec = compile_spec(read_spec(self.state.document))
         self._keys: dict[str, PublicKey] = {}
         for granted in sorted(self.state.links.values(), key=lambda granted: granted.index):
             self.index(read_link(granted.compact))
@@ -76,6 +110,10 @@ class Indexed:
     @property
     def policy(self) -> Policy:
         return self.state.policy
+
+    def proven(self, recipient: str) -> Proven:
+        """What a recipient has shown; nothing if it has not been heard of."""
+        return self.state.proven.get(recipient) or Proven()
 
     def path(self, link_id: str) -> list[Link]:
         """The links from the issuer's down to this one; stops short where one is missing."""
@@ -114,3 +152,8 @@ class Indexed:
         self.link_of[link.subject] = link.id
         new = tuple(block for block in link.networks if block not in self.networks)
         self.networks += new
+
+
+def read_spec(document: dict[str, Any]) -> Document:
+    """A spec as it stands in a record; FormatError if it has an error."""
+    return load(canonical.encode(document))

@@ -39,7 +39,7 @@ def hold_mass_change(
     return {
         name: held
         for name in changed
-        for held in [_held(changes[name], lapse)]
+        for held in [held_standing(changes[name], lapse)]
         if held != changes[name].after
     }
 
@@ -51,7 +51,7 @@ def _changes(change: Change, lapse: Lapsing) -> bool:
     return any(_falling(footing, change, lapse) for footing in change.after.footings)
 
 
-def _held(change: Change, lapse: Lapsing) -> Standing:
+def held_standing(change: Change, lapse: Lapsing) -> Standing:
     """As if what expired had not: it lapses when a later evaluation is put in force."""
     footings = tuple(
         replace(footing, lapses=None)

@@ -28,6 +28,7 @@ from bailment.access.routes import action_of
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.signatures import Signatures
 from bailment.errors import FormatError, VerificationError
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import (
     RESTARTED,
@@ -35,7 +36,6 @@ from bailment.ledger.records import (
     AccessOpened,
     DelegationEnded,
     EnrolmentRequested,
-    Facts,
     HoldAdded,
     HoldLifted,
     TokenIssued,

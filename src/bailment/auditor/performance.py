@@ -15,13 +15,13 @@ from bailment.auditor.decisions import Decisions
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.signatures import Signatures
 from bailment.errors import FormatError, VerificationError
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
 from bailment.ledger.records import (
     AccessClosed,
     AccessOpened,
     DelegationGranted,
     EnrolmentRequested,
-    Facts,
     LogHeads,
     LogSnapshot,
     LogStarted,

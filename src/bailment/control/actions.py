@@ -19,10 +19,10 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.slot import slot_of
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
+from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
-    Facts,
     HoldAdded,
     HoldLifted,
     InvitationIssued,

@@ -22,7 +22,8 @@ from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied, invitation_hash
 from bailment.control.requests import Typed, answer, bounded_body, proven, refusal
 from bailment.errors import FormatError
-from bailment.ledger.records import EnrolmentRequested, Facts, KeyClass
+from bailment.ledger.facts import Facts
+from bailment.ledger.records import EnrolmentRequested, KeyClass
 
 _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 

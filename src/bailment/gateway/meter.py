@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
-from bailment.ledger.records import AccessClosed, AccessOpened, Facts
+from bailment.ledger.records import AccessClosed, AccessOpened
 
 #: After this long without an access the server's counters are taken to be up to date.
 SETTLE_MS = 2_000

@@ -15,9 +15,12 @@ from __future__ import annotations
 from typing import Any, ClassVar, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.errors import FormatError
+from bailment.ledger.evidence_records import EVIDENCE_RECORDS
+from bailment.ledger.facts import Facts
 
 #: Where a device's key lives: proven in hardware, in hardware by its own word, or in a file.
 KeyClass = Literal["hw-attested", "hw-unattested", "software"]
@@ -25,14 +28,6 @@ KeyClass = Literal["hw-attested", "hw-unattested", "software"]
 
 #: The reason in the `access.closed` of what a process before this one left open.
 RESTARTED = "the gateway restarted"
-
-
-class Facts(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """The root of all facts; `TYPE` is the record type in the leaf."""
-
-    TYPE: ClassVar[str] = ""
-    #: True where the record changes the register, so that decisions made before it are stale.
-    REGISTERS: ClassVar[bool] = False
 
 
 class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,16 +65,27 @@ class LogStarted(Facts, frozen=True):
 
 
 class SpecApplied(Facts, frozen=True):
-    """The policy from here on."""
+    """The policy from here on, and the distribution spec (`formats/spec.md`) that says it.
+
+    `document` is the spec's JSON, `signature` the issuer's over its digest; both are left out where
+    there is no spec yet, and recipients need prove nothing. `plan` is the digest of the plan that
+    was applied.
+    """
 
     TYPE: ClassVar[str] = "spec.applied"
     REGISTERS: ClassVar[bool] = True
     policy: Policy
     author: str
+    document: dict[str, Any] | UnsetType = UNSET
+    signature: str | UnsetType = UNSET
+    plan: str | UnsetType = UNSET
 
 
 class ModelRegistered(Facts, frozen=True):
-    """A model: `context` and `output` are its limits in tokens, the ceiling of one access."""
+    """A model: `context` and `output` are its limits in tokens, the ceiling of one access.
+
+    A `canary` knows nothing worth keeping. Recipients rehearse with it, so it asks for no tier.
+    """
 
     TYPE: ClassVar[str] = "model.registered"
     REGISTERS: ClassVar[bool] = True
@@ -88,6 +94,7 @@ class ModelRegistered(Facts, frozen=True):
     output: int
     created: int
     author: str
+    canary: bool | UnsetType = UNSET
 
 
 class RecipientRegistered(Facts, frozen=True):
@@ -290,29 +297,28 @@ class LogSnapshot(Facts, frozen=True):
     digest: str
 
 
-TYPES: dict[str, type[Facts]] = {
-    cls.TYPE: cls
-    for cls in (
-        LogStarted,
-        SpecApplied,
-        ModelRegistered,
-        RecipientRegistered,
-        DelegationGranted,
-        DelegationEnded,
-        InvitationIssued,
-        EnrolmentRequested,
-        HoldAdded,
-        HoldLifted,
-        TokenIssued,
-        AccessOpened,
-        AccessClosed,
-        AccessRefused,
-        FindingRaised,
-        PersonErased,
-        LogHeads,
-        LogSnapshot,
-    )
-}
+_RECORDS: tuple[type[Facts], ...] = (
+    LogStarted,
+    SpecApplied,
+    ModelRegistered,
+    RecipientRegistered,
+    DelegationGranted,
+    DelegationEnded,
+    InvitationIssued,
+    EnrolmentRequested,
+    HoldAdded,
+    HoldLifted,
+    TokenIssued,
+    AccessOpened,
+    AccessClosed,
+    AccessRefused,
+    FindingRaised,
+    PersonErased,
+    LogHeads,
+    LogSnapshot,
+    *EVIDENCE_RECORDS,
+)
+TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
 
 _decoders: dict[str, msgspec.json.Decoder[Any]] = {
     name: msgspec.json.Decoder(cls) for name, cls in TYPES.items()
@@ -331,6 +337,8 @@ def decode_facts(record_type: str, data: bytes) -> Facts:
     return facts
 
 
-def policy_digest(policy: Policy) -> str:
-    """The spec digest in each leaf: SHA-256 over the policy's canonical JSON, as hex."""
-    return canonical.digest(canonical.encode(policy))
+def spec_digest(applied: SpecApplied) -> str:
+    """The spec digest in each leaf: SHA-256 over the spec's canonical JSON, or over the policy's
+    where there is no spec; hex."""
+    told = applied.policy if applied.document is UNSET else applied.document
+    return canonical.digest(canonical.encode(told))

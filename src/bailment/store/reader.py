@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bailment.errors import VerificationError
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
-from bailment.ledger.records import Facts, decode_facts
+from bailment.ledger.records import decode_facts
 from bailment.ledger.tiles import WIDTH, decode_bundle, entries_path
 from bailment.store.folder import Folder
 from bailment.store.publisher import bodies_path

@@ -24,9 +24,10 @@ from bailment.access.fold import Budgets, Fold
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
 from bailment.ledger.checkpoint import Checkpoint, sign_checkpoint
+from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import SALT_SIZE, Leaf, commit_facts, commit_personal, encode_leaf
 from bailment.ledger.note import Signer
-from bailment.ledger.records import Facts, LogHeads, LogSnapshot
+from bailment.ledger.records import LogHeads, LogSnapshot
 from bailment.ledger.tree import Frontier, leaf_hash
 from bailment.store.staging import Batch, CommitFailed, Staging, frame
 from bailment.store.vault import KeyNotKept, Vault, facts_key, person_key

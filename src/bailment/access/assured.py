@@ -1,0 +1,342 @@
+"""What recipients prove, as records: the rules by which they enter the register, and what a
+recipient's standing lets it reach.
+
+A `standing.evaluated` enters only if evaluating again what the register holds gives the same, bit
+for bit. So nobody can write a standing that does not follow, and every auditor derives it anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, TypeVar
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import UNSET
+
+from bailment import canonical
+from bailment.access import jwk as jwks
+from bailment.access import jws
+from bailment.access.reasons import Reason, Refused
+from bailment.access.state import Indexed
+from bailment.assurance.evaluation import Evaluation, evaluate, evaluation_digest
+from bailment.assurance.grant import Grant, objection
+from bailment.assurance.item import Item
+from bailment.assurance.mass_change import Change, held_standing
+from bailment.assurance.standing import Standing, advance, tier_at
+from bailment.errors import FormatError
+from bailment.ledger.evidence_records import (
+    ApproverRegistered,
+    EnclaveDeclared,
+    EvidenceReceived,
+    ExceptionGranted,
+    ModelTiered,
+    StandingEvaluated,
+)
+from bailment.ledger.records import SpecApplied, spec_digest
+from bailment.spec.compiled import CompiledSpec, rank_of
+from bailment.spec.terms import TIERS
+
+_KINDS = ("tenant", "account", "org")
+#: Ids in an enclave, and characters in each.
+_MOST_IDS, _LONGEST_ID = 256, 200
+_MOST_APPROVALS = 16
+_SPEC_TYP = "bailment-spec+jwt"
+
+_T = TypeVar("_T")
+
+
+class Evaluated(NamedTuple):
+    """An evaluation, and the standing that follows from it."""
+
+    evaluation: Evaluation
+    standing: Standing
+
+
+def item_of(value: dict[str, Any]) -> Item:
+    """An item as it stands in a record; FormatError if it is none."""
+    return _read(value, Item)
+
+
+def grant_of(value: dict[str, Any]) -> Grant:
+    """A grant as it stands in a record; FormatError if it is none."""
+    return _read(value, Grant)
+
+
+def standing_of(value: dict[str, Any]) -> Standing:
+    """A standing as it stands in a record; FormatError if it is none."""
+    return _read(value, Standing)
+
+
+def evaluated(
+    register: Indexed, recipient: str, spec: CompiledSpec, at: int, *, held: bool = False
+) -> Evaluated:
+    """What a recipient holds at `at` under a spec, from all that the register knows of it.
+
+    `held`: as if what expired had not, since too many recipients would have fallen at once.
+    """
+    proven = register.proven(recipient)
+    ours = {scope for scopes in proven.scopes.values() for scope in scopes}
+    items = [item for item in proven.items if ours.issuperset(item.scope.split(" "))]
+    evaluation = evaluate(spec, items, proven.grants, at)
+    standing = advance(proven.standing, evaluation, spec.lapse, at)
+    if held:
+        standing = held_standing(Change(proven.standing, standing), spec.lapse)
+    return Evaluated(evaluation, standing)
+
+
+def standing_record(
+    register: Indexed, recipient: str, at: int, *, held: bool = False
+) -> StandingEvaluated:
+    """The record of a recipient's standing from `at` on; a spec must be in force."""
+    if register.spec is None:
+        raise ValueError("there is no spec to evaluate under")
+    found = evaluated(register, recipient, register.spec, at, held=held)
+    return StandingEvaluated(
+        recipient,
+        at,
+        evaluation_digest(found.evaluation),
+        found.evaluation.inputs,
+        found.evaluation.items,
+        unmet(found.evaluation),
+        msgspec.to_builtins(found.standing),
+        True if held else UNSET,
+    )
+
+
+def unmet(evaluation: Evaluation) -> dict[str, dict[str, str]]:
+    """What keeps each tier from being held."""
+    return {
+        TIERS[tier.rank - 1]: {one.requirement: one.status for one in tier.blocking}
+        for tier in evaluation.tiers
+        if tier.blocking
+    }
+
+
+def reach(register: Indexed, recipient: str, model: str, now: int) -> Refused | None:
+    """Why a recipient's standing does not reach a model now, or None.
+
+    Where no spec is in force nothing has to be proven, which `bailment doctor` says loudly.
+    """
+    if register.spec is None or register.state.models[model].canary is True:
+        return None
+    needed = register.state.tiers.get(model, 0)
+    if not needed:
+        return Refused(Reason.MODEL_UNTIERED, f"nobody has decided the tier of `{model}`")
+    proven = register.proven(recipient)
+    has = tier_at(proven.standing, now)
+    if has >= needed:
+        return None
+    return Refused(
+        Reason.STANDING_TOO_LOW,
+        f"`{model}` is {_tier(needed)}, and standing is {_tier(has)} now: "
+        + _lacking(register.spec, proven.unmet, needed, proven.standing, now),
+        f"recipient:{recipient}",
+    )
+
+
+def _lacking(
+    spec: CompiledSpec,
+    unmet: dict[str, dict[str, str]],
+    needed: int,
+    standing: Standing | None,
+    now: int,
+) -> str:
+    """The requirements that stand in the way, and which evidence would meet them."""
+    tier = spec.tier(needed)
+    if tier is None:
+        return f"the spec has no {_tier(needed)}"
+    known = unmet.get(tier.name, {})
+    if standing is not None:
+        for step in standing.steps:
+            if step.at <= now:  # what has lapsed since the evaluation
+                known = known | {one: "expired" for one in step.requirements if one not in known}
+    if standing is None:
+        return "nothing has been evaluated yet"
+    titles = {one.id: one.title for one in tier.requirements}
+    shown = [f"{one} {status} ({titles.get(one, one)})" for one, status in sorted(known.items())]
+    more = f", and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return "; ".join(shown[:3]) + more + f"; `bailment why RECIPIENT {tier.name}` says what to do"
+
+
+def _tier(rank: int) -> str:
+    return TIERS[rank - 1] if rank else "none"
+
+
+# The rules
+
+
+def declared(register: Indexed, facts: EnclaveDeclared, now: int) -> Refused | None:
+    """An enclave names ids that no other recipient's does."""
+    if facts.recipient not in register.state.recipients:
+        return _wrong("there is no such recipient")
+    if not set(facts.scopes) <= set(_KINDS):
+        return _wrong(f"an enclave has {', '.join(f'`{kind}`' for kind in _KINDS)}")
+    ids = [one for scopes in facts.scopes.values() for one in scopes]
+    if len(ids) > _MOST_IDS or any(not 0 < len(one) <= _LONGEST_ID or " " in one for one in ids):
+        return _wrong(f"an enclave has at most {_MOST_IDS} ids, without spaces")
+    for other, proven in register.state.proven.items():
+        taken = {one for scopes in proven.scopes.values() for one in scopes}
+        if other != facts.recipient and not taken.isdisjoint(ids):
+            return _wrong(f"`{min(taken.intersection(ids))}` is another recipient's")
+    return None
+
+
+def approver(register: Indexed, facts: ApproverRegistered, now: int) -> Refused | None:
+    """An approver's key is nobody else's."""
+    if not facts.key:
+        known = facts.approver in register.state.approvers
+        return None if known else _wrong("there is no such approver")
+    if any(
+        key == facts.key and name != facts.approver
+        for name, key in register.state.approvers.items()
+    ):
+        return _wrong("the key is another approver's")
+    try:
+        jwks.parse(facts.key)
+    except FormatError as error:
+        return _wrong(str(error))
+    return None
+
+
+def sign_spec(digest: str, key: ec.EllipticCurvePrivateKey) -> str:
+    """The issuer's signature of the spec with this digest, as `signed_by_issuer` reads it."""
+    return jws.sign({"typ": _SPEC_TYP}, canonical.encode({"digest": digest}), key)
+
+
+def signed_by_issuer(register: Indexed, facts: SpecApplied) -> Refused | None:
+    """Whether the issuer signed the spec: a compact JWS, `typ` `bailment-spec+jwt`, over the object
+    that has its `digest`."""
+    payload = canonical.encode({"digest": spec_digest(facts)})
+    try:
+        signature = jws.parse(facts.signature or "")
+    except FormatError as error:
+        return _wrong(f"the spec's signature is malformed: {error}")
+    fits = signature.header.get("typ") == _SPEC_TYP and signature.payload == payload
+    if not fits or not jws.verify(signature, register.key(register.state.issuer)):
+        return _wrong("the issuer did not sign this spec")
+    return None
+
+
+def tiered(register: Indexed, facts: ModelTiered, now: int) -> Refused | None:
+    """A tier of the spec, for a model there is, decided and signed by an approver."""
+    if register.spec is None:
+        return _wrong("there is no spec, and so no tier")
+    if facts.model not in register.state.models:
+        return _wrong(f"there is no model `{facts.model}`")
+    if facts.tier not in TIERS or register.spec.tier(rank_of(facts.tier)) is None:
+        return _wrong(f"the spec has no tier `{facts.tier}`")
+    if (facts.decision.get("model"), facts.decision.get("tier")) != (facts.model, facts.tier):
+        return _wrong("the decision is about another model or tier")
+    return approved(register, "tier", facts.decision, facts.approvals, 1)
+
+
+def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | None:
+    """An item about the recipient's own enclave, of a kind of the spec, not used before."""
+    if facts.recipient not in register.state.recipients:
+        return _wrong("there is no such recipient")
+    if register.spec is None:
+        return _wrong("there is no spec that asks for evidence")
+    try:
+        item = item_of(facts.item)
+        canonical.check(facts.item)
+    except FormatError as error:
+        return _wrong(str(error))
+    if item.kind not in register.spec.kinds:
+        return _wrong(f"the spec has no evidence `{item.kind}`")
+    if not item.dated <= item.received <= now:
+        return _wrong("the item is from the future")
+    mine = {one for ids in register.proven(facts.recipient).scopes.values() for one in ids}
+    if not mine.issuperset(item.scope.split(" ")):
+        return _wrong("the item is about another enclave")
+    for name, proven in register.state.proven.items():
+        for other in proven.items:
+            again = other.report == item.report or other.digest == item.digest
+            siblings = name == facts.recipient and other.scope != item.scope
+            if other.id == item.id or (again and not siblings):
+                return _wrong("the report was submitted before")
+    return None
+
+
+def excepted(register: Indexed, facts: ExceptionGranted, now: int) -> Refused | None:
+    """A grant that the spec's policy allows, approved by as many as it demands."""
+    if facts.recipient not in register.state.recipients:
+        return _wrong("there is no such recipient")
+    if register.spec is None:
+        return _wrong("there is no spec to be excused from")
+    try:
+        grant = grant_of(facts.grant)
+    except FormatError as error:
+        return _wrong(str(error))
+    others = register.proven(facts.recipient).grants
+    if any(other.id == grant.id for other in others):
+        return _wrong("the exception exists already")
+    if not facts.text.strip():
+        return _wrong("an exception says in writing why it is granted")
+    why = objection(grant, register.spec.exceptions, others)
+    if why:
+        return _wrong(why)
+    told = {"recipient": facts.recipient, "grant": facts.grant, "text": facts.text}
+    number = register.spec.exceptions.approvers
+    return approved(register, "exception", told, facts.approvals, number, grant.approvers)
+
+
+def stood(register: Indexed, facts: StandingEvaluated, now: int) -> Refused | None:
+    """What evaluating again gives, and nothing else."""
+    if facts.recipient not in register.state.recipients or register.spec is None:
+        return _wrong("there is no such recipient, or no spec")
+    before = register.proven(facts.recipient).standing
+    if not (before.at if before else 0) <= facts.at <= now:
+        return _wrong("the evaluation is from the future, or older than the last")
+    if now - facts.at > register.policy.decision_ms:
+        return _wrong("the evaluation is not of this moment")
+    derived = standing_record(register, facts.recipient, facts.at, held=facts.held is True)
+    if canonical.encode(derived) != canonical.encode(facts):
+        return _wrong("the standing does not follow from the spec and the evidence")
+    return None
+
+
+def approved(
+    register: Indexed,
+    kind: str,
+    told: dict[str, Any],
+    approvals: tuple[str, ...],
+    number: int,
+    names: tuple[str, ...] = (),
+) -> Refused | None:
+    """Whether so many registered approvers (just these, if named) signed what is told.
+
+    An approval is a compact JWS, `typ` `bailment-KIND+jwt`, over its canonical JSON.
+    """
+    payload = canonical.encode(told)
+    keys = {
+        register.key(key).thumbprint: name for name, key in register.state.approvers.items() if key
+    }
+    signed: set[str] = set()
+    for compact in approvals[:_MOST_APPROVALS]:
+        try:
+            approval = jws.parse(compact)
+        except FormatError as error:
+            return _wrong(f"an approval is malformed: {error}")
+        name = keys.get(str(approval.header.get("kid", "")))
+        if name is None:
+            return _wrong("an approval is by a key that is no approver's")
+        fits = approval.header.get("typ") == f"bailment-{kind}+jwt" and approval.payload == payload
+        if not fits or not jws.verify(approval, register.key(register.state.approvers[name])):
+            return _wrong(f"`{name}` did not sign this")
+        signed.add(name)
+    if names and signed != set(names):
+        return _wrong("the approvers named are not those who signed")
+    if len(signed) < number:
+        return _wrong(f"it takes {number} approvers, and {len(signed)} signed")
+    return None
+
+
+def _read(value: dict[str, Any], kind: type[_T]) -> _T:
+    try:
+        return msgspec.convert(value, kind)
+    except msgspec.ValidationError as error:
+        raise FormatError(f"the {kind.__name__.lower()} is wrong: {error}") from None
+
+
+def _wrong(detail: str) -> Refused:
+    return Refused(Reason.CHAIN_BROKEN, detail)
