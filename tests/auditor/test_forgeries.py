@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,14 +16,21 @@ from bailment.auditor.findings import Kind
 from bailment.errors import VerificationError
 from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, sign_checkpoint
 from bailment.ledger.note import Signer
-from bailment.ledger.records import AccessClosed, AccessOpened, HoldAdded, HoldLifted, LogSnapshot
+from bailment.ledger.records import (
+    AccessClosed,
+    AccessOpened,
+    HoldAdded,
+    HoldLifted,
+    LogSnapshot,
+    TokenIssued,
+)
 from bailment.ledger.tree import Frontier, leaf_hash
 from bailment.store.reader import LogReader
 from bailment.store.receipts import make_receipt
 from bailment.store.vault import Vault
 
 from .conftest import Past, live
-from .forge import Forgery
+from .forge import Forgery, Row
 from .forgeries import CHANGES, TAMPERS, Change, Tamper, flown
 
 
@@ -42,6 +51,49 @@ def test_a_forged_record_is_named(kind: Kind, forge: Change, past: Past, tmp_pat
     report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
     assert set(report.counts) == {kind}, report.findings
     assert report.findings[0].index == index, report.findings
+
+
+def by_one_token(forgery: Forgery) -> tuple[int, list[int]]:
+    """Where the record of the token is by which the most was done, and where that was opened."""
+    used = Counter(forgery.rows[at].facts.token for at in forgery.of(AccessOpened))
+    ((token, _),) = used.most_common(1)
+    opened = forgery.of(AccessOpened, lambda facts: facts.token == token)
+    return forgery.first(TokenIssued, lambda facts: facts.token == token), list(opened)
+
+
+@pytest.mark.parametrize(
+    ("kind", "forge"),
+    [
+        (Kind.ALTERED_FACTS, lambda row: setattr(row, "body", bytes(16) + b"{}")),
+        (Kind.WITHHELD_FACTS, lambda row: setattr(row, "body", b"")),
+        (Kind.MALFORMED_RECORD, lambda row: setattr(row, "committed", bytes(16) + b"{}")),
+    ],
+)
+def test_a_tokens_record_that_cannot_be_read_is_one_finding_with_what_follows_from_it(
+    kind: Kind, forge: Callable[[Row], None], past: Past, tmp_path: Path
+) -> None:
+    forgery = Forgery(past.reader())
+    at, opened = by_one_token(forgery)
+    assert len(opened) > 1
+    forge(forgery.rows[at])
+    report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
+    (found,) = report.findings
+    assert (found.index, found.kind, report.counts) == (at, kind, {kind: 1})
+    consequence = f"{len(opened)} accesses from {opened[0]} to {opened[-1]} are by one token"
+    assert consequence in found.sentence
+    assert report.decisions - report.agreed == len(opened)
+
+
+def test_a_token_without_a_record_is_one_finding_however_much_was_done_by_it(
+    past: Past, tmp_path: Path
+) -> None:
+    forgery = Forgery(past.reader())
+    at, opened = by_one_token(forgery)
+    forgery.rows[at].change(token="A" * 43)
+    report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
+    assert report.counts == {Kind.UNLOGGED_TOKEN: 1}
+    (found,) = report.findings
+    assert (found.index, f"{len(opened)} accesses from" in found.sentence) == (opened[0], True)
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,7 @@ def audit_export(
             for entry, body in zip(export.entries(bundle), export.bodies(bundle), strict=True):
                 performance.entry(entry, body)
             progress("decisions", bundle.index * WIDTH + bundle.width, checkpoint.size)
-        performance.decisions.refute(signatures.finish())
+        performance.decisions.conclude(signatures.finish())
     decisions = performance.decisions
     return AuditReport(
         checkpoint,

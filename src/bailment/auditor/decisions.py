@@ -27,6 +27,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.routes import action_of
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.signatures import Signatures
+from bailment.auditor.unlogged import UnloggedTokens
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
@@ -73,6 +74,7 @@ class Decisions:
         self._requests: dict[str, Request] = {}  # of the accesses that are open, rightly
         self._cut: dict[str, int] = {}  # those that the register refuses, and since when
         self._flown: set[str] = set()  # those that were open for longer than they could be
+        self._unlogged = UnloggedTokens()
 
     def enrolment(self, index: int, facts: EnrolmentRequested) -> None:
         """Check that the device proved its key. How old the proof was, only the gateway knew."""
@@ -127,7 +129,8 @@ class Decisions:
         register = self._fold.register
         token = self._fold.admission.token(facts.token)
         if token is None:
-            found(Kind.UNLOGGED_TOKEN, "the access is by a token that has no record, or was over")
+            self.disputed.add(index)
+            self._unlogged.opened(index, leaf, facts)
             self._admit(facts, leaf, "", None, (), found)
             return
         proof = self._read(facts.proof, token.thumbprint, found)
@@ -202,10 +205,16 @@ class Decisions:
                 else:
                     self._cut.pop(access, None)
 
-    def refute(self, indexes: list[int]) -> None:
-        """Name the entries whose proof was found not to be signed by its key."""
-        for index in indexes:
+    def unread(self, index: int, leaf: Leaf, kind: Kind) -> None:
+        """A record whose facts cannot be read, which is named already as of this kind."""
+        self._unlogged.unread(index, leaf, kind)
+
+    def conclude(self, refuted: list[int]) -> None:
+        """At the end of the log: name the entries whose proof was found not to be signed by its
+        key, and the tokens that have no record."""
+        for index in refuted:
             self._finder(index)(Kind.BAD_PROOF, "the key in the proof did not sign it")
+        self._unlogged.name(self._findings)
 
     # The parts of a decision
 

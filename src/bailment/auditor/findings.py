@@ -76,6 +76,13 @@ class Findings:
         if len(self.kept) < MAX_FINDINGS:
             self.kept.append(Finding(index, kind, sentence))
 
+    def explain(self, index: int, kind: Kind, consequence: str) -> None:
+        """Say what followed from a violation that was named."""
+        for at, finding in enumerate(self.kept):
+            if (finding.index, finding.kind) == (index, kind):
+                told = f"{finding.sentence}; {consequence}"
+                self.kept[at] = Finding(index, kind, told)
+
     def ordered(self) -> tuple[Finding, ...]:
         """Those kept, in log order, what concerns the whole log first."""
         return tuple(sorted(self.kept, key=lambda f: -1 if f.index is None else f.index))

@@ -100,26 +100,26 @@ class Performance:
 
     def _open(self, index: int, leaf: Leaf, body: bytes) -> Facts | None:
         if not body:
-            self._findings.add(
-                index, Kind.WITHHELD_FACTS, f"the facts of this `{leaf.type}` are not in the export"
-            )
+            sentence = f"the facts of this `{leaf.type}` are not in the export"
+            self._unread(index, leaf, Kind.WITHHELD_FACTS, sentence)
             return None
         try:
             data = open_body(leaf.facts, body)
             facts = decode_facts(leaf.type, data)
         except VerificationError:
-            self._findings.add(
-                index,
-                Kind.ALTERED_FACTS,
-                f"the facts of this `{leaf.type}` are not those committed to",
-            )
+            sentence = f"the facts of this `{leaf.type}` are not those committed to"
+            self._unread(index, leaf, Kind.ALTERED_FACTS, sentence)
             return None
         except FormatError as error:
-            self._findings.add(index, Kind.MALFORMED_RECORD, str(error))
+            self._unread(index, leaf, Kind.MALFORMED_RECORD, str(error))
             return None
         if canonical.encode(facts) != data:
             self._findings.add(index, Kind.MALFORMED_RECORD, "the facts are not canonical JSON")
         return facts
+
+    def _unread(self, index: int, leaf: Leaf, kind: Kind, sentence: str) -> None:
+        self._findings.add(index, kind, sentence)
+        self.decisions.unread(index, leaf, kind)
 
     def _check_slot(self, index: int, leaf: Leaf, facts: Facts) -> None:
         if isinstance(facts, AccessOpened | AccessClosed):
