@@ -1,5 +1,4 @@
-"""What recipients prove, as records: the rules by which they enter the register, and what a
-recipient's standing lets it reach.
+"""What recipients prove, as records: the rules by which they enter the register.
 
 A `standing.evaluated` enters only if evaluating again what the register holds gives the same, bit
 for bit. So nobody can write a standing that does not follow, and every auditor derives it anew.
@@ -22,7 +21,7 @@ from bailment.assurance.evaluation import Evaluation, evaluate, evaluation_diges
 from bailment.assurance.grant import Grant, objection
 from bailment.assurance.item import Item
 from bailment.assurance.mass_change import Change, held_standing
-from bailment.assurance.standing import Standing, advance, tier_at
+from bailment.assurance.standing import Standing, advance
 from bailment.errors import FormatError
 from bailment.ledger.evidence_records import (
     ApproverRegistered,
@@ -110,56 +109,6 @@ def unmet(evaluation: Evaluation) -> dict[str, dict[str, str]]:
         for tier in evaluation.tiers
         if tier.blocking
     }
-
-
-def reach(register: Indexed, recipient: str, model: str, now: int) -> Refused | None:
-    """Why a recipient's standing does not reach a model now, or None.
-
-    Where no spec is in force nothing has to be proven, which `bailment doctor` says loudly.
-    """
-    if register.spec is None or register.state.models[model].canary is True:
-        return None
-    needed = register.state.tiers.get(model, 0)
-    if not needed:
-        return Refused(Reason.MODEL_UNTIERED, f"nobody has decided the tier of `{model}`")
-    proven = register.proven(recipient)
-    has = tier_at(proven.standing, now)
-    if has >= needed:
-        return None
-    return Refused(
-        Reason.STANDING_TOO_LOW,
-        f"`{model}` is {_tier(needed)}, and standing is {_tier(has)} now: "
-        + _lacking(register.spec, proven.unmet, needed, proven.standing, now),
-        f"recipient:{recipient}",
-    )
-
-
-def _lacking(
-    spec: CompiledSpec,
-    unmet: dict[str, dict[str, str]],
-    needed: int,
-    standing: Standing | None,
-    now: int,
-) -> str:
-    """The requirements that stand in the way, and which evidence would meet them."""
-    tier = spec.tier(needed)
-    if tier is None:
-        return f"the spec has no {_tier(needed)}"
-    known = unmet.get(tier.name, {})
-    if standing is not None:
-        for step in standing.steps:
-            if step.at <= now:  # what has lapsed since the evaluation
-                known = known | {one: "expired" for one in step.requirements if one not in known}
-    if standing is None:
-        return "nothing has been evaluated yet"
-    titles = {one.id: one.title for one in tier.requirements}
-    shown = [f"{one} {status} ({titles.get(one, one)})" for one, status in sorted(known.items())]
-    more = f", and {len(shown) - 3} more" if len(shown) > 3 else ""
-    return "; ".join(shown[:3]) + more + f"; `bailment why RECIPIENT {tier.name}` says what to do"
-
-
-def _tier(rank: int) -> str:
-    return TIERS[rank - 1] if rank else "none"
 
 
 # The rules

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import msgspec
 
-from bailment.access.assured import reach
 from bailment.access.chain import Link
 from bailment.access.holds import held, subjects_of
+from bailment.access.reach import reach
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
 from bailment.ledger.records import TokenIssued

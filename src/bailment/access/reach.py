@@ -1,0 +1,63 @@
+"""Whether a recipient's standing reaches a model, as the decision asks for each access.
+
+Standing is a schedule that was computed ahead, so this is a lookup. Why it does not reach is put
+together only where it does not.
+"""
+
+from __future__ import annotations
+
+from bailment.access.reasons import Reason, Refused
+from bailment.access.state import Indexed
+from bailment.assurance.standing import Standing, tier_at
+from bailment.spec.compiled import CompiledSpec
+from bailment.spec.terms import TIERS
+
+
+def reach(register: Indexed, recipient: str, model: str, now: int) -> Refused | None:
+    """Why a recipient's standing does not reach a model now, or None.
+
+    Where no spec is in force nothing has to be proven, which `bailment doctor` says loudly.
+    """
+    if register.spec is None or register.state.models[model].canary is True:
+        return None
+    needed = register.state.tiers.get(model, 0)
+    if not needed:
+        return Refused(Reason.MODEL_UNTIERED, f"nobody has decided the tier of `{model}`")
+    proven = register.proven(recipient)
+    has = tier_at(proven.standing, now)
+    if has >= needed:
+        return None
+    return Refused(
+        Reason.STANDING_TOO_LOW,
+        f"`{model}` is {_tier(needed)}, and standing is {_tier(has)} now: "
+        + _lacking(register.spec, proven.unmet, needed, proven.standing, now),
+        f"recipient:{recipient}",
+    )
+
+
+def _lacking(
+    spec: CompiledSpec,
+    unmet: dict[str, dict[str, str]],
+    needed: int,
+    standing: Standing | None,
+    now: int,
+) -> str:
+    """The requirements that stand in the way, and which evidence would meet them."""
+    tier = spec.tier(needed)
+    if tier is None:
+        return f"the spec has no {_tier(needed)}"
+    known = unmet.get(tier.name, {})
+    if standing is not None:
+        for step in standing.steps:
+            if step.at <= now:  # what has lapsed since the evaluation
+                known = known | {one: "expired" for one in step.requirements if one not in known}
+    if standing is None:
+        return "nothing has been evaluated yet"
+    titles = {one.id: one.title for one in tier.requirements}
+    shown = [f"{one} {status} ({titles.get(one, one)})" for one, status in sorted(known.items())]
+    more = f", and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return "; ".join(shown[:3]) + more + f"; `bailment why RECIPIENT {tier.name}` says what to do"
+
+
+def _tier(rank: int) -> str:
+    return TIERS[rank - 1] if rank else "none"
