@@ -68,6 +68,14 @@ def test_a_canary_asks_for_no_standing(book: Specified, acme: Acme) -> None:
     assert isinstance(acme.asks(), Allowed)
 
 
+def test_no_model_of_a_tier_passes_for_a_canary(book: Specified) -> None:
+    canary = ModelRegistered("small", 4096, 512, book.time, "tests", canary=True)
+    book.add(book.tiered("small", "T1", "ada"))
+    assert "no canary" in refusal(book, canary)
+    book.add(msgspec.structs.replace(canary, model="large"))
+    assert "no tier" in refusal(book, book.tiered("large", "T1", "ada"))
+
+
 def test_standing_decides_and_says_what_is_lacking(book: Specified, acme: Acme) -> None:
     book.add(book.tiered("small", "T2", "ada"))
     assert reason(acme.asks()) is Reason.STANDING_TOO_LOW

@@ -172,6 +172,8 @@ def tiered(register: Indexed, facts: ModelTiered, now: int) -> Refused | None:
         return _wrong("there is no spec, and so no tier")
     if facts.model not in register.state.models:
         return _wrong(f"there is no model `{facts.model}`")
+    if register.state.models[facts.model].canary is True:
+        return _wrong("a canary has no tier")
     if facts.tier not in TIERS or register.spec.tier(rank_of(facts.tier)) is None:
         return _wrong(f"the spec has no tier `{facts.tier}`")
     if (facts.decision.get("model"), facts.decision.get("tier")) != (facts.model, facts.tier):

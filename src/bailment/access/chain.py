@@ -7,6 +7,7 @@ neither the issuer nor anybody above can invent one. The chain runs issuer → r
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from bailment.errors import FormatError
 from bailment.ledger.records import Budget
 
 TYP = "bailment-link+jwt"
+_PERSON = b"bailment.person.v1\0"
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Kind = Literal["recipient", "subcontractor", "person", "device"]
@@ -45,6 +47,8 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     budget       tokens in each window, shared by everybody below
     depth        how many more subcontractors may follow below
     start, until when it holds, ms
+    personal     of a person: the commitment to who it is (`commit_person`), hex; links from before
+                 there was one have none
     """
 
     id: Id
@@ -59,6 +63,16 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     networks: tuple[str, ...] = ()
     budget: Budget | None = None
     depth: int = 0
+    personal: Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{64})?\Z")] = ""
+
+
+def commit_person(personal: dict[str, str]) -> str:
+    """What a person's link says of who the person is: a hash of the personal part beside it.
+
+    The part has a random `salt` among its members, so that nobody can try names against the link,
+    and nothing is left of the name once the part was erased.
+    """
+    return hashlib.sha256(_PERSON + canonical.encode(personal)).hexdigest()
 
 
 def sign_link(link: Link, private_key: Any, thumbprint: str) -> str:
@@ -96,6 +110,8 @@ def narrows(link: Link, parent: Link | None) -> Refused | None:
     if (parent.kind if parent else None) not in _PARENTS[link.kind]:
         above = parent.kind if parent else "issuer"
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind} cannot stand under a {above}")
+    if link.personal and link.kind != "person":
+        return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link commits to no name")
     if (link.key is None) != (link.kind == "person"):
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link names the wrong key")
     if parent is None:

@@ -70,6 +70,8 @@ def _model(register: Indexed, facts: ModelRegistered, now: int) -> Refused | Non
         return _wrong("a model's name is 1 to 128 ASCII characters")
     if not 0 < facts.output <= facts.context:
         return _wrong("a model's output limit lies between 1 and its context")
+    if facts.canary is True and facts.model in register.state.tiers:
+        return _wrong("a model of some tier is no canary")
     return None
 
 
