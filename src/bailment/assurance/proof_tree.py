@@ -111,7 +111,7 @@ class Moment:
             for item in self._known(items):
                 if item.dated + leaf.source.max_age <= self.at:
                     break  # and so are all that are older
-                if RANK[item.independence] >= leaf.source.rank and _reads(leaf, item):
+                if RANK[item.independence] >= leaf.source.rank and reads(leaf, item):
                     found.append(item)
         if not found:
             return None
@@ -135,7 +135,7 @@ class Moment:
         ignored: list[Item] = []
         for items in self._shelves.of(leaf.source.kind):
             for item in self._known(items):
-                says = _reads(leaf, item)
+                says = reads(leaf, item)
                 if says is False:
                     failed.append(item)
                     break
@@ -245,7 +245,7 @@ def _end(item: Item, source: Source) -> int:
     return min(item.dated + source.max_age, item.expires or NEVER)
 
 
-def _reads(leaf: Check | Claim, item: Item) -> bool | None:
+def reads(leaf: Check | Claim, item: Item) -> bool | None:
     """Whether the item says what the leaf looks for; None if it says nothing about it."""
     if isinstance(leaf, Check):
         result = item.checks.get(leaf.check, "inconclusive")
