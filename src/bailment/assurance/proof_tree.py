@@ -267,10 +267,11 @@ def _cite(
     people: tuple[str, ...] = (),
 ) -> Proof:
     if len(items) == 1:  # as nearly always
-        item = items[0]
-        ids, lowest, simulated = (item.id,), item.independence, item.simulated
-    else:
-        ids = tuple(sorted({item.id for item in items}))
-        lowest = min([item.independence for item in items], key=RANK.__getitem__, default=None)
-        simulated = any(item.simulated for item in items)
+        [item] = items
+        found = (item.id,), item.independence, item.simulated
+        return Proof(outcome, why, *found, until, people)
+    ids = tuple(sorted({item.id for item in items}))
+    rungs = [item.independence for item in items]
+    lowest = min(rungs, key=RANK.__getitem__) if rungs else None
+    simulated = any(item.simulated for item in items)
     return Proof(outcome, why, ids, lowest, simulated, until, people)
