@@ -23,7 +23,7 @@ import msgspec
 from bailment.assurance.item import Item
 from bailment.canonical import MAX_INTEGER
 from bailment.spec.compiled import AtLeast, Check, Claim, Join, Kind, Node, Source
-from bailment.spec.terms import RANK, Independence
+from bailment.spec.terms import LADDER, RANK, Independence
 
 #: Later than every instant that a record can hold.
 NEVER = MAX_INTEGER
@@ -271,7 +271,8 @@ def _cite(
         found = (item.id,), item.independence, item.simulated
         return Proof(outcome, why, *found, until, people)
     ids = tuple(sorted({item.id for item in items}))
-    rungs = [item.independence for item in items]
-    lowest = min(rungs, key=RANK.__getitem__) if rungs else None
+    lowest: Independence | None = None
+    if items:
+        lowest = LADDER[min(RANK[item.independence] for item in items)]
     simulated = any(item.simulated for item in items)
     return Proof(outcome, why, ids, lowest, simulated, until, people)
