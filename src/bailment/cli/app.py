@@ -11,7 +11,18 @@ from typing import Annotated
 import typer
 
 from bailment import __version__
-from bailment.cli import access, evidence, issuer, log, recipient, register, spec, spec_export
+from bailment.cli import (
+    access,
+    approver,
+    capability,
+    evidence,
+    issuer,
+    log,
+    recipient,
+    register,
+    spec,
+    spec_export,
+)
 from bailment.cli.doctor import doctor
 from bailment.cli.output import say
 from bailment.cli.story import demo
@@ -37,6 +48,8 @@ app.add_typer(register.link, name="link", rich_help_panel=_LAB)
 app.add_typer(register.hold, name="hold", rich_help_panel=_LAB)
 app.add_typer(access.app, name="access", rich_help_panel=_LAB)
 app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
+app.add_typer(capability.app, name="model", rich_help_panel=_LAB)
+app.add_typer(approver.app, name="approver", rich_help_panel=_LAB)
 register.recipient.command("key")(recipient.recipient_key)
 app.add_typer(recipient.delegate, name="delegate", rich_help_panel=_RECIPIENT)
 app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -43,21 +43,26 @@ def show_results(
     Ends with 1 if there is a capability about which no result says anything.
     """
     compiled = compile_spec(spec_file.load(spec))
-    proposal, ignored = proposal_of(compiled, files, model, before)
+    readings = read_files(files)
+    proposal, ignored = proposal_of(compiled, list(readings.values()), model, before)
     if as_json:
         show_json(_json(proposal, ignored))
     else:
-        _tell(proposal, ignored)
+        _tell(proposal, ignored, {one.digest: file for file, one in readings.items()})
     if proposal.unevaluated or not proposal.measured:
         raise typer.Exit(Exit.FAILED)
 
 
+def read_files(files: Sequence[Path]) -> dict[Path, Reading]:
+    """What each file says; FormatError if one cannot be read."""
+    return {file: _read(file) for file in files}
+
+
 def proposal_of(
-    spec: CompiledSpec, files: Sequence[Path], model: str = "", before: str = ""
+    spec: CompiledSpec, readings: Sequence[Reading], model: str = "", before: str = ""
 ) -> tuple[Proposal, tuple[Ignored, ...]]:
-    """What results in files propose, and all that was ignored. BailmentError if one is unreadable,
-    or if they are about several models and none is named."""
-    readings = [_read(file) for file in files]
+    """What results propose, and all that was ignored. BailmentError if they are about several
+    models and none is named."""
     results = [result for reading in readings for result in reading.results]
     unread = [one for reading in readings for one in reading.ignored]
     names = sorted({one.model for one in results} | {one.model for one in unread})
@@ -86,13 +91,13 @@ def _read(file: Path) -> Reading:
         raise FormatError(f"`{file}`: {error}", hint=error.hint) from None
 
 
-def _tell(proposal: Proposal, ignored: Sequence[Ignored]) -> None:
+def _tell(proposal: Proposal, ignored: Sequence[Ignored], files: Mapping[str, Path]) -> None:
     columns = titled("tier", "capability", "evaluation", "threshold", "result", "")
     rows = [_row(one) for one in proposal.measured]
     show_rows(rows, columns, as_json=False, none="the spec has no thresholds")
     for one in ignored:
         metric = f" `{one.metric}`" if one.metric else ""
-        note(f"ignored `{one.task}`{metric} of {one.digest[:12]}: {one.why}")
+        note(f"{files[one.digest]}: ignored `{one.task}`{metric}: {one.why}")
     for text in _loud(proposal):
         warn(text)
     whom = proposal.model or "the model"
@@ -122,8 +127,9 @@ def _bound(threshold: Threshold) -> str:
 
 
 def _result(one: Result) -> str:
-    samples = f", {one.samples} samples" if one.samples else ""
-    return f"{show_number(one.value)} ({show_time(one.created)[:10]}{samples})"
+    samples = f"{one.samples} samples" if one.samples else ""
+    about = (one.score or one.scorer, one.reducer, samples, show_time(one.created)[:10])
+    return f"{show_number(one.value)} ({', '.join(part for part in about if part)})"
 
 
 def _loud(proposal: Proposal) -> list[str]:
