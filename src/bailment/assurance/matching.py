@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
+from string import ascii_lowercase, ascii_uppercase
 from typing import NamedTuple
 
 from bailment.assurance.adapters.report import Account
 
 MAX_NAME = 320  # the longest email address
 
-_LOWER = str.maketrans({chr(code): chr(code + 32) for code in range(ord("A"), ord("Z") + 1)})
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 class Matched(NamedTuple):
@@ -50,7 +51,7 @@ def match(accounts: Sequence[Account], known: Mapping[str, Collection[str]]) -> 
     people: set[str] = set()
     unmatched = inactive = 0
     for account in accounts:
-        owners = set(exact.get(account.id, ()) if _usable(account.id) else ())
+        owners = set(exact.get(account.id, ()))
         for name in (account.user_name, *account.emails):
             owners |= folded.get(_fold(name), set()) if _usable(name) else set()
         if account.active is False:
