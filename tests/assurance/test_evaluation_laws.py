@@ -42,7 +42,10 @@ ODD = st.integers(-(2**53), 2**53)
 @settings(max_examples=2_500)
 @given(SEEDS, INSTANTS)
 def test_a_verdict_changes_at_its_predicted_time_and_never_before(seed: int, at: int) -> None:
+    """Every other case holds nothing from the future, as when evidence is evaluated on receipt."""
     asked, items, grants = case_of(seed)
+    if seed % 2:
+        items = [item for item in items if max(item.dated, item.received) <= at]
     verdict = judge(asked, items, at, grants)
 
     def status(instant: int) -> str:

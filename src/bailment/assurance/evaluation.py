@@ -21,7 +21,7 @@ excepted. Intervals are half-open: what has an `until` holds at `at` <= t < `unt
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -29,7 +29,7 @@ import msgspec
 from bailment import canonical
 from bailment.assurance.grant import Grant, allowed
 from bailment.assurance.item import Item
-from bailment.assurance.proof_tree import NEVER, Moment, Proof, Shelves
+from bailment.assurance.proof_tree import NEVER, Moment, Proof, Shelves, lifetime
 from bailment.spec.compiled import CompiledSpec, Required, TierOf
 
 Status = Literal["contradicted", "satisfied", "excepted", "failed", "expired", "partial", "missing"]
@@ -46,7 +46,7 @@ PRECEDENCE: tuple[Status, ...] = (
 HELD: frozenset[Status] = frozenset({"satisfied", "excepted"})
 
 
-class Verdict(msgspec.Struct, frozen=True, omit_defaults=True):
+class Verdict(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How one requirement fares at one tier.
 
     `until` is when the status becomes another if nothing new arrives (ms; None: never), `lapses`
@@ -179,25 +179,34 @@ class _Court:
     def _verdict(self, required: Required) -> Verdict:
         status, moment, proof, against, exception = self._look(required, self.at)
         for one in (proof, *against):
-            self.used.update(_cited(one))
+            _collect(one, self.used)
         until = lapses = None
-        for instant, later in self._ahead(required, moment.next):
-            if later == status:
-                continue
-            until = instant if until is None else until
-            if status not in HELD:
-                break
-            if later not in HELD:
-                lapses = instant
-                break
+        if status == "satisfied" and self._only_ages(required):
+            until = lapses = lifetime(required.rule, proof)
+        if until is None:
+            until, lapses = self._changes(required, status, moment.next)
         return Verdict(required.id, status, proof, until, lapses, against, exception)
 
-    def _ahead(self, required: Required, instant: int) -> Iterator[tuple[int, Status]]:
-        """Every later instant at which the status may be another, with the status then."""
+    def _only_ages(self, required: Required) -> bool:
+        """Whether nothing but the age of evidence can change the requirement's status."""
+        return self.shelves.latest <= self.at and required.id not in self.grants
+
+    def _changes(
+        self, required: Required, status: Status, instant: int
+    ) -> tuple[int | None, int | None]:
+        """When the status becomes another, and when it ceases to hold if it does, by looking at
+        every instant, this one first, at which it could."""
+        until = None
         while instant < NEVER:
-            status, moment, *_ = self._look(required, instant)
-            yield instant, status
+            later, moment, *_ = self._look(required, instant)
+            if later != status:
+                until = instant if until is None else until
+                if status not in HELD:
+                    return until, None
+                if later not in HELD:
+                    return until, instant
             instant = moment.next
+        return until, None
 
     def _look(
         self, required: Required, at: int
@@ -206,14 +215,13 @@ class _Court:
         moment = Moment(self.shelves, at)
         proof = moment.prove(required.rule)
         found = map(moment.contradicts, required.contradicted_by)
-        against = tuple(one for one in found if one is not None)
+        against = tuple([one for one in found if one is not None])
         exception = self._excused(required.id, moment)
-        status: Status = proof.outcome
         if against:
-            status = "contradicted"
-        elif status != "satisfied" and exception:
-            status = "excepted"
-        return status, moment, proof, against, exception if status == "excepted" else ""
+            return "contradicted", moment, proof, against, ""
+        if exception and proof.outcome != "satisfied":
+            return "excepted", moment, proof, against, exception
+        return proof.outcome, moment, proof, against, ""
 
     def _excused(self, requirement: str, moment: Moment) -> str:
         """The id of a grant that excuses from the requirement now."""
@@ -226,8 +234,8 @@ class _Court:
         return found
 
 
-def _cited(proof: Proof) -> Iterator[str]:
-    """The ids that a proof cites, at every depth."""
-    yield from proof.items
+def _collect(proof: Proof, ids: set[str]) -> None:
+    """Add the ids that a proof cites, at every depth."""
+    ids.update(proof.items)
     for below in proof.of:
-        yield from _cited(below)
+        _collect(below, ids)

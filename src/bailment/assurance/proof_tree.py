@@ -34,7 +34,7 @@ Outcome = Literal["satisfied", "failed", "expired", "partial", "missing"]
 Why = Literal["", "absent", "inconclusive", "too-weak", "uncovered", "nobody-seen"]
 
 
-class Proof(msgspec.Struct, frozen=True, omit_defaults=True):
+class Proof(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """How one node of a rule fares.
 
     A leaf names the `items` that decide it, the lowest `independence` among them, whether any is
@@ -61,9 +61,12 @@ class Shelves:
         self.items: dict[str, Item] = {}
         #: By the `id()` of a leaf: from when, until when and how it was last proven.
         self.proven: dict[int, tuple[int, int, Proof]] = {}
+        #: The last instant at which an item becomes known.
+        self.latest = -NEVER
         self._of: dict[str, dict[str, list[Item]]] = {}
         for item in sorted(items, key=_newness, reverse=True):
             self.items[item.id] = item
+            self.latest = max(self.latest, item.dated, item.received)
             self._of.setdefault(item.kind, {}).setdefault(item.scope, []).append(item)
 
     def of(self, kind: str) -> Iterable[list[Item]]:
@@ -94,10 +97,12 @@ class Moment:
             return self._at_least(node)
         proven = self._shelves.proven.get(id(node))
         if proven is None or not proven[0] <= self.at < proven[1]:
-            leaf = Moment(self._shelves, self.at)
-            proof = leaf._join(node) if isinstance(node, Join) else leaf._leaf(node)
-            proven = self._shelves.proven[id(node)] = self.at, leaf.next, proof
-        self.turns(proven[1])
+            before, self.next = self.next, NEVER
+            proof = self._join(node) if isinstance(node, Join) else self._leaf(node)
+            proven = self._shelves.proven[id(node)] = self.at, self.next, proof
+            self.next = before
+        if proven[1] < self.next:
+            self.next = proven[1]
         return proven[2]
 
     def contradicts(self, leaf: Check | Claim) -> Proof | None:
@@ -225,6 +230,23 @@ class Moment:
     def _collectors(self, proof: Proof) -> set[str]:
         items = self._shelves.items
         return {items[id_].collector for leaf in satisfied_leaves(proof) for id_ in leaf.items}
+
+
+def lifetime(rule: Node, proof: Proof) -> int | None:
+    """Until when a satisfied rule stays so if evidence only ages: of k of n, as long as the k-th
+    longest-lived part; None if that is for ever or, with `distinct`, takes another look."""
+    if not isinstance(rule, AtLeast):
+        return proof.until if proof.until is not None and proof.until < NEVER else None
+    if rule.distinct:
+        return None
+    lives = []
+    for part, below in zip(rule.of, proof.of, strict=True):
+        if below.outcome == "satisfied":
+            life = lifetime(part, below)
+            if life is None:
+                return None
+            lives.append(life)
+    return sorted(lives, reverse=True)[rule.count - 1]
 
 
 def satisfied_leaves(proof: Proof) -> Iterator[Proof]:
