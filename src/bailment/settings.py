@@ -90,6 +90,21 @@ class Model(_Section, frozen=True):
     meter: Meter | None = None
 
 
+class Assessor(_Section, frozen=True):
+    """Whose signature under evidence counts: `key` is a public key (PEM, P-256 or Ed25519),
+    relative to the issuer's folder.
+
+    It vouches for these `kinds` of evidence, for all where there are none. With a `recipient` (its
+    handle) it is that recipient's own executive, whose word counts as the recipient's.
+    """
+
+    key: str
+    kinds: tuple[str, ...] = ()
+    recipient: str = ""
+    #: A demonstration's: all that it signs is labelled.
+    simulated: bool = False
+
+
 class Settings(_Section, frozen=True):
     """The whole file."""
 
@@ -99,6 +114,7 @@ class Settings(_Section, frozen=True):
     models: dict[str, Model] = {}
     #: Auditors who may read entry bundles over HTTP: name → SHA-256 (hex) of their credential.
     auditors: dict[str, str] = {}
+    assessors: dict[str, Assessor] = {}
 
 
 def load_settings(path: Path) -> Settings:

@@ -6,6 +6,7 @@ for bit. So nobody can write a standing that does not follow, and every auditor 
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -16,7 +17,8 @@ from bailment import canonical
 from bailment.access import jwk as jwks
 from bailment.access import jws
 from bailment.access.reasons import Reason, Refused
-from bailment.access.state import Indexed
+from bailment.access.state import Indexed, Proven
+from bailment.assurance.adapters.reading import scope_key
 from bailment.assurance.evaluation import Evaluation, evaluate, evaluation_digest
 from bailment.assurance.grant import Grant, objection
 from bailment.assurance.item import Item
@@ -74,13 +76,17 @@ def evaluated(
     `held`: as if what expired had not, since too many recipients would have fallen at once.
     """
     proven = register.proven(recipient)
-    ours = {scope for scopes in proven.scopes.values() for scope in scopes}
-    items = [item for item in proven.items if ours.issuperset(item.scope.split(" "))]
-    evaluation = evaluate(spec, items, proven.grants, at)
+    evaluation = evaluate(spec, counting(proven), proven.grants, at)
     standing = advance(proven.standing, evaluation, spec.lapse, at)
     if held:
         standing = held_standing(Change(proven.standing, standing), spec.lapse)
     return Evaluated(evaluation, standing)
+
+
+def counting(proven: Proven) -> list[Item]:
+    """The items about what is the recipient's enclave now."""
+    ours = {scope for scopes in proven.scopes.values() for scope in scopes}
+    return [item for item in proven.items if ours.issuperset(item.scope.split(" "))]
 
 
 def standing_record(
@@ -123,6 +129,9 @@ def declared(register: Indexed, facts: EnclaveDeclared, now: int) -> Refused | N
     ids = [one for scopes in facts.scopes.values() for one in scopes]
     if len(ids) > _MOST_IDS or any(not 0 < len(one) <= _LONGEST_ID or " " in one for one in ids):
         return _wrong(f"an enclave has at most {_MOST_IDS} ids, without spaces")
+    odd = next((one for one in ids if scope_key(one) != one), None)
+    if odd is not None:
+        return _wrong(f"`{odd}` is written `{scope_key(odd)}`")
     for other, proven in register.state.proven.items():
         taken = {one for scopes in proven.scopes.values() for one in scopes}
         if other != facts.recipient and not taken.isdisjoint(ids):
@@ -199,13 +208,24 @@ def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | 
     mine = {one for ids in register.proven(facts.recipient).scopes.values() for one in ids}
     if not mine.issuperset(item.scope.split(" ")):
         return _wrong("the item is about another enclave")
-    for name, proven in register.state.proven.items():
-        for other in proven.items:
-            again = other.report == item.report or other.digest == item.digest
-            siblings = name == facts.recipient and other.scope != item.scope
-            if other.id == item.id or (again and not siblings):
-                return _wrong("the report was submitted before")
+    mark = submission(facts.recipient, item)
+    known = [register.state.submitted.get(trace) for trace in traces(item)]
+    siblings = [one for one in register.proven(facts.recipient).items if one.report == item.report]
+    if any(one not in (None, mark) for one in known) or any(
+        one.id == item.id or one.scope == item.scope for one in siblings
+    ):
+        return _wrong("the report was submitted before")
     return None
+
+
+def traces(item: Item) -> tuple[str, str]:
+    """By what a report is known again, though the item may be gone: its own id, and its bytes."""
+    return sha256(f"{item.kind} {item.report}".encode()).hexdigest()[:32], item.digest[:32]
+
+
+def submission(recipient: str, item: Item) -> str:
+    """What the items of one submission share: a report may be about several scopes."""
+    return f"{recipient} {item.received}"
 
 
 def excepted(register: Indexed, facts: ExceptionGranted, now: int) -> Refused | None:

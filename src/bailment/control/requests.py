@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
@@ -32,6 +34,16 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     raise ValueError(f"`{name}` holds {found}, which a reader would not see")
 
 
+#: What people type: names, addresses, reasons.
+Line = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
+class Act(Typed, frozen=True, tag_field="act"):
+    """What the control socket is asked to do, by its tag; `author` is who asked for it."""
+
+    author: Line
+
+
 @dataclass(frozen=True, slots=True)
 class Proven:
     """A body whose sender holds the key in the proof."""
@@ -40,19 +52,26 @@ class Proven:
     body: bytes
 
 
-async def bounded_body(request: Request) -> bytes | Refused:
-    """The body, at most `MAX_BODY` bytes of it."""
+async def bounded_body(request: Request, most: int = MAX_BODY) -> bytes | Refused:
+    """The body, at most so many bytes of it."""
     parts, size = [], 0
     async for part in request.stream():
         size += len(part)
-        if size > MAX_BODY:
-            return Refused(Reason.BODY_TOO_LARGE, f"at most {MAX_BODY} bytes")
+        if size > most:
+            return Refused(Reason.BODY_TOO_LARGE, f"at most {most} bytes")
         parts.append(part)
     return b"".join(parts)
 
 
-async def proven(request: Request, fold: Fold, nonces: Nonces) -> Proven | Refused:
-    """The body of a request with a DPoP proof by any key."""
+async def proven(
+    request: Request,
+    fold: Fold,
+    nonces: Nonces,
+    *,
+    most: int = MAX_BODY,
+    may: Callable[[Proof], Refused | None] = lambda proof: None,
+) -> Proven | Refused:
+    """The body, at most so many bytes of it, of a request with a DPoP proof by a key that `may`."""
     shown = presented_proof(request.scope["headers"])
     if isinstance(shown, Refused):
         return shown
@@ -71,9 +90,10 @@ async def proven(request: Request, fold: Fold, nonces: Nonces) -> Proven | Refus
         skew_ms=policy.skew_ms,
         expected_thumbprint=proof.thumbprint,
     )
+    refused = refused or may(proof)
     if refused is not None:
         return refused
-    body = await bounded_body(request)
+    body = await bounded_body(request, most)
     if isinstance(body, Refused):
         return body
     mismatch = check_body(proof, hashlib.sha256(body).digest())

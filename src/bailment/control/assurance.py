@@ -1,0 +1,237 @@
+"""What decides who may: the spec, enclaves, evidence, exceptions and models' tiers, as records.
+
+Nobody is given a tier here. These actions put in what standing follows from, and the evaluator
+derives it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bailment import canonical
+from bailment.access.assured import sign_spec
+from bailment.access.planning import SpecPlan, stale
+from bailment.access.reasons import Reason, Refused
+from bailment.access.register import Register
+from bailment.access.state import read_spec
+from bailment.assurance import intake
+from bailment.assurance.adapters.reading import scope_key
+from bailment.assurance.adapters.recognition import read
+from bailment.assurance.adapters.report import Report
+from bailment.assurance.capability import Decision, objection
+from bailment.assurance.intake import Collector, Submission
+from bailment.assurance.item import Item
+from bailment.assurance.reasons import EvidenceRefused
+from bailment.assurance.signers import Signer, parse_key
+from bailment.control.actions import Actions, Denied
+from bailment.errors import ConfigurationError, FormatError
+from bailment.ledger import evidence_records as records
+from bailment.ledger.export import MAX_BODY
+from bailment.ledger.facts import Facts
+from bailment.ledger.leaf import SALT_SIZE
+from bailment.ledger.records import SpecApplied, spec_digest
+from bailment.settings import Assessor
+from bailment.spec.compiled import Kind
+from bailment.spec.policy import policy_of
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """What a file is handed in as: about whom, as which kind of evidence, collected by whom.
+
+    `collector` is another recipient's pseudonym where `by` is `peer`, and what the issuer calls
+    itself or its tool where it is the issuer.
+    """
+
+    recipient: str
+    kind: str
+    by: Collector
+    author: str
+    collector: str = ""
+    simulated: bool = False
+
+
+class Assurance:
+    """The actions, over one log. `signers` are those whose signature under evidence counts, by the
+    handle of the recipient that they belong to, under an empty one for all."""
+
+    def __init__(self, actions: Actions, signers: Mapping[str, Sequence[Signer]]) -> None:
+        self._actions = actions
+        self._signers = signers
+        #: Of two that hand in the same at once, one is first.
+        self._intake = asyncio.Lock()
+
+    @property
+    def _register(self) -> Register:
+        return self._actions.log.fold.register
+
+    async def apply_spec(self, plan: SpecPlan, author: str) -> str:
+        """Put a plan's spec in force, if the plan is still what would happen; the spec's digest."""
+        policy = policy_of(read_spec(plan.document).policy)
+
+        def make(now: int) -> Facts:
+            if why := stale(self._register, plan, now):
+                raise Denied(Refused(Reason.CHAIN_BROKEN, f"the plan is stale: {why}"))
+            facts = SpecApplied(policy, author, plan.document, plan=plan.digest)
+            signature = sign_spec(spec_digest(facts), self._actions.secrets.issuer)
+            return _fitting(msgspec.structs.replace(facts, signature=signature))
+
+        await self._actions.append(make)
+        return self._register.state.spec
+
+    async def declare_enclave(
+        self, recipient: str, scopes: Mapping[str, Sequence[str]], author: str
+    ) -> None:
+        """Say which tenants, accounts and organisations are the recipient's, in place of before."""
+        told = {
+            kind: tuple(dict.fromkeys(map(scope_key, ids))) for kind, ids in scopes.items() if ids
+        }
+        await self._actions.append(lambda now: records.EnclaveDeclared(recipient, told, author))
+
+    async def register_approver(self, name: str, key: dict[str, str], author: str) -> None:
+        """Let a person's signature approve decisions; without a key, no longer."""
+        await self._actions.append(lambda now: records.ApproverRegistered(name, key, author))
+
+    async def decide_tier(
+        self, decision: dict[str, Any], approvals: tuple[str, ...], author: str
+    ) -> None:
+        """Put a model into the tier that an approver's signed decision says."""
+        try:
+            decided = msgspec.convert(decision, Decision)
+        except msgspec.ValidationError as error:
+            raise FormatError(f"the decision is wrong: {error}") from None
+
+        def make(now: int) -> Facts:
+            spec = self._register.spec
+            if spec is not None and (why := objection(decided, spec)):
+                raise _denied(why)
+            told = decided.model, decided.tier, decision, approvals, author
+            return _fitting(records.ModelTiered(*told))
+
+        await self._actions.append(make)
+
+    async def grant_exception(
+        self,
+        recipient: str,
+        grant: dict[str, Any],
+        text: str,
+        approvals: tuple[str, ...],
+        author: str,
+    ) -> None:
+        """Excuse a recipient from a requirement, as the approvers signed it."""
+        facts = records.ExceptionGranted(recipient, grant, text, approvals, author)
+        await self._actions.append(lambda now: _fitting(facts))
+
+    async def receive(self, handed: Handed, data: bytes) -> tuple[Item, ...] | EvidenceRefused:
+        """Take a file in as evidence: its items, each a record, or why it is none, which is a
+        record too. Of the file itself only the SHA-256 is kept."""
+        kind = self._kind(handed)
+        handle = self._register.state.recipients[handed.recipient].handle
+        signers = (*self._signers.get("", ()), *self._signers.get(handle, ()))
+        report = await asyncio.to_thread(read, data, signers)
+        async with self._intake:
+            taken = (
+                report if isinstance(report, EvidenceRefused) else self._take(report, handed, kind)
+            )
+            if isinstance(taken, EvidenceRefused):
+                digest = hashlib.sha256(data).hexdigest()
+                refused = records.EvidenceRefused(
+                    handed.recipient, handed.kind, digest, taken.reason.value, handed.author
+                )
+                await self._actions.append(lambda now: refused)
+                return taken
+            for item in taken:
+                await self.record(handed.recipient, item, handed.author)
+            return taken
+
+    async def record(self, recipient: str, item: Item, author: str) -> None:
+        """Append an item as it is; the register's rule has the last word."""
+        facts = records.EvidenceReceived(recipient, msgspec.to_builtins(item), author)
+        await self._actions.append(lambda now: facts)
+
+    def _kind(self, handed: Handed) -> Kind:
+        """The kind that is handed in, of somebody of whom it can be told whose it is."""
+        register = self._register
+        if register.spec is None:
+            raise _denied("there is no spec that asks for evidence")
+        if handed.recipient not in register.state.recipients:
+            raise _denied("there is no such recipient")
+        kind = register.spec.kinds.get(handed.kind)
+        if kind is None:
+            raise _denied(f"the spec has no evidence `{handed.kind}`")
+        if not register.proven(handed.recipient).scopes.get(kind.scope):
+            raise _denied(f"no {kind.scope} is declared as the recipient's")
+        others = register.state.recipients.keys() - {handed.recipient}
+        if handed.by == "peer" and handed.collector not in others:
+            raise _denied("a peer is another recipient")
+        return kind
+
+    def _take(
+        self, report: Report, handed: Handed, kind: Kind
+    ) -> tuple[Item, ...] | EvidenceRefused:
+        register, log = self._register, self._actions.log
+        known = [item for one in register.state.proven.values() for item in one.items]
+        collector = handed.recipient if handed.by == "recipient" else handed.collector
+        submission = Submission(
+            kind=kind,
+            scopes=register.proven(handed.recipient).scopes.get(kind.scope, ()),
+            by=handed.by,
+            collector=collector or handed.by,
+            skew=register.policy.skew_ms,
+            reports={item.report for item in known},
+            digests={item.digest for item in known},
+            people=self._people(handed.recipient),
+            simulated=handed.simulated,
+        )
+        now = log.sequencer.time
+        return intake.receive(report, submission, item=os.urandom(16).hex(), now=now)
+
+    def _people(self, recipient: str) -> dict[str, tuple[str, ...]]:
+        """What each of the recipient's people is known by in a directory: the email address that
+        its admin signed."""
+        register, people = self._register, self._actions.people
+        named = {
+            link.subject
+            for link in register.links.values()
+            if link.kind == "person" and register.recipient_of(link.id) == recipient
+        }
+        emails = {person: people.of(person).get("email", "") for person in named}
+        return {person: (email,) if email else () for person, email in emails.items()}
+
+
+def known_signers(assessors: Mapping[str, Assessor], folder: Path) -> dict[str, tuple[Signer, ...]]:
+    """Those whose signature under evidence counts; ConfigurationError if a key cannot be read."""
+    found: dict[str, tuple[Signer, ...]] = {}
+    for name, one in assessors.items():
+        try:
+            key = parse_key((folder / one.key).read_bytes())
+        except (OSError, FormatError) as error:
+            raise ConfigurationError(f"assessors.{name}.key: `{one.key}`: {error}") from None
+        signer = Signer(
+            name,
+            "self" if one.recipient else "third-party",
+            key,
+            frozenset(one.kinds),
+            one.simulated,
+        )
+        found[one.recipient] = (*found.get(one.recipient, ()), signer)
+    return found
+
+
+def _fitting(facts: Facts) -> Facts:
+    """The facts, if a record and those who export it have room for them."""
+    if SALT_SIZE + len(canonical.encode(facts)) > MAX_BODY:
+        raise _denied(f"it takes more than {MAX_BODY >> 10} KiB, which a record has not")
+    return facts
+
+
+def _denied(detail: str) -> Denied:
+    return Denied(Refused(Reason.CHAIN_BROKEN, detail))
