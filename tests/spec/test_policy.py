@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bailment.access.entries import RULES
+from bailment.access.register import Register
 from bailment.ledger.records import Policy, SpecApplied
 from bailment.spec.policy import BOUNDS, PolicySection, policy_of
 from bailment.spec.quantity import show_duration
@@ -48,7 +49,7 @@ def test_the_log_takes_what_validation_takes(
     policy = policy_of(section)
     for value, taken in ((least, True), (most, True), (least - 1, False), (most + 1, False)):
         changed = msgspec.structs.replace(policy, **{name: value})
-        refused = rule(None, SpecApplied(policy=changed, author=""), 0)  # type: ignore[arg-type]
+        refused = rule(Register(), SpecApplied(policy=changed, author=""), 0)
         assert (refused is None) == taken
     group, member = where
     said = getattr(getattr(section, group), member)

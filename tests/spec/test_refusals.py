@@ -545,6 +545,8 @@ AROUND = {
     "shape: a missing member": "lapse:\n",
     "tiers: an unreachable requirement": "  AM-05:\n",
 }
+#: What else is wrong then.
+WITH_IT = {"tiers: the lowest asks for nothing": ["no tier requires `AM-01`"]}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -558,9 +560,11 @@ def test_what_cannot_be_meant_is_refused(name: str) -> None:
     checked = check(data)
     assert checked.document is None
     found = [one for one in checked.problems if not one.warning]
-    assert [
-        (one.line, one.column) for one in found if what in one.what and remedy in one.remedy
-    ] == [(line, column)], found
+    named = [one for one in found if what in one.what and remedy in one.remedy]
+    assert [(one.line, one.column) for one in named] == [(line, column)], found
+    assert len(found) == 1 + len(WITH_IT.get(name, ())), found
+    for other in WITH_IT.get(name, ()):
+        assert any(other in one.what for one in found), found
 
 
 def test_the_example_has_no_fault() -> None:
@@ -640,6 +644,64 @@ def test_a_join_that_asks_for_no_more_than_its_kinds_can_be_is_accepted() -> Non
         ),
     )
     assert problems(text) == ()
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        (TWO_OF, "      at_least: 3\n"),
+        am_05(f"{{{DRILL}, claim: people, min: 3, max: 3}}"),
+        am_05(
+            f"{{{DRILL}, claim: people, min: 3}}",
+            f"    contradicted_by: [{{{DRILL}, claim: people, min: 4, within: P1D}}]\n",
+        ),
+        am_05(
+            f"{{{DRILL}, claim: people, max: 3}}",
+            f"    contradicted_by: [{{{DRILL}, claim: people, max: 2, within: P1D}}]\n",
+        ),
+        am_05(
+            f"{{{DRILL}, claim: people, max: 3}}",
+            f"    contradicted_by: [{{{DRILL}, claim: peers, max: 9, within: P1D}}]\n",
+        ),
+        am_05(
+            f"{{{DRILL}, check: a}}",
+            f"    contradicted_by: [{{{DRILL}, check: a, within: P1D}}]\n",
+        ),
+        by_tier("      T3: {max_age: P400D}\n"),
+        by_tier("      T3: {limits: {p99_ms: 1000}}\n"),
+        ("includes: T2\n", "includes: T2 # the next lower one\n"),
+        ("then: {step_down: T2}", "then: {step_down: suspended}"),
+        ("contradicted: {step_down: T1,", "contradicted: {step_down: T2,"),
+        ("grace: P7D", "grace: PT0S"),
+        ("suspend_after: P14D", "suspend_after: P0D"),
+        ("hold: 20%", "hold: 100%"),
+        ("initial: P3D, final: P30D", "initial: P3D, final: P3D"),
+        ("clock_skew: PT5S", "clock_skew: PT0S"),
+        ("machine: P3D, process: P90D", "machine: P7D, process: P180D"),
+        ("delegate_meets: same-tier}", "delegate_meets: nothing, by_tier: {T3: {max_depth: 1}}}"),
+        (
+            "delegate_meets: same-tier}",
+            "delegate_meets: same-tier, by_tier: {T2: {max_ttl: P9D}, T3: {max_ttl: P9D}}}",
+        ),
+    ],
+)
+def test_what_is_just_allowed_is_allowed(edit: tuple[str, str]) -> None:
+    text = edited(edit)
+    if "then: {step_down: suspended}" in text:
+        text = text.replace("contradicted: {step_down: T1,", "contradicted: {step_down: suspended,")
+    assert problems(text) == ()
+
+
+def test_an_override_of_limits_alone_keeps_the_age_that_was_said() -> None:
+    overrides = (
+        "      T1: {max_age: P1D}\n      T2: {limits: {p99_ms: 1}}\n      T3: {max_age: P2D}\n"
+    )
+    text = edited(
+        by_tier(overrides), ("[AM-01]\n", "[AM-01, AM-05]\n"), ("[AM-03, AM-05]", "[AM-03]")
+    )
+    assert [one.what for one in problems(text)] == [
+        "looser than `P1D`, which a lower tier asks for"
+    ]
 
 
 def test_a_contradiction_that_leaves_some_numbers_is_accepted() -> None:

@@ -104,7 +104,7 @@ class _Meaning:
             self._say(path, f"`{name}` includes itself", _include(below))
         elif includes not in tiers:
             self._say(path, f"there is no tier `{includes}`", _include(below))
-        elif cycle := self._cycle(name):
+        elif includes > name and (cycle := self._cycle(name)):
             self._say(path, f"a cycle: {' includes '.join(cycle)}", _include(below))
         elif includes != below:
             self._say(path, f"`{name}` includes not the next lower tier", _include(below))
@@ -142,7 +142,7 @@ class _Meaning:
                 self._say((*path, "never_for", at), f"there is no requirement `{id_}`", remedy)
 
     def lapse(self) -> None:
-        lapse, path = self._document.lapse, ("lapse",)
+        lapse, path, top = self._document.lapse, ("lapse",), self._names[-1]
         spans = [duration_ms(notice) for notice in lapse.notice]
         for at, span in enumerate(spans):
             self._not_zero(lapse.notice[at], (*path, "notice", at))
@@ -156,10 +156,10 @@ class _Meaning:
             if to != SUSPENDED and to not in self._document.tiers:
                 remedy = nearest(to, [*self._names, SUSPENDED])
                 self._say((*path, name, "step_down"), f"there is no tier `{to}`", remedy)
-            elif self._names and to == self._names[-1]:
+            elif to == top:
                 remedy = "write a lower tier, or `suspended`"
                 self._say((*path, name, "step_down"), f"nobody stands above `{to}`", remedy)
-        if rank_of(lapse.contradicted.step_down) > rank_of(lapse.then.step_down):
+        if rank_of(lapse.then.step_down) < rank_of(lapse.contradicted.step_down) < rank_of(top):
             what = "a contradiction weighs less than an expiry"
             remedy = f"step down to `{lapse.then.step_down}` or lower"
             self._say((*path, "contradicted", "step_down"), what, remedy)

@@ -22,7 +22,7 @@ MAX_DEPTH = 24
 Path = tuple[str | int, ...]
 # Characters that an editor does not show, or that change the order in which the others are shown.
 _HIDDEN = re.compile(
-    "[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff"
     "\ufff9-\ufffb\ufffe\uffff]"
 )
 
@@ -77,12 +77,21 @@ class Reading:
             self.complain(path, *token.refusal)
             return REFUSED
         if token.what == "scalar":
-            return token.value
+            return self._visible(token.value, path)
         if len(path) >= MAX_DEPTH:
             raise Unreadable(
                 token.place, f"nested deeper than {MAX_DEPTH} levels", "write it flatter"
             )
         return self._mapping(tokens, path) if token.value == "{" else self._list(tokens, path)
+
+    def _visible(self, value: Any, path: Path) -> Any:
+        """The value, unless it smuggles in by an escape what the text may not hold: it could not
+        be read back from its canonical JSON."""
+        hidden = _HIDDEN.search(value) if isinstance(value, str) else None
+        if hidden is None:
+            return value
+        self.complain(path, _invisible(hidden), "remove it")
+        return REFUSED
 
     def _list(self, tokens: Iterator[Token], path: Path) -> list[Any]:
         items: list[Any] = []
@@ -144,6 +153,10 @@ def pointer(path: Path) -> str:
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
+def _invisible(found: re.Match[str]) -> str:
+    return f"an invisible character, U+{ord(found[0]):04X}"
+
+
 def _text(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise Unreadable(
@@ -156,12 +169,12 @@ def _text(data: bytes) -> str:
         raise Unreadable(
             place_at(read, len(read)), "the text is not UTF-8", "save it as UTF-8"
         ) from None
-    hidden = _HIDDEN.search(text) or re.search("\r", text)
+    hidden = _HIDDEN.search(text)
     if hidden:
         raise Unreadable(
             place_at(text, hidden.start()),
-            f"an invisible character, U+{ord(hidden[0]):04X}",
-            f'remove it, or write `"\\u{ord(hidden[0]):04x}"` in double quotes',
+            _invisible(hidden),
+            "remove it",
         )
     if not text.strip():
         raise Unreadable(Place(1, 1), "the text is empty", "begin with `apiVersion: bailment/v1`")

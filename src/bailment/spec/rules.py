@@ -99,7 +99,7 @@ class _Requirement:
             self._say((*path, name), f"`{name}` does not go with `{forms[0]}`", "remove it")
         if forms[0] == "claim" and rule.min is UNSET and rule.max is UNSET:
             self._say(path, "a claim without a bound", "add `min` or `max`")
-        return forms[0] if needed <= given else ""
+        return forms[0]
 
     def _repeated(self, rules: Sequence[Rule], path: Path) -> None:
         """The same evidence must not be counted twice."""

@@ -37,13 +37,16 @@ def document_of(reading: Reading) -> Document | None:
 def nearest(word: str, known: Iterable[str]) -> str:
     """What to write for a word that nobody knows."""
     names = list(known)
-    found = get_close_matches(word, names, n=1) or [
-        name for name in names if name.casefold() == word.casefold()
-    ]
-    if found:
-        return f"did you mean `{found[0]}`?"
+    meant = _meant(word, names)
+    if meant:
+        return f"did you mean `{meant}`?"
     some = ", ".join(f"`{name}`" for name in names[:12])
     return f"known are {some}" + (" and others" if len(names) > 12 else "")
+
+
+def _meant(word: str, names: list[str]) -> str:
+    same = [name for name in names if name.casefold() == word.casefold()]
+    return next(iter(same or get_close_matches(word, names, n=1)), "")
 
 
 class _Shape:
@@ -80,12 +83,19 @@ class _Shape:
         if not self._is(dict, value, path):
             return value
         fields = {field.encode_name: field for field in kind.fields}
+        free = [name for name in fields if name not in value]
+        meant = set()
         for key in value.keys() - fields.keys():
-            remedy = nearest(key, [name for name in fields if name not in value] or fields)
-            self._reading.complain((*path, key), f"unknown key `{key}`", remedy, of_key=True)
-        for name, field in fields.items():
-            if field.required and name not in value:
-                self._refuse(path, f"`{name}` is missing", f"add `{name}:`", of_key=True)
+            self._reading.complain(
+                (*path, key), f"unknown key `{key}`", nearest(key, free or fields), of_key=True
+            )
+            meant.add(_meant(key, free))
+        for name in free:
+            if fields[name].required:
+                self.whole = False
+                if name not in meant:
+                    missing = f"`{name}` is missing"
+                    self._reading.complain(path, missing, f"add `{name}:`", of_key=True)
         return {
             name: self.checked(field.type, value[name], (*path, name))
             for name, field in fields.items()

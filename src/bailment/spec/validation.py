@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 import msgspec
 
+from bailment import canonical
 from bailment.errors import FormatError
 from bailment.spec import meaning, shape
 from bailment.spec.document import Document
-from bailment.spec.reading import Problem, read
+from bailment.spec.reading import MAX_BYTES, Problem, read
 
 
 class Checked(msgspec.Struct, frozen=True):
@@ -28,6 +29,9 @@ def check(data: bytes, adapters: Collection[str] | None = None) -> Checked:
     document = shape.document_of(reading)
     if document is not None:
         meaning.find(document, reading, adapters)
+        if len(canonical.encode(document)) > MAX_BYTES:
+            what = f"longer than {MAX_BYTES >> 10} KiB as JSON, which is how the log keeps it"
+            reading.complain((), what, "say it in fewer words")
     problems = tuple(sorted(reading.problems))
     return Checked(document if all(one.warning for one in problems) else None, problems)
 
