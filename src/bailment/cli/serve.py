@@ -22,8 +22,11 @@ from bailment.access.nonce import Nonces
 from bailment.cli.tls import server_tls
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
+from bailment.control.assurance import Assurance, known_signers
 from bailment.control.console import console_app
+from bailment.control.evaluator import Evaluator
 from bailment.control.public import public_app
+from bailment.control.standing_routes import StandingRoutes
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.gateway.app import Gateway
 from bailment.gateway.server import Bounds, build_server
@@ -131,10 +134,20 @@ async def run(
     nonces = Nonces(os.urandom(32), _NONCE_PERIOD_MS)
     gateway = Gateway(issuer.log, issuer.settings, nonces, issuer.folder.root)
     journal = gateway.journal
+    signers = known_signers(issuer.settings.assessors, issuer.folder.root)
+    assurance = Assurance(issuer.actions, signers)
+    evaluator = Evaluator(issuer.actions, assurance)
     public = public_app(
-        issuer.actions, nonces, issuer.settings, journal.refusals, journal.available
+        issuer.actions,
+        StandingRoutes(issuer.actions, assurance, evaluator, nonces),
+        nonces,
+        issuer.settings,
+        journal.refusals,
+        journal.available,
     )
-    console: Any = console_app(issuer.actions, lambda: _status(issuer, gateway))
+    console: Any = console_app(
+        issuer.actions, assurance, evaluator, lambda: _status(issuer, gateway)
+    )
     with _control_socket(issuer.folder) as control:
         servers = [
             (_public_server(_Front(gateway, public), issuer), listener),
@@ -143,20 +156,31 @@ async def run(
                 control,
             ),
         ]
-        for name, model in issuer.settings.models.items():
-            if model.meter is None:
-                logger.warning(
-                    "calls around the gateway will not be noticed: the model has no meter",
-                    model=name,
-                )
+        _warn(issuer)
         await gateway.start()
-        await _run(servers, issuer.log, gateway, asked, ready)
+        evaluating = asyncio.create_task(evaluator.run())
+        try:
+            await _run(servers, issuer.log, gateway, asked, ready)
+        finally:
+            evaluating.cancel()
+            await asyncio.gather(evaluating, return_exceptions=True)
     if issuer.log.sequencer.failed.done():
         cause = issuer.log.sequencer.failed.result()
         raise BailmentError(
             f"the log failed and the process ends: {cause}",
             hint="nothing acknowledged is lost; find the cause, then start again",
         )
+
+
+def _warn(issuer: Issuer) -> None:
+    """Say loudly what is not watched over."""
+    for name, model in issuer.settings.models.items():
+        if model.meter is None:
+            logger.warning(
+                "calls around the gateway will not be noticed: the model has no meter", model=name
+            )
+    if issuer.log.fold.register.spec is None:
+        logger.warning("no spec is in force: recipients have to prove nothing")
 
 
 def _tune_interpreter() -> None:
@@ -236,7 +260,10 @@ async def _announce(servers: list[uvicorn.Server], ready: asyncio.Event | None) 
 class _Front:
     """One listener for both: models, health and metrics to the gateway, the rest to control."""
 
-    _CONTROL = ("/oauth/", "/enrol/", "/delegations", "/log/", "/.well-known/")
+    _CONTROL = (
+        *("/oauth/", "/enrol/", "/delegations", "/log/", "/.well-known/"),
+        *("/standing", "/evidence/"),
+    )
 
     def __init__(self, gateway: Gateway, public: ASGIApp) -> None:
         self._gateway = gateway

@@ -17,6 +17,7 @@ from typing import Any
 import msgspec
 
 from bailment import canonical
+from bailment.access.account import Account, account
 from bailment.access.assured import sign_spec
 from bailment.access.planning import SpecPlan, stale
 from bailment.access.reasons import Reason, Refused
@@ -151,6 +152,10 @@ class Assurance:
             for item in taken:
                 await self.record(handed.recipient, item, handed.author)
             return taken
+
+    def account(self, recipient: str) -> Account:
+        """How a recipient stands now."""
+        return account(self._register, recipient, self._actions.log.sequencer.time)
 
     async def record(self, recipient: str, item: Item, author: str) -> None:
         """Append an item as it is; the register's rule has the last word."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
@@ -17,32 +17,29 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bailment.access.chain import Link
+from bailment.access.planning import MAX_PLAN
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied
-from bailment.control.requests import Typed, answer, bounded_body, refusal
+from bailment.control.assurance import Assurance
+from bailment.control.assurance_acts import AssuranceActs, EvidenceDesk
+from bailment.control.assurance_acts import perform as assure
+from bailment.control.evaluator import Evaluator
+from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal
 from bailment.errors import FormatError
 from bailment.ledger.records import Budget
 
-#: What people type: names, addresses, reasons.
-_Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-
-
-class Act(Typed, frozen=True, tag_field="act"):
-    """An action, by its tag; `author` is who asked for it."""
-
-    author: _Text
 
 
 class AddRecipient(Act, frozen=True, tag="recipient-add"):
     """Register an organisation and grant it models for purposes."""
 
     handle: str
-    contact: _Text
+    contact: Line
     key: dict[str, str]
-    models: tuple[_Text, ...]
-    purposes: tuple[_Text, ...]
+    models: tuple[Line, ...]
+    purposes: tuple[Line, ...]
     until: int
     networks: tuple[str, ...] = ()
     budget: Budget | None = None
@@ -53,7 +50,7 @@ class AddHold(Act, frozen=True, tag="hold-add"):
     """Lock a subject; `until` 0 means until lifted."""
 
     subject: str
-    reason: _Text
+    reason: Line
     until: int = 0
 
 
@@ -61,35 +58,46 @@ class LiftHold(Act, frozen=True, tag="hold-lift"):
     """Unlock."""
 
     hold: str
-    reason: _Text
+    reason: Line
 
 
 class EndLink(Act, frozen=True, tag="link-end"):
     """End a link for good."""
 
     link: str
-    reason: _Text
+    reason: Line
 
 
 class ErasePerson(Act, frozen=True, tag="person-erase"):
     """Destroy what names a person."""
 
     person: str
-    reason: _Text
+    reason: Line
 
 
 Acts = AddRecipient | AddHold | LiftHold | EndLink | ErasePerson
+#: A plan with its spec, and a little around it.
+_MAX_ACT = MAX_PLAN + MAX_BODY
 
 
-def console_app(actions: Actions, status: Callable[[], dict[str, Any]]) -> Starlette:
+def console_app(
+    actions: Actions,
+    assurance: Assurance,
+    evaluator: Evaluator,
+    status: Callable[[], dict[str, Any]],
+) -> Starlette:
     """The application behind the control socket."""
 
     async def act(request: Request) -> Response:
-        body = await bounded_body(request)
+        body = await bounded_body(request, _MAX_ACT)
         if isinstance(body, Refused):
             return refusal(body)
         try:
-            done = await perform(actions, msgspec.json.decode(body, type=Acts))
+            asked = msgspec.json.decode(body, type=Acts | AssuranceActs)
+            if isinstance(asked, Acts):
+                done = await perform(actions, asked)
+            else:
+                done = await assure(assurance, evaluator, asked)
         except (msgspec.DecodeError, FormatError) as error:
             return refusal(Refused(Reason.BODY_MALFORMED, str(error)))
         except Denied as denied:
@@ -99,7 +107,14 @@ def console_app(actions: Actions, status: Callable[[], dict[str, Any]]) -> Starl
     async def tell(request: Request) -> Response:
         return answer(status())
 
-    return Starlette(routes=[Route("/act", act, methods=["POST"]), Route("/status", tell)])
+    desk = EvidenceDesk(assurance, evaluator)
+    return Starlette(
+        routes=[
+            Route("/act", act, methods=["POST"]),
+            Route("/evidence", desk.take, methods=["POST"]),
+            Route("/status", tell),
+        ]
+    )
 
 
 async def perform(actions: Actions, act: Acts) -> dict[str, Any]:

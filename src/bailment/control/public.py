@@ -1,4 +1,4 @@
-"""The control plane's public routes: tokens, enrolment, delegation, and the log itself."""
+"""The control plane's public routes: tokens, enrolment, delegation, standing, the log itself."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from bailment.clock import now_ms
 from bailment.control.actions import Actions
 from bailment.control.enrolment import Enrolment
 from bailment.control.requests import answer, refusal
+from bailment.control.standing_routes import StandingRoutes
 from bailment.control.tokens import TokenEndpoint
 from bailment.errors import FormatError
 from bailment.ledger.tiles import ENTRIES, parse_path
@@ -33,6 +34,7 @@ _FOREVER = "max-age=31536000, immutable"
 
 def public_app(
     actions: Actions,
+    standing: StandingRoutes,
     nonces: Nonces,
     settings: Settings,
     refusals: Refusals,
@@ -53,6 +55,8 @@ def public_app(
             Route("/enrol/pending", enrolment.pending),
             Route("/delegations", enrolment.delegate, methods=["POST"]),
             Route("/delegations/mine", enrolment.mine),
+            Route("/standing", standing.standing),
+            Route("/evidence/{kind}", standing.evidence, methods=["POST"]),
             Route("/log/checkpoint", log.checkpoint),
             Route("/log/{path:path}", log.tile),
         ],
