@@ -176,6 +176,9 @@ def test_two_recipients_share_no_enclave(book: Specified, acme: Acme) -> None:
     facts = EnclaveDeclared(other, {"account": ("tenant-a",)}, "tests")
     assert refusal(book, facts) == "`tenant-a` is another recipient's"
     assert refusal(book, EnclaveDeclared(other, {"galaxy": ("x",)}, "tests"))
+    guid = "0A1B2C3D-0000-4000-8000-00000000000F"
+    shouted = EnclaveDeclared(other, {"tenant": (guid,)}, "tests")
+    assert refusal(book, shouted) == f"`{guid}` is written `{guid.lower()}`"
     assert refusal(book, EnclaveDeclared("nobody", {}, "tests")) == "there is no such recipient"
 
 
@@ -196,6 +199,24 @@ def test_an_item_that_is_no_evidence_enters_no_log(
     book.show(acme.name, book.item("scan", report="known", digest="ab" * 32))
     assert refusal(book, book.evidence(acme.name, book.item("scan"))) == ""
     assert said in refusal(book, book.evidence(acme.name, book.item(**{"kind": "scan", **change})))
+
+
+def test_a_report_is_known_again_when_its_item_is_gone(book: Specified, acme: Acme) -> None:
+    old = book.item("scan", checks={"MFA": "pass"})
+    book.show(acme.name, old)
+    book.time += 1
+    book.show(acme.name, book.item("scan", checks={"MFA": "pass"}))
+    assert len(book.register.proven(acme.name).items) == 1, "the newer one says as much"
+    again = msgspec.structs.replace(old, id=book.new_id(), received=book.time)
+    assert refusal(book, book.evidence(acme.name, again)) == "the report was submitted before"
+
+
+def test_one_report_may_be_about_several_scopes(book: Specified, acme: Acme) -> None:
+    book.enclave(acme.name, "tenant-a", "tenant-b")
+    first = book.item("scan", checks={"MFA": "pass"})
+    book.show(acme.name, first)
+    second = msgspec.structs.replace(first, id=book.new_id(), scope="tenant-b")
+    assert refusal(book, book.evidence(acme.name, second)) == ""
 
 
 def test_an_item_that_is_none_is_refused(book: Specified, acme: Acme) -> None:

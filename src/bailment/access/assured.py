@@ -210,10 +210,12 @@ def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | 
         return _wrong("the item is about another enclave")
     mark = submission(facts.recipient, item)
     known = [register.state.submitted.get(trace) for trace in traces(item)]
-    siblings = [one for one in register.proven(facts.recipient).items if one.report == item.report]
-    if any(one not in (None, mark) for one in known) or any(
-        one.id == item.id or one.scope == item.scope for one in siblings
-    ):
+    again = any(
+        one.id == item.id
+        or (one.scope == item.scope and not set(traces(item)).isdisjoint(traces(one)))
+        for one in register.proven(facts.recipient).items
+    )
+    if again or any(one not in (None, mark) for one in known):
         return _wrong("the report was submitted before")
     return None
 

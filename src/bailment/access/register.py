@@ -12,11 +12,13 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bailment.access.assured import grant_of, item_of, standing_of
+from bailment.access.assured import grant_of, item_of, standing_of, submission, traces
 from bailment.access.chain import read_link
 from bailment.access.entries import RULES
 from bailment.access.reasons import Refused
 from bailment.access.state import Granted, Indexed, Invitation, Proven, read_spec
+from bailment.assurance.item import Item
+from bailment.assurance.retention import retained
 from bailment.errors import VerificationError
 from bailment.ledger.evidence_records import (
     ApproverRegistered,
@@ -88,6 +90,8 @@ class Register(Indexed):
             case EnrolmentRequested():
                 state.invitations[facts.invitation].used = True
                 state.devices[facts.device] = facts
+                if not facts.name:
+                    state.enrolled[facts.device] = index
             case HoldAdded():
                 state.holds[facts.hold] = facts
                 self.holds_on.setdefault(facts.subject, []).append(facts)
@@ -103,7 +107,7 @@ class Register(Indexed):
             case ModelTiered():
                 state.tiers[facts.model] = rank_of(facts.tier)
             case EvidenceReceived():
-                self._prove(facts.recipient).items.append(item_of(facts.item))
+                self._receive(facts.recipient, item_of(facts.item))
             case ExceptionGranted():
                 self._prove(facts.recipient).grants.append(grant_of(facts.grant))
             case StandingEvaluated():
@@ -116,6 +120,13 @@ class Register(Indexed):
     def _write_spec(self, document: dict[str, Any]) -> None:
         self.state.document = document
         self.spec = compile_spec(read_spec(document)) if document else None
+
+    def _receive(self, recipient: str, item: Item) -> None:
+        proven = self._prove(recipient)
+        if self.spec is not None:
+            proven.items = retained(proven.items, item, self.spec, item.received)
+        mark = submission(recipient, item)
+        self.state.submitted |= dict.fromkeys(traces(item), mark)
 
     def _prove(self, recipient: str) -> Proven:
         return self.state.proven.setdefault(recipient, Proven())

@@ -77,11 +77,13 @@ class State(msgspec.Struct, omit_defaults=True):
     invitations: dict[str, Invitation] = {}
     devices: dict[str, EnrolmentRequested] = {}
     holds: dict[str, HoldAdded] = {}
+    enrolled: dict[str, int] = {}  # devices whose name is in the personal part of this entry
     erased: dict[str, int] = {}  # people, and the entry at which each was erased
     document: dict[str, Any] = {}
     approvers: dict[str, dict[str, str]] = {}
     tiers: dict[str, int] = {}
     proven: dict[str, Proven] = {}
+    submitted: dict[str, str] = {}  # what every report is known again by, and whose it was
 
 
 class Indexed:

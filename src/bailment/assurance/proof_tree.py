@@ -64,7 +64,7 @@ class Shelves:
         #: The last instant at which an item becomes known.
         self.latest = -NEVER
         self._of: dict[str, dict[str, list[Item]]] = {}
-        for item in sorted(items, key=_newness, reverse=True):
+        for item in sorted(items, key=newness, reverse=True):
             self.items[item.id] = item
             self.latest = max(self.latest, item.dated, item.received)
             self._of.setdefault(item.kind, {}).setdefault(item.scope, []).append(item)
@@ -136,24 +136,30 @@ class Moment:
     def _leaf(self, leaf: Check | Claim) -> Proof:
         passed: list[Item] = []
         failed: list[Item] = []
-        why: Why = "absent"
-        ignored: list[Item] = []
+        weak: list[Item] = []
+        silent: list[Item] = []
         for items in self._shelves.of(leaf.source.kind):
             for item in self._known(items):
                 says = reads(leaf, item)
-                if says is False:
+                if says is None:
+                    silent.append(item)
+                elif not says:
                     failed.append(item)
                     break
-                if says and RANK[item.independence] >= leaf.source.rank:
+                elif RANK[item.independence] >= leaf.source.rank:
                     passed.append(item)
                     break
-                if why != "too-weak":
-                    why, ignored = "too-weak" if says else "inconclusive", [item]
+                else:
+                    weak.append(item)
         if failed:
             return _cite("failed", failed)
-        if not passed:
-            return _cite("missing", ignored, why)
-        return self._aged(passed, min([_end(item, leaf.source) for item in passed]))
+        if passed:
+            return self._aged(passed, min([_end(item, leaf.source) for item in passed]))
+        if weak:
+            return _cite("missing", [max(weak, key=_newness)], "too-weak")
+        if silent:
+            return _cite("missing", [max(silent, key=_newness)], "inconclusive")
+        return _cite("missing", [], "absent")
 
     def _aged(self, items: list[Item], until: int) -> Proof:
         if until <= self.at:
@@ -258,7 +264,8 @@ def satisfied_leaves(proof: Proof) -> Iterator[Proof]:
             yield from satisfied_leaves(below)
 
 
-def _newness(item: Item) -> tuple[int, int, str]:
+def newness(item: Item) -> tuple[int, int, str]:
+    """By what of two items the newer is greater."""
     return item.dated, item.received, item.id
 
 
