@@ -43,6 +43,13 @@ def test_each_error_is_shown_with_file_line_column_and_remedy(spec: Path) -> Non
         assert run(verb, spec) == (1, "", err)
 
 
+def test_an_adapter_that_does_not_exist_is_refused(spec: Path) -> None:
+    spec.write_text(EXAMPLE.replace("scubagear/1", "scubagear/2"))
+    status, _, err = run("validate", spec)
+    assert status == 1
+    assert "no adapter `scubagear/2`\n  try: did you mean `scubagear/1`?" in err
+
+
 def test_a_warning_does_not_keep_a_spec_from_use(spec: Path) -> None:
     spec.write_text(EXAMPLE.replace("require: [AM-03, AM-05]", "require: [AM-03, AM-05, AM-01]"))
     status, out, err = run("validate", spec)

@@ -79,8 +79,10 @@ def load(file: Path) -> Document:
 
 
 def _checked(file: Path) -> Checked:
+    from bailment.assurance.adapters.recognition import ADAPTERS
+
     with file.open("rb") as stream:
-        return check(stream.read(MAX_BYTES + 1))
+        return check(stream.read(MAX_BYTES + 1), ADAPTERS)
 
 
 def _complain(file: Path, problems: tuple[Problem, ...]) -> None:
