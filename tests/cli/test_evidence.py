@@ -23,6 +23,7 @@ from ..assurance.reports import (
     attestation,
     data,
     envelope,
+    finding,
     manifest,
     roster,
     scubagear,
@@ -133,11 +134,10 @@ def test_a_file_may_be_named_with_its_kind(folder: Path) -> None:
 
 
 def test_a_report_that_the_spec_has_no_kind_for_is_refused(folder: Path) -> None:
-    spec = folder / "spec.yaml"
-    spec.write_text(SPEC.replace("adapter: scim/1", "adapter: scim/2"))
-    status, out, _ = run(folder, "roster.json")
+    (folder / "prowler.json").write_bytes(data([finding()]))
+    status, out, _ = run(folder, "prowler.json")
     assert status == 1
-    assert "evidence-kind: the spec has no kind of evidence for `scim/1`" in out
+    assert "evidence-kind: the spec has no kind of evidence for `prowler-ocsf/1`" in out
 
 
 def test_programs_get_json(folder: Path) -> None:
