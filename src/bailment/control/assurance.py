@@ -159,7 +159,9 @@ class Assurance:
 
     async def record(self, recipient: str, item: Item, author: str) -> None:
         """Append an item as it is; the register's rule has the last word."""
-        facts = records.EvidenceReceived(recipient, msgspec.to_builtins(item), author)
+        facts = records.EvidenceReceived(
+            recipient, canonical.decode(canonical.encode(item)), author
+        )
         await self._actions.append(lambda now: facts)
 
     def _kind(self, handed: Handed) -> Kind:
