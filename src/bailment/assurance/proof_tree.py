@@ -156,9 +156,9 @@ class Moment:
         if passed:
             return self._aged(passed, min([_end(item, leaf.source) for item in passed]))
         if weak:
-            return _cite("missing", [max(weak, key=_newness)], "too-weak")
+            return _cite("missing", [max(weak, key=newness)], "too-weak")
         if silent:
-            return _cite("missing", [max(silent, key=_newness)], "inconclusive")
+            return _cite("missing", [max(silent, key=newness)], "inconclusive")
         return _cite("missing", [], "absent")
 
     def _aged(self, items: list[Item], until: int) -> Proof:
