@@ -25,11 +25,12 @@ from unittest.mock import patch
 from urllib.parse import urlencode
 
 import httpx2
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bailment.access import jwk
 from bailment.access.assertion import TYPE_URI, make_assertion
-from bailment.access.chain import Link, sign_link
+from bailment.access.chain import Link, commit_person, sign_link
 from bailment.access.proof import make_proof
 from bailment.cli.serve import Issuer, initialise, opened, run
 from bailment.ledger.facts import Facts
@@ -539,7 +540,10 @@ class Recipient:
         return sign_link(link, self.admin.private, self.admin.public.thumbprint)
 
     async def grant(self, link: Link, personal: dict[str, str] | None = None) -> httpx2.Response:
-        """Send a link that the admin signs."""
+        """Send a link that the admin signs; a person's commits to the name."""
+        if personal is not None and link.kind == "person" and not link.personal:
+            personal = {"salt": os.urandom(16).hex(), **personal}
+            link = msgspec.structs.replace(link, personal=commit_person(personal))
         value: dict[str, Any] = {"link": self.sign(link)}
         if personal is not None:
             value["personal"] = personal

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bailment import canonical
 from bailment.access import base64url, jwk
-from bailment.access.chain import Link, sign_link
+from bailment.access.chain import Link, commit_person, sign_link
 from bailment.access.proof import (
     Proof,
     ProofHeader,
@@ -177,8 +178,14 @@ async def _recipient(actions: Actions, number: int) -> list[Device]:
             scope = ((MODEL,), (PURPOSE,))
             return Link(os.urandom(16).hex(), above, kind, subject, start, until, jwk_, *scope)  # type: ignore[arg-type]
 
-        granted = link(parent, "person", device.person, None)
-        personal = {"name": f"Person {person}", "email": f"p{person}@org{number}.example"}
+        personal = {
+            "name": f"Person {person}",
+            "email": f"p{person}@org{number}.example",
+            "salt": os.urandom(16).hex(),
+        }
+        granted = msgspec.structs.replace(
+            link(parent, "person", device.person, None), personal=commit_person(personal)
+        )
         await actions.grant(sign_link(granted, key, public.thumbprint), personal)
         invited = await actions.invite(granted.id)
         asked = EnrolmentRequested(

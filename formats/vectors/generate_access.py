@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,13 @@ def link_cases() -> list[JSON]:
         ("no purposes", header, without(link, "purposes"), "issuer", "chain-broken"),
         ("an end before the start", header, link | {"until": 1}, "issuer", "chain-broken"),
         (
+            "a name for an organisation",
+            header,
+            link | {"personal": "ab" * 32},
+            "issuer",
+            "chain-broken",
+        ),
+        (
             "another key than registered",
             header,
             link | {"key": public("other")},
@@ -231,6 +239,21 @@ def link_cases() -> list[JSON]:
         {"name": name, "link": sign(head, payload, key), "expect": expect}
         for name, head, payload, key, expect in cases
     ]
+
+
+def person_cases() -> list[JSON]:
+    """Who a person is, and what the person's link says of it."""
+    people: list[dict[str, str]] = [
+        {"name": "Maria Silva", "salt": "0f" * 16},
+        {"name": "Maria Silva", "email": "maria@acme.example", "salt": "0f" * 16},
+        {"name": 'Zoë "Z" Łukasz-O\'Neill 李', "salt": "00112233445566778899aabbccddeeff"},
+    ]
+    return [{"personal": one, "commitment": commitment(one)} for one in people]
+
+
+def commitment(personal: dict[str, str]) -> str:
+    text = json.dumps(personal, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return sha256(b"bailment.person.v1\0" + text.encode()).hexdigest()
 
 
 def vectors() -> JSON:
@@ -256,6 +279,7 @@ def vectors() -> JSON:
         "tokens": token_cases(),
         "assertions": assertion_cases(),
         "links": link_cases(),
+        "people": person_cases(),
         "bad_jwks": jwk_cases(),
     }
 

@@ -13,6 +13,7 @@ import pytest
 
 from bailment.access import jwk
 from bailment.access.assertion import Assertion, verify_assertion
+from bailment.access.chain import commit_person
 from bailment.access.proof import check_body, check_proof, read_proof
 from bailment.access.reasons import Refused
 from bailment.access.register import Register
@@ -98,6 +99,11 @@ def test_a_link_has_its_outcome(case: dict[str, Any]) -> None:
     register.apply(1, known, now)
     refused = register.check(DelegationGranted(case["link"]), now)
     assert outcome(refused) == case["expect"]
+
+
+@pytest.mark.parametrize("case", VECTORS["people"])
+def test_a_person_has_its_commitment(case: dict[str, Any]) -> None:
+    assert commit_person(case["personal"]) == case["commitment"]
 
 
 @cases("bad_jwks")

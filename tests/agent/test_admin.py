@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bailment.access import jwk
-from bailment.access.chain import Link, read_link
+from bailment.access.chain import Link, commit_person, read_link
 from bailment.access.reasons import Reason
 from bailment.agent import profile
 from bailment.agent.admin import Admin, Delegated, make_admin_key
@@ -68,7 +68,7 @@ async def test_a_person_a_device_and_a_token_follow_from_one_another(
     assert (link.kind, link.parent, link.subject) == ("device", person.id, shown.device)
     assert link.key == device.public.jwk
     assert person.until == link.until == organisation.until
-    assert gateway.people[granted.person] == {"name": "Ann", "email": "ann@example.org"}
+    assert gateway.people[granted.person].items() > {"name": "Ann", "email": "ann@example.org"}.items()
 
 
 async def test_the_code_alone_confirms_a_device(
@@ -94,7 +94,7 @@ async def test_a_person_may_be_given_less_than_the_organisation_has(
     link = gateway.links[granted.link]
     assert (link.until, link.models, link.purposes) == (until, ("m-1",), ())
     assert (link.networks, link.budget) == (("192.0.2.0/24",), Budget(1000, 60))
-    assert gateway.people[granted.person] == {"name": "Ann"}
+    assert gateway.people[granted.person].items() > {"name": "Ann"}.items()
 
 
 async def test_somebody_who_has_a_link_keeps_the_same_id(admin: Admin) -> None:
@@ -167,5 +167,11 @@ async def test_what_is_sent_is_a_link_that_the_admins_key_signed(
 ) -> None:
     granted = await admin.sign_person_link("Ann")
     sent = json.loads(gateway.seen[-1].body)
-    assert read_link(sent["link"]).id == granted.link
-    assert sent["personal"] == {"name": "Ann"}
+    link = read_link(sent["link"])
+    assert link.id == granted.link
+    assert sent["personal"].keys() == {"name", "salt"}
+    assert sent["personal"]["name"] == "Ann"
+    assert link.personal == commit_person(sent["personal"])
+    await admin.sign_person_link("Ann")
+    again = json.loads(gateway.seen[-1].body)
+    assert read_link(again["link"]).personal != link.personal

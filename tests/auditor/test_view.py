@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,17 +10,22 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bailment.access.chain import commit_person
 from bailment.auditor.findings import Kind
 from bailment.auditor.view import verify_view
 from bailment.errors import ConfigurationError, FormatError
 from bailment.ledger.export import MAX_LINE, Shown, ViewHead, decode_head, decode_shown, encode_line
 from bailment.ledger.note import Verifier
+from bailment.ledger.records import DelegationGranted
 from bailment.ledger.tiles import tile_reader
 from bailment.ledger.tree import inclusion_proof
 from bailment.store.export import _scan, export_view
 from bailment.store.folder import fetch_from
+from bailment.store.reader import LogReader
+from bailment.store.vault import Vault
 
 from .conftest import Past
+from .world import World
 
 
 @pytest.fixture(scope="module")
@@ -142,6 +148,81 @@ def test_a_view_that_hides_or_alters_something_is_named(
     assert set(report.counts) == kinds
     if change in (hide_the_last_covered, call_another_record_heads, show_five_and_no_heads):
         assert report.until == report.covered == 0
+
+
+# Names
+
+
+@pytest.fixture(scope="module")
+def named(past: Past, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Brook's view with the names of its people, one of them a subcontractor's."""
+    path = tmp_path_factory.mktemp("views") / "named.view"
+    slot = past.lived.recipients["brook"]
+    export_view(past.folder, past.reader(), past.key, slot, path, names=True)
+    return path
+
+
+def test_a_view_names_people_where_that_is_asked_for_and_shows_no_address(
+    view: Path, named: Path, past: Past
+) -> None:
+    shown = [decode_shown(line) for line in named.read_bytes().splitlines()[1:]]
+    personal = b"".join(line.personal for line in shown)
+    assert personal.count(b'"name"') == 2
+    assert b'"name":"cyd"' in personal and b'"name":"dan"' in personal
+    assert b"192.0.2.7" not in personal
+    party = past.lived.people["cyd"].party
+    report = verify_view(named, past.key, recipient=party.recipient, admin=party.public)
+    assert report.clean and report.named == 2
+    assert b'"personal":' not in view.read_bytes()
+    assert verify_view(view, past.key).named == 0
+
+
+def test_an_erased_person_is_not_named(past: Past, tmp_path: Path) -> None:
+    slot, path = past.lived.recipients["acme"], tmp_path / "acme.view"
+    export_view(past.folder, past.reader(), past.key, slot, path, names=True)
+    report = verify_view(path, past.key, recipient=slot)
+    assert report.clean and report.named == 1  # Ada; Bob is erased
+
+
+def test_an_altered_name_is_named(named: Path, past: Past, tmp_path: Path) -> None:
+    data = named.read_bytes().splitlines(keepends=True)
+    shown = [decode_shown(line) for line in data[1:]]
+    altered = [replace(line, personal=line.personal.replace(b'"cyd"', b'"eve"')) for line in shown]
+    path = tmp_path / "altered"
+    path.write_bytes(data[0] + b"".join(map(encode_line, altered)))
+    assert verify_view(path, past.key).counts == {Kind.ALTERED_PERSONAL: 1}
+
+
+def test_delegations_by_another_admins_key_are_named(named: Path, past: Past) -> None:
+    other = past.lived.people["eve"].party.public
+    report = verify_view(named, past.key, admin=other)
+    assert report.counts[Kind.BAD_LINK] > 1
+
+
+async def _renamed(root: Path, signed: str, stored: str) -> tuple[World, str]:
+    """A log into which the issuer put another name beside a link than the one that came with it."""
+    async with World(root) as world:
+        await world.begin()
+        party = await world.recipient("acme", ("aspen",))
+        admins = {"name": signed, "salt": "5a" * 16}
+        ids = {"id": world.id(), "parent": party.link, "personal": commit_person(admins)}
+        link = world.sign(party, "person", world.id(), None, **ids)
+        issuers = {**admins, "name": stored}
+        await world.append(
+            DelegationGranted(link), party.recipient, person=world.id(), personal=issuers
+        )
+        return world, party.recipient
+
+
+@pytest.mark.parametrize(("stored", "count"), [("ada", 0), ("eve", 1)])
+def test_a_person_whom_the_issuer_renamed_is_named(tmp_path: Path, stored: str, count: int) -> None:
+    world, slot = asyncio.run(_renamed(tmp_path / "issuer", "ada", stored))
+    reader = LogReader(world.folder, Vault(world.folder.keys, world.secrets.kek))
+    key, path = world.secrets.log.public, tmp_path / "view"
+    export_view(world.folder, reader, key, slot, path, names=True)
+    report = verify_view(path, key, recipient=slot)
+    assert report.counts.get(Kind.ALTERED_PERSONAL, 0) == count
+    assert report.named == 1 - count
 
 
 def test_a_view_with_old_heads_claims_no_more_than_they_prove(

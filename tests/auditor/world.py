@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailment.access import jwk
-from bailment.access.chain import Link, sign_link
+from bailment.access.chain import Link, commit_person, sign_link
 from bailment.access.decision import LIST_MODELS, Allowed, Request, decide, standing
 from bailment.access.proof import Proof, make_proof, read_proof, replay_key
 from bailment.access.reasons import Refused
@@ -198,10 +198,12 @@ class World:
 
     async def person(self, name: str, party: Party, **link: Any) -> Person:
         person = Person(self.id(), party, self.id())
-        personal = {"name": name, "email": f"{name}@{party.name}.example"}
+        salt = sha256(person.id.encode()).hexdigest()[:32]
+        personal = {"name": name, "email": f"{name}@{party.name}.example", "salt": salt}
         compact = self.sign(
-            party, "person", person.id, None, id=person.link, parent=party.link, **link
-        )
+            party, "person", person.id, None,
+            id=person.link, parent=party.link, personal=commit_person(personal), **link,
+        )  # fmt: skip
         facts = DelegationGranted(compact)
         await self.append(facts, party.recipient, person=person.id, personal=personal)
         return person

@@ -356,6 +356,14 @@ def test_a_recipients_view_is_its_own_to_audit(lab: Lab, tmp_path: Path) -> None
     done = lab.auditor(*audit, "--recipient", found["recipient"])
     assert done.status == (20 if kinds else 0)
     assert (f"left out up to {found['until']}" in done.out) == (not kinds)
+    named = tmp_path / "named.view"
+    lab.team.ok("log", "export", named, "--recipient", "acme", "--names")
+    admin = ("--admin", lab.acme / "admin.jwk")
+    told = json.loads(lab.auditor("log", "audit", named, "--key", vkey, *admin, "--json").out)
+    people = [row for row in lab.team.json("person", "list") if row["recipient"] == "acme"]
+    erased = sum(row["name"].startswith("erased:") for row in people)
+    assert told["named"] == len(people) - erased > 0
+    assert {row["kind"] for row in told["findings"]} <= {"unproven-complete"}
     other = lab.auditor(*audit, "--recipient", "ab" * 16)
     assert other.status == 20
     assert "wrong-slot" in other.out

@@ -105,6 +105,7 @@ engineer | enrol {used} --profile ../x | 1 | `../x` cannot name a profile |
 engineer | agent --profile x | 1 | holds no profile | bailment enrol INVITATION
 engineer | agent --purpose x | 1 | `x` is not a purpose | one of red-team
 engineer | agent --listen 0.0.0.0:1 | 1 | is not an address to listen on | 127.0.0.1:PORT
+team | log export v --names | 1 | names are for nobody but their organisation | --recipient
 auditor | {audit} | 2 | Missing option '--key' | --help
 auditor | {audit} --key none | 1 | cannot read `none` |
 auditor | {audit} --key {files}/bad.vkey | 1 | is not a log's key | bailment log vkey

@@ -22,7 +22,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from bailment.access import jwk
-from bailment.access.chain import Link, sign_link
+from bailment.access.chain import Link, commit_person, sign_link
 from bailment.cli.serve import opened
 from bailment.clock import now_ms
 from bailment.store.folder import Folder
@@ -61,9 +61,9 @@ async def _misname(folder: Folder) -> None:
         _, above = await actions.register_recipient(EVIL, EVIL, public.jwk, top, EVIL)
         for name, email in ((EVIL, SLY), (LONG, "José-日本@acme.example")):
             ids = os.urandom(16).hex(), above, "person", os.urandom(16).hex()
-            link = Link(*ids, now, now + 10**9)  # type: ignore[arg-type]
-            signed = sign_link(link, key, public.thumbprint)
-            await actions.grant(signed, {"name": name, "email": email})
+            named = {"name": name, "email": email}
+            link = Link(*ids, now, now + 10**9, personal=commit_person(named))  # type: ignore[arg-type]
+            await actions.grant(sign_link(link, key, public.thumbprint), named)
         await actions.hold(f"model:{OTHER}", EVIL, EVIL)
 
 

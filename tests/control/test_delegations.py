@@ -13,14 +13,16 @@ import pytest
 
 from bailment import canonical
 from bailment.access import jws
-from bailment.access.chain import Link, sign_link
+from bailment.access.chain import Link, commit_person, sign_link
 from bailment.ledger.records import Budget, DelegationGranted
 
 from ..world import DAY, PURPOSE, Key, Recipient, World, refused, world
 
 pytestmark = pytest.mark.anyio
 
-PERSONAL = {"name": "Maria", "email": "maria@acme.example"}
+PERSONAL = {"name": "Maria", "email": "maria@acme.example", "salt": "5a" * 16}
+#: What links say that name her.
+COMMITTED = commit_person(PERSONAL)
 
 
 @pytest.fixture(scope="module")
@@ -65,13 +67,12 @@ async def test_a_name_is_in_the_personal_part_only(lab: World) -> None:
     stored = next(lab.issuer.log.reader.stored(granted.index, granted.index + 1))
     personal = lab.issuer.log.reader.personal(stored)
     assert personal is not None
-    assert json.loads(personal) == {"name": "Zebulon", "email": "z@acme"}
+    assert json.loads(personal).items() > {"name": "Zebulon", "email": "z@acme"}.items()
 
 
 @pytest.mark.parametrize(
     "personal",
     [
-        None,
         {},
         {"email": "m@acme"},
         {"name": ""},
@@ -80,16 +81,51 @@ async def test_a_name_is_in_the_personal_part_only(lab: World) -> None:
         {"name": "M\u001b[2J"},
         {"name": "Maria\u202e"},
         {"name": "Maria", "email": "maria@acme\u2066.example"},
-        "Maria",
+        {"name": "Maria", "email": ""},
+        {"name": "Maria", "salt": ""},
+        {"name": "Maria", "salt": "5a" * 15},
+        {"name": "Maria", "salt": "5A" * 16},
     ],
 )
 async def test_a_person_comes_with_a_name_and_no_more_than_is_needed(
-    lab: World, personal: Any
+    lab: World, personal: dict[str, str]
 ) -> None:
     recipient, since = await lab.recipient(), lab.size
-    sent = await send(lab, recipient.sign(recipient.below("person")), personal)
-    assert problem(sent) in {(400, "body-malformed"), (403, "chain-broken")}
+    named = {"salt": "5a" * 16, **personal}
+    link = recipient.below("person", personal=commit_person(named))
+    assert problem(await send(lab, recipient.sign(link), named)) == (400, "body-malformed")
     assert lab.of(DelegationGranted, since) == []
+
+
+@pytest.mark.parametrize("personal", [None, "Maria", {"name": "Maria"}])
+async def test_a_person_comes_with_a_name_and_salt(lab: World, personal: Any) -> None:
+    recipient, since = await lab.recipient(), lab.size
+    link = recipient.below("person", personal=COMMITTED)
+    found = problem(await send(lab, recipient.sign(link), personal))
+    assert found == ((400, "body-malformed") if personal else (403, "chain-broken"))
+    assert lab.of(DelegationGranted, since) == []
+
+
+@pytest.mark.parametrize(
+    "other", [{"name": "Mario"}, {"email": "mario@acme.example"}, {"salt": "5b" * 16}]
+)
+async def test_nobody_puts_another_name_beside_a_link(lab: World, other: dict[str, str]) -> None:
+    recipient, since = await lab.recipient(), lab.size
+    compact = recipient.sign(recipient.below("person", personal=COMMITTED))
+    assert problem(await send(lab, compact, {**PERSONAL, **other})) == (403, "chain-broken")
+    without = recipient.sign(recipient.below("person"))
+    assert problem(await send(lab, without)) == (403, "chain-broken")
+    assert lab.of(DelegationGranted, since) == []
+    assert (await send(lab, compact)).status_code == 201
+
+
+async def test_only_a_persons_link_commits_to_a_name(lab: World) -> None:
+    recipient = await lab.recipient(depth=1)
+    key = Key(lab).public.jwk
+    link = recipient.below("subcontractor", key=key, personal=COMMITTED)
+    assert problem(await send(lab, recipient.sign(link), None)) == (403, "chain-broken")
+    plain = msgspec.structs.replace(link, personal="")
+    assert (await send(lab, recipient.sign(plain), None)).status_code == 201
 
 
 # Who signs
@@ -98,7 +134,7 @@ async def test_a_person_comes_with_a_name_and_no_more_than_is_needed(
 async def test_a_link_counts_only_if_the_delegating_party_signed_it(lab: World) -> None:
     recipient, other = await lab.recipient(), await lab.recipient()
     device = await lab.device()
-    link = recipient.below("person")
+    link = recipient.below("person", personal=COMMITTED)
     for key in (Key(lab), other.admin, device):
         compact = sign_link(link, key.private, key.public.thumbprint)
         assert problem(await send(lab, compact)) == (403, "chain-broken")
@@ -111,7 +147,7 @@ async def test_a_link_counts_only_if_the_delegating_party_signed_it(lab: World) 
 
 async def test_an_altered_link_is_refused(lab: World) -> None:
     recipient = await lab.recipient()
-    link = recipient.below("person", purposes=(PURPOSE,))
+    link = recipient.below("person", purposes=(PURPOSE,), personal=COMMITTED)
     wider = recipient.sign(link)
     head, _, signature = wider.split(".")
     payload = jws.sign(
@@ -160,6 +196,8 @@ async def test_what_is_no_link_is_refused(lab: World, link: Any) -> None:
         {"until": 2**60},
         {"start": "now"},
         {"colour": "red"},
+        {"personal": "maria"},
+        {"personal": COMMITTED.upper()},
         {"models": "smollm2"},
     ],
 )
@@ -178,7 +216,7 @@ async def test_a_token_is_no_link(lab: World) -> None:
 
 async def test_a_link_is_accepted_once(lab: World) -> None:
     recipient = await lab.recipient()
-    compact = recipient.sign(recipient.below("person"))
+    compact = recipient.sign(recipient.below("person", personal=COMMITTED))
     assert (await send(lab, compact)).status_code == 201
     assert problem(await send(lab, compact)) == (403, "chain-broken")
 

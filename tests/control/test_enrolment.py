@@ -97,6 +97,21 @@ async def test_the_admin_sees_whose_device_it_is_and_its_key(lab: World) -> None
     assert problem(found) == (403, "link-unknown")
 
 
+async def test_what_a_device_is_called_is_no_fact_and_is_erased_with_its_person(lab: World) -> None:
+    recipient, since = await lab.recipient(), lab.size
+    person = await recipient.person("Zoe")
+    device = Device(lab)
+    sent = await device.post("/enrol/requests", {"invitation": person.code, "name": "Zoe's own"})
+    device.id = sent.json()["device"]
+    assert [facts.name for facts in lab.of(EnrolmentRequested, since)] == [""]
+    for record in lab.issuer.log.reader.records(since):
+        assert b"Zoe" not in record.body + record.entry
+    people = lab.issuer.actions.people
+    assert people.device(device.id) == "Zoe's own"
+    await lab.act("person-erase", person=person.id, reason="asked to")
+    assert people.device(device.id) == ""
+
+
 async def test_of_two_enrolments_of_one_key_the_admin_sees_the_later(lab: World) -> None:
     recipient = await lab.recipient()
     person = await recipient.person()

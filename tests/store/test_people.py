@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
+import msgspec
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from bailment.ledger.records import PersonErased
+from bailment.access import jwk
+from bailment.access.chain import commit_person
+from bailment.ledger.records import EnrolmentRequested, InvitationIssued, PersonErased
 from bailment.store.people import People
 from bailment.store.reader import LogReader
 from bailment.store.vault import Vault, person_key
@@ -58,7 +63,7 @@ async def test_an_erased_person_has_no_name_here_nor_after_a_restart(issuer: Iss
         people = People(log.fold.register, log.reader)
         assert people.name(device.person) == "ada"
         log.vault.destroy(person_key(device.person))
-        people.forget(device.person)
+        people.forget()
         assert people.name(device.person) == f"erased:{device.person[:8]}"
         assert people.find("ada") == []
     async with issuer.open() as log:
@@ -66,6 +71,49 @@ async def test_an_erased_person_has_no_name_here_nor_after_a_restart(issuer: Iss
         for stored in log.reader.stored():
             log.reader.open(stored)
             assert log.reader.personal(stored) is None
+
+
+async def test_a_name_that_the_admin_did_not_sign_is_not_shown(issuer: Issuer) -> None:
+    async with issuer.open() as log:
+        await issuer.begin(log)
+        people = People(log.fold.register, log.reader)
+        party = await issuer.recipient(log)
+        ada = {"name": "ada", "email": "ada@org.example"}
+        for name in ("ada", "eve"):
+            subject = os.urandom(16).hex()
+            link = issuer._below(party, party.link, "person", subject, None, None)
+            signed = msgspec.structs.replace(link, personal=commit_person(ada))
+            await issuer.grant(log, party, signed, party.pseudonym, subject, name)
+            told = ada if name == "ada" else {"name": f"misnamed:{subject[:8]}"}
+            assert people.of(subject) == told
+        assert people.find("eve") == people.find("eve@org.example") == []
+
+
+async def test_a_device_is_called_what_its_person_called_it_until_it_is_erased(
+    issuer: Issuer,
+) -> None:
+    async with issuer.open() as log:
+        device = await issuer.ready(log)
+        people = People(log.fold.register, log.reader)
+        assert people.device(device.id) == "laptop"  # a fact, in an old record
+        link = log.fold.register.links[log.fold.register.link_of[device.id]].parent
+        another, invitation = os.urandom(16).hex(), os.urandom(32).hex()
+        key = jwk.from_key(ec.generate_private_key(ec.SECP256R1()).public_key()).jwk
+        until = issuer.clock() + 900_000
+        invited = InvitationIssued(invitation, link, until)
+        await must(log, log.sequencer.draft(invited, device.recipient))
+        asked = EnrolmentRequested(another, invitation, "", key, "software", "p", until)
+        await must(
+            log,
+            log.sequencer.draft(
+                asked, device.recipient, person=device.person, personal={"device": "Ada's own"}
+            ),
+        )
+        assert people.device(another) == "Ada's own"
+        log.vault.destroy(person_key(device.person))
+        people.forget()
+        assert people.device(another) == ""
+        assert people.device("00" * 16) == ""
 
 
 async def test_erasure_changes_no_fold_and_no_record(issuer: Issuer) -> None:

@@ -2,7 +2,8 @@
 
 The admin's key signs every link below its organisation's own; neither the issuer nor its gateway
 can make one up. So what is signed here is what a person was shown: nobody's key but the one whose
-code was read out, and no more than the organisation's own link gives.
+code was read out, and no more than the organisation's own link gives. A person's link commits to the
+name, so that nobody can put another beside it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from urllib.parse import urlencode
 import msgspec
 
 from bailment.access import jwk
-from bailment.access.chain import Link, narrows, sign_link
+from bailment.access.chain import Link, commit_person, narrows, sign_link
 from bailment.access.enrolment import code_of, read_code
 from bailment.agent import private, profile
 from bailment.agent.answers import GatewayRefused
@@ -135,8 +136,11 @@ class Admin:
                 hint=f"it gives {', '.join(own.models)} for {', '.join(own.purposes)} until "
                 f"{datetime.fromtimestamp(own.until / 1000, UTC):%Y-%m-%d %H:%M}",
             )
-        personal = {"name": name, "email": email} if email else {"name": name}
-        granted = await self._grant(link, personal)
+        personal = {"name": name, "salt": os.urandom(16).hex()}
+        if email:
+            personal["email"] = email
+        named = msgspec.structs.replace(link, personal=commit_person(personal))
+        granted = await self._grant(named, personal)
         return msgspec.structs.replace(granted, person=link.subject)
 
     async def pending(self, code: str) -> Pending:

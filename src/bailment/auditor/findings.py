@@ -51,6 +51,7 @@ class Kind(StrEnum):
     LEFT_OPEN = "left-open"
 
     # A recipient's view.
+    ALTERED_PERSONAL = "altered-personal"
     UNPROVEN_COMPLETE = "unproven-complete"
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bailment.access.jwk import PublicKey
+from bailment.auditor.delegations import Delegations
 from bailment.auditor.findings import Finding, Findings, Kind
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
@@ -23,7 +25,7 @@ from bailment.ledger.export import (
 )
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
 from bailment.ledger.note import Verifier, parse_note
-from bailment.ledger.records import LogHeads, decode_facts
+from bailment.ledger.records import DelegationGranted, LogHeads, decode_facts
 from bailment.ledger.slots import Head, SlotProof, Slots
 from bailment.ledger.tree import leaf_hash, verify_inclusion
 from bailment.spec.policy import MAX_HEADS_MS
@@ -35,6 +37,7 @@ class ViewReport:
 
     records  how many are shown; the first `covered` of them are all there were at `until` (ms),
              which is 0 if that is proven for no time. Of the others it is not known yet.
+    named    how many people are shown by the name that was signed for them
     """
 
     checkpoint: Checkpoint
@@ -42,6 +45,7 @@ class ViewReport:
     records: int
     covered: int
     until: int
+    named: int
     findings: tuple[Finding, ...]
     counts: dict[Kind, int]
 
@@ -51,8 +55,11 @@ class ViewReport:
         return not self.counts
 
 
-def verify_view(path: Path, log_key: Verifier, *, recipient: str = "") -> ViewReport:
-    """Check the view in a file against the log's pinned key and the recipient's own pseudonym.
+def verify_view(
+    path: Path, log_key: Verifier, *, recipient: str = "", admin: PublicKey | None = None
+) -> ViewReport:
+    """Check the view in a file against the log's pinned key, and the recipient's own pseudonym and
+    its admin's key.
 
     FormatError if the file is not a view. All else is a finding.
     """
@@ -61,7 +68,7 @@ def verify_view(path: Path, log_key: Verifier, *, recipient: str = "") -> ViewRe
     findings = Findings()
     if recipient and head.recipient != recipient:
         findings.add(None, Kind.WRONG_SLOT, f"this is the view of `{head.recipient[:40]}`")
-    check = _Check(head, _checkpoint(head, log_key, findings), findings)
+    check = _Check(head, _checkpoint(head, log_key, findings), findings, admin)
     for line in lines:
         check.shown(decode_shown(line))
     until = check.complete(head.heads)
@@ -76,6 +83,7 @@ def verify_view(path: Path, log_key: Verifier, *, recipient: str = "") -> ViewRe
         shown,
         check.covered.count if until else 0,
         until,
+        check.delegations.named,
         findings.ordered(),
         dict(findings.counts),
     )
@@ -84,8 +92,15 @@ def verify_view(path: Path, log_key: Verifier, *, recipient: str = "") -> ViewRe
 class _Check:
     """Follows the shown records; `covered` is the recipient's head just before the heads record."""
 
-    def __init__(self, head: ViewHead, checkpoint: Checkpoint, findings: Findings) -> None:
+    def __init__(
+        self,
+        head: ViewHead,
+        checkpoint: Checkpoint,
+        findings: Findings,
+        admin: PublicKey | None,
+    ) -> None:
         self.checkpoint = checkpoint
+        self.delegations = Delegations(findings, admin)
         self.slots = Slots()
         self.covered = Head(0, "")
         self._uncovered: int | None = None  # the time of the first record after the heads record
@@ -169,11 +184,21 @@ class _Check:
             self._findings.add(shown.index, Kind.WITHHELD_FACTS, f"of this `{leaf.type}`")
             return
         try:
-            decode_facts(leaf.type, open_body(leaf.facts, shown.facts))
+            facts = decode_facts(leaf.type, open_body(leaf.facts, shown.facts))
         except VerificationError as error:
             self._findings.add(shown.index, Kind.ALTERED_FACTS, str(error))
+            return
         except FormatError as error:
             self._findings.add(shown.index, Kind.MALFORMED_RECORD, str(error))
+            return
+        personal = None
+        try:
+            if shown.personal:
+                personal = open_body(leaf.personal, shown.personal, personal=True)
+        except VerificationError as error:
+            self._findings.add(shown.index, Kind.ALTERED_PERSONAL, str(error))
+        if isinstance(facts, DelegationGranted):
+            self.delegations.granted(shown.index, facts, personal)
 
 
 def _checkpoint(head: ViewHead, log_key: Verifier, findings: Findings) -> Checkpoint:

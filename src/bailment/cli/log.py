@@ -25,7 +25,7 @@ from bailment.cli.output import (
     titled,
     write,
 )
-from bailment.cli.subjects import find_recipient
+from bailment.cli.subjects import find_recipient, read_jwk
 from bailment.cli.times import show_time
 from bailment.errors import ConfigurationError, FormatError, VerificationError
 from bailment.ledger.cosignature import Witness
@@ -112,9 +112,14 @@ def export(
     recipient: Annotated[
         str | None, typer.Option(help="Only what this organisation may see of the log.")
     ] = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="With --recipient: and what its people are called.")
+    ] = False,
     directory: Dir = Path(),
 ) -> None:
     """Export the log for an auditor, facts opened; or one recipient's view of it."""
+    if names and recipient is None:
+        raise ConfigurationError("names are for nobody but their organisation", hint="--recipient")
     view = open_view(Folder(directory))
     slot = find_recipient(view, recipient) if recipient is not None else ""
     with following("exporting") as follow:
@@ -124,7 +129,9 @@ def export(
             withheld = f", {done.withheld} of them without facts" if done.withheld else ""
             text = f"wrote {done.checkpoint.size} records to {out}{withheld}"
         else:
-            shown = export_view(*arguments, slot, out, progress=lambda at, of: follow("", at, of))
+            shown = export_view(
+                *arguments, slot, out, names=names, progress=lambda at, of: follow("", at, of)
+            )
             text = f"wrote {shown.records} records of {recipient} to {out}"
     say(text)
     own = f" --recipient {slot}" if slot else ""
@@ -144,6 +151,10 @@ def audit(
     recipient: Annotated[
         str, typer.Option(metavar="PSEUDONYM", help="Of a view: your own, that you kept.")
     ] = "",
+    admin: Annotated[
+        Path | None,
+        typer.Option(metavar="JWK", help="Of a view: your admin's public key, admin.jwk."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Check a log without trusting who keeps it: verify the tree, make every decision again.
@@ -151,11 +162,11 @@ def audit(
     Needs the export and the key that you pinned, and nothing of the issuer's.
     """
     if path.is_file():
-        _audit_view(path, key, recipient, as_json=as_json)
+        _audit_view(path, key, recipient, admin, as_json=as_json)
         return
-    if recipient:
+    if recipient or admin:
         raise ConfigurationError(
-            f"`{path}` is not a view", hint="leave out --recipient to audit an export"
+            f"`{path}` is not a view", hint="leave out --recipient and --admin to audit an export"
         )
     with following("auditing") as follow:
         verifier = pinned(key)
@@ -195,10 +206,13 @@ def merge(
     write(merge_cosignatures(_read(checkpoint), _read(lines), witnesses))
 
 
-def _audit_view(path: Path, key: str, recipient: str, *, as_json: bool) -> None:
+def _audit_view(
+    path: Path, key: str, recipient: str, admin: Path | None, *, as_json: bool
+) -> None:
     """Check what one recipient was shown. That it is complete is said of no later time than the
     log has proven it for."""
-    report = verify_view(path, pinned(key), recipient=recipient)
+    ours = read_jwk(admin) if admin is not None else None
+    report = verify_view(path, pinned(key), recipient=recipient, admin=ours)
     if as_json:
         show_json(
             {
@@ -207,6 +221,7 @@ def _audit_view(path: Path, key: str, recipient: str, *, as_json: bool) -> None:
                 "records": report.records,
                 "covered": report.covered,
                 "until": show_time(report.until) if report.until else None,
+                "named": report.named,
                 "clean": report.clean,
                 "findings": _findings(report.findings),
             }
@@ -221,6 +236,8 @@ def _audit_view(path: Path, key: str, recipient: str, *, as_json: bool) -> None:
                 f"verified: nothing of yours was left out up to {until} ({report.covered} records),"
                 " and nothing shown was changed"
             )
+            if report.named:
+                say(f"{report.named} people are named as their delegations say")
             say(f"not proven yet: that the {later} shown since then are all since then")
     if not report.clean:
         raise typer.Exit(Exit.UNVERIFIED)

@@ -9,16 +9,21 @@ from typing import Annotated, Any
 
 import typer
 
-from bailment import canonical
-from bailment.access import jwk
 from bailment.access.chain import Link
 from bailment.access.reasons import Reason as Refusal
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Json, agreed, say, show_json, show_rows, titled
-from bailment.cli.subjects import find_hold, find_person, find_subject, handle_of, name_of, state_of
+from bailment.cli.subjects import (
+    find_hold,
+    find_person,
+    find_subject,
+    handle_of,
+    name_of,
+    read_jwk,
+    state_of,
+)
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
-from bailment.errors import ConfigurationError, FormatError
 from bailment.ledger.records import HoldAdded
 from bailment.store.folder import Folder
 from bailment.store.view import View, open_view
@@ -30,7 +35,7 @@ person = typer.Typer(no_args_is_help=True, help="People whom organisations have 
 link = typer.Typer(no_args_is_help=True, help="Delegations, from the issuer down to devices.")
 hold = typer.Typer(no_args_is_help=True, help="Lock a subject at once, or unlock it.")
 
-Reason = Annotated[str, typer.Option(help="Why; it goes into the log.")]
+Reason = Annotated[str, typer.Option(help="Why; it goes into the log, for good: name nobody.")]
 
 
 @recipient.command("add")
@@ -60,7 +65,7 @@ def recipient_add(
         },
         handle=handle,
         contact=contact,
-        key=_read_jwk(key),
+        key=read_jwk(key).jwk,
         models=model,
         purposes=purpose,
         until=ahead(until, now_ms()),
@@ -281,16 +286,3 @@ def _tree(
     for found in below[parent]:
         yield depth, found
         yield from _tree(below, found.id, depth + 1)
-
-
-def _read_jwk(path: Path) -> dict[str, str]:
-    try:
-        return jwk.parse(canonical.parse_unique(path.read_bytes())).jwk
-    except OSError as error:
-        why = str(error.strerror).lower()
-    except FormatError as error:
-        why = str(error)
-    raise ConfigurationError(
-        f"cannot read a JWK from `{path}`: {why}",
-        hint="the recipient makes it with `bailment recipient key FOLDER` and sends you admin.jwk",
-    )

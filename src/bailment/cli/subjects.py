@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from pathlib import Path
 
+from bailment import canonical
+from bailment.access import jwk
 from bailment.access.holds import EVERYTHING, held, subjects_of
+from bailment.access.jwk import PublicKey
 from bailment.access.register import Register
-from bailment.errors import BailmentError
+from bailment.errors import BailmentError, ConfigurationError, FormatError
 from bailment.store.folder import Folder
 from bailment.store.view import View, open_view
 
@@ -62,8 +66,7 @@ def name_of(view: View, kind: str, subject: str) -> str:
         case "recipient":
             return handle_of(view, subject)
         case "device":
-            device = view.fold.register.state.devices.get(subject)
-            return device.name if device else subject
+            return view.people.device(subject) or subject
         case "link":
             link = view.fold.register.links.get(subject)
             return f"{link.kind} {name_of(view, link.kind, link.subject)}" if link else subject
@@ -93,6 +96,20 @@ def find_hold(folder: Folder, held: str) -> str:
         many = f"there are {len(found)} holds" if found else "there is no hold"
         raise BailmentError(f"{many} on `{held}`", hint="bailment hold list")
     return found[0]
+
+
+def read_jwk(path: Path) -> PublicKey:
+    """The public key of an organisation's admin."""
+    try:
+        return jwk.parse(canonical.parse_unique(path.read_bytes()))
+    except OSError as error:
+        why = str(error.strerror).lower()
+    except FormatError as error:
+        why = str(error)
+    raise ConfigurationError(
+        f"cannot read a JWK from `{path}`: {why}",
+        hint="the recipient makes it with `bailment recipient key FOLDER` and sends you admin.jwk",
+    )
 
 
 def state_of(register: Register, link_id: str, now: int) -> str:

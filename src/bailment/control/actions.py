@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from bailment.access.chain import Link, narrows, read_link, sign_link
+from bailment.access.chain import Link, commit_person, narrows, read_link, sign_link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.slot import slot_of
 from bailment.clock import now_ms
@@ -95,9 +95,12 @@ class Actions:
                 raise Denied(answer)
         raise Denied(Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest"))
 
-    async def register_model(self, model: str, context: int, output: int, author: str) -> None:
-        """Make a model known, or change its limits."""
-        await self.append(lambda now: ModelRegistered(model, context, output, now, author))
+    async def register_model(
+        self, model: str, context: int, output: int, author: str, *, canary: bool = False
+    ) -> None:
+        """Make a model known, or change its limits, or make a canary of it, or none."""
+        told = canary or msgspec.UNSET
+        await self.append(lambda now: ModelRegistered(model, context, output, now, author, told))
 
     async def register_recipient(
         self,
@@ -135,6 +138,8 @@ class Actions:
             raise Denied(Refused(Reason.CHAIN_BROKEN, "the link stands under no recipient's"))
         if link.kind == "person" and not (personal and personal.get("name")):
             raise Denied(Refused(Reason.CHAIN_BROKEN, "a person's link comes with the name"))
+        if link.kind == "person" and link.personal != commit_person(personal or {}):
+            raise Denied(Refused(Reason.CHAIN_BROKEN, "the link does not commit to this name"))
         person = link.subject if link.kind == "person" else ""
         facts = DelegationGranted(compact)
         answer = await self.append(lambda now: facts, person=person, personal=personal)
@@ -185,7 +190,7 @@ class Actions:
         facts = PersonErased(person, author, reason)
         await self.append(lambda now: facts)
         self.log.vault.destroy(person_key(person))
-        self.people.forget(person)
+        self.people.forget()
 
 
 def invitation_hash(code: str) -> str:

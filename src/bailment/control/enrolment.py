@@ -38,9 +38,13 @@ class EnrolBody(Typed, frozen=True):
 
 
 class Personal(Typed, frozen=True, omit_defaults=True):
-    """Who a person is, which goes into the personal part of the record alone."""
+    """Who a person is, which goes into the personal part of the record alone.
+
+    The link commits to all of it (`chain.commit_person`); the salt keeps that from telling a name.
+    """
 
     name: _Text
+    salt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     email: _Text = ""
 
 
@@ -75,7 +79,7 @@ class Enrolment:
             return EnrolmentRequested(
                 device,
                 hashed,
-                body.name,
+                "",
                 sent.proof.header.key.jwk,
                 body.key_class,
                 sent.proof.compact,
@@ -84,8 +88,9 @@ class Enrolment:
 
         state = self.actions.log.fold.register.state
         link_id = state.invitations[hashed].link if hashed in state.invitations else ""
+        person = self._link(link_id).subject if link_id else ""
         try:
-            await self.actions.append(make)
+            await self.actions.append(make, person=person, personal={"device": body.name})
         except Denied as denied:
             return self._refusal(denied.refused)
         enrolled = state.devices[device]
@@ -94,7 +99,7 @@ class Enrolment:
                 "device": device,
                 "code": code_of(sent.proof.thumbprint),
                 "status": "pending",
-                "person": self._link(link_id).subject,
+                "person": person,
                 "expires": enrolled.until,
             },
             201,
@@ -143,7 +148,7 @@ class Enrolment:
                         "device": device.device,
                         "person": link.subject,
                         "person_name": self.actions.people.name(link.subject),
-                        "name": device.name,
+                        "name": self.actions.people.device(device.device),
                         "key_class": device.key_class,
                         "key": device.key,
                         "parent": link.id,

@@ -79,13 +79,17 @@ class ViewHead(_Line, frozen=True):
     heads: ShownHeads | None
 
 
-class Shown(_Line, frozen=True):
-    """One record of the recipient's: the entry, what opens its facts, and its inclusion proof."""
+class Shown(_Line, frozen=True, omit_defaults=True):
+    """One record of the recipient's: the entry, what opens its facts, and its inclusion proof.
+
+    `personal` is what opens the personal part, where names are shown.
+    """
 
     index: int
     entry: str
     facts: bytes
     proof: tuple[bytes, ...]
+    personal: bytes = b""
 
 
 _head_decoder = msgspec.json.Decoder(ViewHead)

@@ -138,7 +138,10 @@ class InvitationIssued(Facts, frozen=True):
 
 
 class EnrolmentRequested(Facts, frozen=True):
-    """A device showed the invitation and proved its key; it waits for a person's confirmation."""
+    """A device showed the invitation and proved its key; it waits for a person's confirmation.
+
+    Its `name` is empty but in old records: it is the person's, and in the personal part.
+    """
 
     TYPE: ClassVar[str] = "enrolment.requested"
     REGISTERS: ClassVar[bool] = True

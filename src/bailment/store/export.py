@@ -24,7 +24,7 @@ from bailment.ledger.export import (
 )
 from bailment.ledger.leaf import decode_leaf
 from bailment.ledger.note import Verifier, encode_base64
-from bailment.ledger.records import LogHeads
+from bailment.ledger.records import DelegationGranted, EnrolmentRequested, LogHeads
 from bailment.ledger.slots import Slots
 from bailment.ledger.tiles import (
     WIDTH,
@@ -44,6 +44,9 @@ from bailment.store.vault import Erased
 
 #: Called with entries done and entries in all.
 Progress = Callable[[int, int], None]
+
+#: The records whose personal part is a name.
+_NAMING = frozenset((DelegationGranted.TYPE, EnrolmentRequested.TYPE))
 
 _README = """\
 This is the log `{origin}` at {size} entries, root {root}.
@@ -126,10 +129,12 @@ def export_view(
     recipient: str,
     out: Path,
     *,
+    names: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> ViewSummary:
     """Write to the new file `out` what a recipient is shown of the published log.
 
+    With `names` also what its people and their devices are called, but nobody's address.
     ConfigurationError if nothing is published, the recipient has no records or `out` exists.
     """
     note, checkpoint = _published_head(folder, verifier)
@@ -139,7 +144,7 @@ def export_view(
     if not indexes:
         raise ConfigurationError(f"the recipient `{recipient}` has no records in the log")
     head = ViewHead(1, recipient, note.decode(), len(indexes), heads)
-    lines = _shown(reader, indexes, size, read)
+    lines = _shown(reader, indexes, size, read, _NAMING if names else frozenset())
     try:
         with open(out, "xb", opener=_private) as file:
             file.write(encode_line(head))
@@ -182,12 +187,18 @@ def _scan(
     return indexes, heads
 
 
-def _shown(reader: LogReader, indexes: list[int], size: int, read: Read) -> Iterator[Shown]:
+def _shown(
+    reader: LogReader, indexes: list[int], size: int, read: Read, naming: frozenset[str]
+) -> Iterator[Shown]:
+    """The records at these indexes, those of the types `naming` with their personal part."""
     wanted = set(indexes)
     for stored in reader.stored(indexes[0], size):
         if stored.index in wanted:
             proof = tuple(inclusion_proof(stored.index, size, read))
-            yield Shown(stored.index, stored.entry.decode(), _facts(reader, stored), proof)
+            named = decode_leaf(stored.entry).type in naming
+            personal = reader.personal_body(stored) if named else b""
+            facts = _facts(reader, stored)
+            yield Shown(stored.index, stored.entry.decode(), facts, proof, personal)
 
 
 def _facts(reader: LogReader, stored: Stored) -> bytes:

@@ -87,14 +87,20 @@ class LogReader:
 
     def personal(self, stored: Stored) -> bytes | None:
         """The JSON of the personal part; None if there is none or its key was destroyed."""
+        body = self.personal_body(stored)
+        if not body:
+            return None
+        return open_body(decode_leaf(stored.entry).personal, body, personal=True)
+
+    def personal_body(self, stored: Stored) -> bytes:
+        """What opens the commitment to the personal part; empty where `personal` is None."""
         leaf = decode_leaf(stored.entry)
         if not leaf.personal:
-            return None
+            return b""
         try:
-            body = self._vault.open(stored.personal, leaf.personal)
+            return self._vault.open(stored.personal, leaf.personal)
         except Erased:
-            return None
-        return open_body(leaf.personal, body, personal=True)
+            return b""
 
     def first_since(self, time: int) -> int:
         """The index of a bundle's first entry at or before the first entry at `time` or later."""

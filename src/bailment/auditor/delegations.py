@@ -1,0 +1,70 @@
+"""The delegations in a recipient's view: whether the right party signed each, and whom it names."""
+
+from __future__ import annotations
+
+import msgspec
+
+from bailment.access import jwk as jwks
+from bailment.access import jws
+from bailment.access.chain import GRANTORS, Link, commit_person, read_link
+from bailment.access.jwk import PublicKey
+from bailment.auditor.findings import Findings, Kind
+from bailment.errors import FormatError
+from bailment.ledger.records import DelegationGranted
+
+
+class Delegations:
+    """Takes them in log order. `named` counts the people whose name is the one that was signed.
+
+    `admin` is the recipient's own key, if it says which that is.
+    """
+
+    def __init__(self, findings: Findings, admin: PublicKey | None) -> None:
+        self.named = 0
+        self._findings = findings
+        self._admin = admin
+        self._links: dict[str, Link] = {}
+
+    def granted(self, index: int, facts: DelegationGranted, personal: bytes | None) -> None:
+        """Check one; `personal` is the JSON of who the person is, where that is shown."""
+        try:
+            link = read_link(facts.link)
+            refused = self._refused(link, facts.link)
+        except FormatError as error:
+            refused = str(error)
+        if refused:
+            self._findings.add(index, Kind.BAD_LINK, refused)
+            return
+        self._links[link.id] = link
+        if personal is not None and link.personal:
+            self._name(index, link, personal)
+
+    def _refused(self, link: Link, compact: str) -> str:
+        if link.kind == "recipient":
+            ours = self._admin is None or link.key == self._admin.jwk
+            return "" if ours else "the organisation's link is for another key than its admin's"
+        key = self._grantor(link.parent)
+        if key is not None and jws.verify(jws.parse(compact), key):
+            return ""
+        return f"the {link.kind}'s link is not signed by the delegating party"
+
+    def _grantor(self, parent: str) -> PublicKey | None:
+        """The key of the nearest organisation above."""
+        above = self._links.get(parent)
+        while above is not None and above.kind not in GRANTORS:
+            above = self._links.get(above.parent)
+        return jwks.parse(above.key) if above is not None and above.key is not None else None
+
+    def _name(self, index: int, link: Link, personal: bytes) -> None:
+        try:
+            named = msgspec.json.decode(personal, type=dict[str, str])
+        except msgspec.DecodeError:
+            named = {}
+        if commit_person(named) == link.personal:
+            self.named += 1
+            return
+        self._findings.add(
+            index,
+            Kind.ALTERED_PERSONAL,
+            f"the person `{link.subject}` is named otherwise than the delegating party signed",
+        )
