@@ -77,7 +77,10 @@ class Meter(_Section, frozen=True):
 
 
 class Model(_Section, frozen=True):
-    """A model's server. `url` is http(s)://host:port or unix:///path; the key is in a file."""
+    """A model's server. `url` is http(s)://host:port or unix:///path; the key is in a file.
+
+    A `canary` knows nothing worth keeping: recipients rehearse with it before they have standing.
+    """
 
     url: str
     context: int
@@ -88,6 +91,7 @@ class Model(_Section, frozen=True):
     idle_seconds: _Seconds = 60.0
     pool: _Count = 64
     meter: Meter | None = None
+    canary: bool = False
 
 
 class Assessor(_Section, frozen=True):

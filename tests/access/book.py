@@ -188,22 +188,22 @@ class Book:
             now_s=self.time // 1000,
         )
 
-    def make_token(self, device: Party, **given: Any) -> TokenIssued:
+    def make_token(self, by: Party, /, **given: Any) -> TokenIssued:
         """The record of a token, not in the log yet."""
-        path = self.register.path(device.its.id)
+        path = self.register.path(by.its.id)
         values = {
             "token": self.new_id(),
-            "device": device.its.subject,
+            "device": by.its.subject,
             "person": path[-2].subject if len(path) > 1 else "",
             "links": tuple(link.id for link in path),
             "models": (),
             "purpose": PURPOSE,
             "key_class": "software",
-            "thumbprint": device.public.thumbprint,
+            "thumbprint": by.public.thumbprint,
             "issued": self.time,
             "until": self.time + 300_000,
             "decided": self.time,
-            "proof": self.proof(device),
+            "proof": self.proof(by),
             "body": "0" * 64,
         }
         return TokenIssued(**{**values, **given})

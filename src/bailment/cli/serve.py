@@ -25,6 +25,7 @@ from bailment.control.actions import Actions
 from bailment.control.assurance import Assurance, known_signers
 from bailment.control.console import console_app
 from bailment.control.evaluator import Evaluator
+from bailment.control.observations import Observer
 from bailment.control.public import public_app
 from bailment.control.standing_routes import StandingRoutes
 from bailment.errors import BailmentError, ConfigurationError
@@ -136,7 +137,8 @@ async def run(
     journal = gateway.journal
     signers = known_signers(issuer.settings.assessors, issuer.folder.root)
     assurance = Assurance(issuer.actions, signers)
-    evaluator = Evaluator(issuer.actions, assurance)
+    observer = Observer(issuer.log)
+    evaluator = Evaluator(issuer.actions, assurance, observer)
     public = public_app(
         issuer.actions,
         StandingRoutes(issuer.actions, assurance, evaluator, nonces),
@@ -158,12 +160,13 @@ async def run(
         ]
         _warn(issuer)
         await gateway.start()
-        evaluating = asyncio.create_task(evaluator.run())
+        beside = [asyncio.create_task(evaluator.run()), asyncio.create_task(observer.run())]
         try:
             await _run(servers, issuer.log, gateway, asked, ready)
         finally:
-            evaluating.cancel()
-            await asyncio.gather(evaluating, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
     if issuer.log.sequencer.failed.done():
         cause = issuer.log.sequencer.failed.result()
         raise BailmentError(
@@ -304,8 +307,13 @@ async def _register_models(issuer: Issuer) -> None:
     known = issuer.log.fold.register.state.models
     for name, model in issuer.settings.models.items():
         found = known.get(name)
-        if found is None or (found.context, found.output) != (model.context, model.output):
-            await issuer.actions.register_model(name, model.context, model.output, "settings")
+        limits, canary = (model.context, model.output), model.canary
+        if (
+            found is None
+            or (found.context, found.output) != limits
+            or ((found.canary is True) != canary)
+        ):
+            await issuer.actions.register_model(name, *limits, "settings", canary=canary)
 
 
 def _status(issuer: Issuer, gateway: Gateway) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import NamedTuple, Protocol
 
@@ -50,7 +50,12 @@ _HELD, _RELEASED = "standing-held", "standing-released"
 
 
 class Observer(Protocol):
-    """What the gateway saw of a recipient."""
+    """What the gateway saw of recipients. It calls `notify` when `changed` has something to say."""
+
+    notify: Callable[[], None]
+
+    def changed(self) -> set[str]:
+        """Of whom there is something new to observe since this was last asked."""
 
     def observe(self, recipient: str, now: int) -> list[Item]:
         """New items about a recipient's use up to `now`; empty where there is nothing to tell."""
@@ -85,6 +90,8 @@ class Evaluator:
         self._wake = asyncio.Event()
         self._rests = asyncio.Event()
         self._log.sequencer.listeners.append(self._notice)
+        if observer is not None:
+            observer.notify = self._wake_up
 
     @property
     def _log(self) -> Log:
@@ -139,8 +146,11 @@ class Evaluator:
                     self._changed.add(facts.recipient)
                     self._observing.put(facts.recipient, 0)
         if any(facts.REGISTERS for _, _, facts in news):
-            self._rests.clear()
-            self._wake.set()
+            self._wake_up()
+
+    def _wake_up(self) -> None:
+        self._rests.clear()
+        self._wake.set()
 
     async def _rest(self) -> None:
         """Sleep until a record comes, or something is due."""
@@ -193,6 +203,9 @@ class Evaluator:
     async def _observe(self, now: int) -> None:
         if self._observer is None:
             return
+        for name in self._observer.changed():
+            if self._register.proven(name).scopes:
+                self._observing.put(name, 0)
         for name in self._observing.due(now):
             for item in self._observer.observe(name, now):
                 try:

@@ -1,0 +1,381 @@
+"""What the log's records tell of each recipient, kept so that any window of them can be counted.
+
+`Sightings` follows the log record by record. Of each request and each token it keeps where and when
+it was, on a track for everything that is true of it; of what changes the register, since which
+entry it holds. So it answers for any entry of the log as it was there, and an auditor who follows
+the same log later counts the same.
+
+A request takes some 32 bytes until `forget`.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import NamedTuple, TypeVar
+
+from bailment.access.chain import Link, read_link
+from bailment.access.state import Indexed
+from bailment.errors import FormatError
+from bailment.ledger.evidence_records import EnclaveDeclared, EvidenceReceived, ExceptionGranted
+from bailment.ledger.facts import Facts
+from bailment.ledger.leaf import Leaf
+from bailment.ledger.records import (
+    AccessOpened,
+    DelegationEnded,
+    DelegationGranted,
+    Policy,
+    SpecApplied,
+    TokenIssued,
+)
+from bailment.spec.compiled import CompiledSpec
+from bailment.spec.policy import MAX_TOKEN_MS
+
+BOUND = "dpop-body"
+#: What is counted of requests: those of which it is true.
+UNBOUND = "unbound_requests"
+UNDELEGATED = "undelegated_requests"
+UNENROLLED = "unenrolled_device_requests"
+OFF_NETWORK = "off_network_requests"
+UNDECLARED_PURPOSE = "undeclared_purpose_requests"
+MARKS = (UNBOUND, UNDELEGATED, UNENROLLED, OFF_NETWORK, UNDECLARED_PURPOSE)
+
+#: Whoever follows from here on before a window knows the tokens of all requests in it, ms.
+LEAD = 2 * MAX_TOKEN_MS
+
+T = TypeVar("T")
+News = Iterable[tuple[int, Leaf, Facts]]
+
+
+class Track:
+    """Where in the log, and when, something was."""
+
+    __slots__ = ("indices", "times")
+
+    def __init__(self) -> None:
+        self.indices = array("Q")
+        self.times = array("Q")
+
+    def add(self, index: int, time: int) -> None:
+        """Almost always the last."""
+        at = len(self.indices)
+        if at and self.indices[-1] > index:
+            at = bisect_left(self.indices, index)
+        self.indices.insert(at, index)
+        self.times.insert(at, time)
+
+    def span(self, since: int, stop: int) -> range:
+        """Which are at the time `since` or later, and before the entry `stop`."""
+        return range(bisect_left(self.times, since), bisect_left(self.indices, stop))
+
+    def count(self, since: int, stop: int) -> int:
+        """How many."""
+        return len(self.span(since, stop))
+
+    def forget(self, before: int) -> None:
+        """Drop what is older."""
+        at = bisect_left(self.times, before)
+        del self.indices[:at], self.times[:at]
+
+
+class Kept:
+    """What is kept of one recipient.
+
+    `marks` are the requests of which something is true; `people` whoever signed in or made a
+    request, by random id; `strangers` the links named in chains that the register does not have;
+    `lives` the tokens by how long they live (ms); `links` all that were granted below it;
+    `collected` by kind and scope since which entry evidence was of which date, the newest so far.
+    """
+
+    def __init__(self) -> None:
+        self.requests = Track()
+        self.tokens = Track()
+        self.marks = {mark: Track() for mark in MARKS}
+        self.people: dict[str, Track] = {}
+        self.strangers: dict[str, Track] = {}
+        self.lives: dict[int, Track] = {}
+        self.links: list[Link] = []
+        self.collected: dict[tuple[str, str], list[tuple[int, int]]] = {}
+
+    def forget(self, before: int) -> None:
+        """Drop what is older."""
+        for track in (self.requests, self.tokens, *self.marks.values()):
+            track.forget(before)
+        _forget(self.people, before)
+        _forget(self.strangers, before)
+        _forget(self.lives, before)
+
+
+class _Token(NamedTuple):
+    """What a token makes true of each request by it."""
+
+    person: str
+    strangers: tuple[str, ...]
+    marks: tuple[str, ...]
+    chain: tuple[Link, ...]
+
+
+class InForce(NamedTuple):
+    """What decided at an entry of the log: spec, policy."""
+
+    spec: CompiledSpec | None
+    policy: Policy
+
+
+class Sightings:
+    """Follows the log, beside a register that has folded the same records, or more of them."""
+
+    def __init__(self, register: Indexed) -> None:
+        self.register = register
+        self._kept: dict[str, Kept] = {}
+        self._tokens: dict[str, _Token] = {}
+        self._ending: deque[tuple[int, str]] = deque()  # when each token is forgotten
+        self._entered: dict[str, int] = {}  # since which entry: ended links, grants
+        self._specs: list[tuple[int, InForce]] = []
+        self._enclaves: dict[str, list[tuple[int, frozenset[str]]]] = {}
+        self._doubtful: dict[str, list[tuple[str, int, int]]] = {}
+        self._known: set[str] = set()
+        self._changed: set[str] = set()
+        for link in register.links.values():
+            self._index(link)
+        for recipient, proven in register.state.proven.items():
+            for item in proven.items:
+                self._collect(recipient, -1, item.kind, item.scope, item.dated)
+
+    def of(self, recipient: str) -> Kept:
+        """What is kept of a recipient."""
+        return self._kept.get(recipient) or Kept()
+
+    def changed(self) -> set[str]:
+        """Of whom there has been something new, not just more of the same, since it was asked."""
+        changed, self._changed = self._changed, set()
+        return changed
+
+    def forget(self, before: int) -> None:
+        """Drop what is older than any window that will be asked for."""
+        for kept in self._kept.values():
+            kept.forget(before)
+
+    def _keep(self, recipient: str) -> Kept:
+        kept = self._kept.get(recipient)
+        if kept is None:
+            kept = self._kept[recipient] = Kept()
+        return kept
+
+    # As it was at an entry
+
+    def there(self, name: str, stop: int) -> bool:
+        """Whether an exception, or a link's end, was there before the entry `stop`."""
+        return self._entered.get(name, -1) < stop
+
+    def in_force(self, stop: int) -> InForce:
+        """Spec and policy before the entry `stop`."""
+        now = InForce(self.register.spec, self.register.policy)
+        return last(self._specs, stop, now)
+
+    def enclave(self, recipient: str, stop: int) -> frozenset[str]:
+        """The ids of a recipient's enclave before the entry `stop`."""
+        return last(self._enclaves.get(recipient, []), stop, self._enclave(recipient))
+
+    def links(self, recipient: str, stop: int, at: int) -> list[Link]:
+        """A recipient's links that are in force at the time `at`, by what is before `stop`."""
+        return [
+            link
+            for link in self.of(recipient).links
+            if all(self._stands(one, stop, at) for one in self.register.path(link.id))
+        ]
+
+    def _stands(self, link: Link, stop: int, at: int) -> bool:
+        granted = self.register.state.links[link.id]
+        ended = granted.ended and self.there(link.id, stop)
+        return granted.index < stop and not ended and link.start <= at < link.until
+
+    # Following
+
+    def follow(self, news: News) -> None:
+        """Take the next records, in log order; the register has folded them."""
+        for index, leaf, facts in news:
+            self._take(index, leaf, facts)
+        for requests in self._doubtful.values():  # nothing since says otherwise
+            for recipient, index, time in requests:
+                self._kept[recipient].marks[UNDELEGATED].add(index, time)
+        self._doubtful.clear()
+
+    def _take(self, index: int, leaf: Leaf, facts: Facts) -> None:
+        match facts:
+            case AccessOpened():
+                self._opened(index, leaf, facts)
+            case TokenIssued():
+                self._issued(index, leaf, facts)
+            case DelegationGranted():
+                self._granted(index, facts)
+                self._changed.add(leaf.recipient)
+            case DelegationEnded():
+                self._entered.setdefault(facts.link, index)
+                self._doubtful.pop(facts.link, None)  # they were made before it ended
+                self._changed.add(leaf.recipient)
+            case EvidenceReceived():
+                self._received(index, facts)
+            case ExceptionGranted():
+                self._entered.setdefault(str(facts.grant.get("id")), index)
+                self._changed.add(facts.recipient)
+            case EnclaveDeclared():
+                history = self._enclaves.setdefault(facts.recipient, [])
+                scopes = (one for scopes in facts.scopes.values() for one in scopes)
+                history.append((index, frozenset(scopes)))
+            case SpecApplied():
+                force = InForce(self.register.spec, self.register.policy)
+                self._specs.append((index, force))
+
+    def _issued(self, index: int, leaf: Leaf, facts: TokenIssued) -> None:
+        kept = self._keep(leaf.recipient)
+        token = self._tokens[facts.token] = self._read(index, leaf.recipient, facts)
+        while self._ending and self._ending[0][0] < leaf.time:
+            self._tokens.pop(self._ending.popleft()[1], None)
+        self._ending.append((leaf.time + LEAD, facts.token))
+        tracks = [
+            kept.tokens,
+            _track(kept.people, token.person),
+            _track(kept.lives, facts.until - facts.issued),
+            *(_track(kept.strangers, stranger) for stranger in token.strangers),
+        ]
+        self._add(index, leaf, tracks)
+
+    def _opened(self, index: int, leaf: Leaf, facts: AccessOpened) -> None:
+        kept = self._keep(leaf.recipient)
+        token = self._tokens.get(facts.token, _UNKNOWN)
+        marks = set(token.marks)
+        if facts.kind != BOUND:
+            marks.add(UNBOUND)
+        if not _on_network(token.chain, facts.networks):
+            marks.add(OFF_NETWORK)
+        if any(not link.start <= facts.decided < link.until for link in token.chain):
+            marks.add(UNDELEGATED)
+        if UNDELEGATED not in marks:
+            self._check_ended(index, leaf, token.chain, marks)
+        tracks = [kept.requests, *(kept.marks[mark] for mark in marks)]
+        if token.person:
+            tracks.append(_track(kept.people, token.person))
+        tracks += (_track(kept.strangers, stranger) for stranger in token.strangers)
+        self._add(index, leaf, tracks)
+
+    def _add(self, index: int, leaf: Leaf, tracks: list[Track]) -> None:
+        for track in tracks:
+            if not track.indices:
+                self._changed.add(leaf.recipient)
+            track.add(index, leaf.time)
+
+    def _check_ended(
+        self, index: int, leaf: Leaf, chain: tuple[Link, ...], marks: set[str]
+    ) -> None:
+        """Mark a request by a link that had been ended; where the register is ahead of us, the end
+        may still come."""
+        for link in chain:
+            if not self.register.state.links[link.id].ended:
+                continue
+            if link.id in self._entered:
+                marks.add(UNDELEGATED)
+            else:
+                requests = self._doubtful.setdefault(link.id, [])
+                requests.append((leaf.recipient, index, leaf.time))
+                return
+
+    def _read(self, index: int, recipient: str, facts: TokenIssued) -> _Token:
+        """What a token's record says, held against the register as it was."""
+        state, links = self.register.state, self.register.links
+        known = {
+            name: links[name]
+            for name in facts.links
+            if name in links and state.links[name].index < index
+        }
+        strangers = tuple(name for name in facts.links if name not in known)
+        chain = tuple(known.values())
+        device = state.devices.get(facts.device)
+        marks = []
+        if strangers or not _leads(chain, recipient, facts):
+            marks.append(UNDELEGATED)
+        ours = chain and (chain[-1].kind, chain[-1].subject) == ("device", facts.device)
+        key = self.register.key(device.key).thumbprint if device is not None else ""
+        if not ours or key != facts.thumbprint:
+            marks.append(UNENROLLED)
+        declared = [link.purposes for link in chain if link.purposes]
+        if not declared or any(facts.purpose not in purposes for purposes in declared):
+            marks.append(UNDECLARED_PURPOSE)
+        return _Token(facts.person, strangers, tuple(marks), chain)
+
+    def _granted(self, index: int, facts: DelegationGranted) -> None:
+        try:
+            link = read_link(facts.link)
+        except FormatError:
+            return  # nor does the register have it
+        granted = self.register.state.links.get(link.id)
+        if granted is not None and granted.index == index:
+            self._index(self.register.links[link.id])
+
+    def _received(self, index: int, facts: EvidenceReceived) -> None:
+        kind, scope, dated = (facts.item.get(name) for name in ("kind", "scope", "dated"))
+        if isinstance(kind, str) and isinstance(scope, str) and isinstance(dated, int):
+            self._collect(facts.recipient, index, kind, scope, dated)
+
+    def _collect(self, recipient: str, index: int, kind: str, scope: str, dated: int) -> None:
+        history = self._keep(recipient).collected.setdefault((kind, scope), [])
+        if not history or history[-1][1] < dated:
+            history[:] = [*history[-8:], (index, dated)]
+
+    def _index(self, link: Link) -> None:
+        """Note a link of a recipient's, once."""
+        if link.id not in self._known:
+            self._known.add(link.id)
+            recipient = self.register.recipient_of(link.id)
+            self._keep(recipient).links.append(link)
+
+    def _enclave(self, recipient: str) -> frozenset[str]:
+        scopes = self.register.proven(recipient).scopes
+        return frozenset(one for some in scopes.values() for one in some)
+
+
+#: Of a request by a token without a record nothing can be shown, and so all of it is counted.
+_UNKNOWN = _Token("", ("unknown",), (UNDELEGATED, UNENROLLED, UNDECLARED_PURPOSE), ())
+
+
+def _leads(chain: tuple[Link, ...], recipient: str, facts: TokenIssued) -> bool:
+    """Whether the chain leads from the issuer by the recipient and the person to the device."""
+    if len(chain) < 3 or (chain[0].parent, chain[0].subject) != ("", recipient):
+        return False
+    joined = all(below.parent == above.id for above, below in pairwise(chain))
+    ends = [(link.kind, link.subject) for link in chain[-2:]]
+    return joined and ends == [("person", facts.person), ("device", facts.device)]
+
+
+def _on_network(chain: tuple[Link, ...], networks: tuple[str, ...]) -> bool:
+    """Whether a request came from where each link of its chain that says so has it come from.
+
+    Where none says it, there is no declared network that it could have come from.
+    """
+    declared = [link.networks for link in chain if link.networks]
+    return bool(declared) and all(any(one in blocks for one in networks) for blocks in declared)
+
+
+def _track(tracks: dict[T, Track], name: T) -> Track:
+    track = tracks.get(name)
+    if track is None:
+        track = tracks[name] = Track()
+    return track
+
+
+def _forget(tracks: dict[T, Track], before: int) -> None:
+    for name, track in list(tracks.items()):
+        track.forget(before)
+        if not track.indices:
+            del tracks[name]
+
+
+def last(history: list[tuple[int, T]], stop: int, now: T) -> T:
+    """What was last written before the entry `stop`; what holds now where nothing was written."""
+    for index, value in reversed(history):
+        if index < stop:
+            return value
+    return now
