@@ -2,8 +2,8 @@
 
 The admin's key signs every link below its organisation's own; neither the issuer nor its gateway
 can make one up. So what is signed here is what a person was shown: nobody's key but the one whose
-code was read out, and no more than the organisation's own link gives. A person's link commits to the
-name, so that nobody can put another beside it.
+code was read out, and no more than the organisation's own link gives. A person's link commits to
+the name, so that nobody can put another beside it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from types import TracebackType
-from typing import Annotated
-from urllib.parse import urlencode
+from typing import Annotated, Any
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -142,6 +142,15 @@ class Admin:
         named = msgspec.structs.replace(link, personal=commit_person(personal))
         granted = await self._grant(named, personal)
         return msgspec.structs.replace(granted, person=link.subject)
+
+    async def standing(self) -> dict[str, Any]:
+        """How the organisation stands, as the issuer's log has it."""
+        return await self._client.get("/standing", dict[str, Any])
+
+    async def hand_in(self, kind: str, file: bytes) -> dict[str, Any]:
+        """Hand in a file as this kind of evidence; it counts as collected by the organisation."""
+        path = f"/evidence/{quote(kind, safe='')}"
+        return await self._client.send(path, file, "application/octet-stream", dict[str, Any])
 
     async def pending(self, code: str) -> Pending:
         """The device that shows this code, for a person to look at before `confirm`.

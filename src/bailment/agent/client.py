@@ -70,8 +70,11 @@ class GatewayClient:
 
     async def post(self, path: str, body: object, kind: type[T]) -> T:
         """The answer to a signed POST of `body` as JSON; raises the same."""
-        content = msgspec.json.encode(body)
-        headers = {"content-type": "application/json"}
+        return await self.send(path, msgspec.json.encode(body), "application/json", kind)
+
+    async def send(self, path: str, content: bytes, media_type: str, kind: type[T]) -> T:
+        """The answer to a signed POST of `content` as it is; raises the same."""
+        headers = {"content-type": media_type}
         return await self._call(
             lambda: httpx2.Request("POST", self.gateway + path, headers=headers, content=content),
             kind,

@@ -15,13 +15,18 @@ from bailment.cli import (
     access,
     approver,
     capability,
+    decide,
     evidence,
+    exception,
+    handing,
     issuer,
     log,
     recipient,
     register,
     spec,
+    spec_apply,
     spec_export,
+    standing,
 )
 from bailment.cli.doctor import doctor
 from bailment.cli.output import say
@@ -41,6 +46,15 @@ app.command("serve", rich_help_panel=_LAB)(issuer.serve)
 app.command("status", rich_help_panel=_LAB)(issuer.status)
 spec.app.command("init")(spec_export.init)
 spec.app.command("export")(spec_export.export)
+spec.app.command("plan")(spec_apply.plan)
+spec.app.command("apply")(spec_apply.apply)
+approver.app.command("add")(decide.approver_add)
+approver.app.command("remove")(decide.approver_remove)
+capability.app.command("tier")(decide.model_tier)
+capability.app.command("list")(decide.model_list)
+register.recipient.command("enclave")(decide.recipient_enclave)
+evidence.app.command("submit")(handing.submit)
+evidence.app.command("list")(handing.show_list)
 app.add_typer(spec.app, name="spec", rich_help_panel=_ANYBODY)
 app.add_typer(register.recipient, name="recipient", rich_help_panel=_LAB)
 app.add_typer(register.person, name="person", rich_help_panel=_LAB)
@@ -50,6 +64,9 @@ app.add_typer(access.app, name="access", rich_help_panel=_LAB)
 app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
 app.add_typer(capability.app, name="model", rich_help_panel=_LAB)
 app.add_typer(approver.app, name="approver", rich_help_panel=_LAB)
+app.add_typer(exception.app, name="exception", rich_help_panel=_LAB)
+app.command("why", rich_help_panel=_LAB)(standing.why)
+app.add_typer(standing.app, name="standing", rich_help_panel=_LAB)
 register.recipient.command("key")(recipient.recipient_key)
 app.add_typer(recipient.delegate, name="delegate", rich_help_panel=_RECIPIENT)
 app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)

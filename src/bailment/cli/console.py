@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 import typer
 
@@ -49,6 +50,12 @@ def act(
     return _call(folder, "POST", "/act", body, hints)
 
 
+def hand_in(folder: Folder, file: bytes, **query: str) -> dict[str, Any]:
+    """Hand a file to the running issuer as evidence; BailmentError says why it is none."""
+    path = "/evidence?" + urlencode({"author": author(), **query})
+    return _call(folder, "POST", path, file)
+
+
 def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
     """What the running issuer says of itself; waits for so many seconds until it does."""
     end = time.monotonic() + wait
@@ -78,7 +85,7 @@ def _call(
     folder: Folder, method: str, path: str, body: Any, hints: Mapping[Reason, str] = _NO_HINTS
 ) -> dict[str, Any]:
     folder.require()
-    sent = None if body is None else json.dumps(body)
+    sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
     try:
         with contextlib.closing(_Connection(folder)) as connection:
             connection.request(method, path, sent, {"content-type": "application/json"})

@@ -1,0 +1,100 @@
+"""What another spec would do, and doing just that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+import typer
+
+from bailment import canonical
+from bailment.access.planning import MAX_PLAN, SpecPlan, draw, read_plan
+from bailment.assurance.plan import Because, Effect
+from bailment.cli.console import Dir, act
+from bailment.cli.output import Exit, Json, note, say, show_json, warn
+from bailment.cli.spec import File, load
+from bailment.cli.subjects import handle_of
+from bailment.cli.times import show_time
+from bailment.clock import now_ms
+from bailment.spec.terms import TIERS
+from bailment.store.folder import Folder
+from bailment.store.view import View, open_view
+
+Saved = Annotated[Path, typer.Argument(help="The plan that was saved.", metavar="PLAN")]
+
+
+def plan(
+    file: File,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Save the plan here.")] = None,
+    directory: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """Say whose standing a spec would change, when and why, before it is applied.
+
+    Ends with 10 if there is anything to apply.
+    """
+    view = open_view(Folder(directory))
+    document = msgspec.json.decode(canonical.encode(load(file)))
+    now = max(now_ms(), view.fold.time)
+    drawn = draw(view.fold.register, document, now)
+    if out is not None:
+        out.write_bytes(msgspec.json.format(canonical.encode(drawn), indent=1) + b"\n")
+    if as_json:
+        show_json(drawn)
+    else:
+        _tell(view, drawn, out)
+    if drawn.pending:
+        raise typer.Exit(Exit.PENDING)
+
+
+def apply(saved: Saved, directory: Dir = Path(), as_json: Json = False) -> None:
+    """Put the spec of a saved plan in force, if the plan is still what would happen."""
+    with saved.open("rb") as stream:
+        read = read_plan(stream.read(MAX_PLAN + 1))
+    done = act(Folder(directory), "spec-apply", plan=msgspec.to_builtins(read))
+    if as_json:
+        show_json({**done, "plan": read.digest})
+    else:
+        say(f"in force: sha256 {done['spec']}, by plan {read.digest}")
+        note("everybody was evaluated under it; see `bailment standing list`")
+
+
+def _tell(view: View, drawn: SpecPlan, out: Path | None) -> None:
+    if not drawn.pending:
+        say("this spec is in force already: nothing to apply")
+        return
+    new = drawn.document["metadata"]
+    old = view.fold.register.spec
+    was = f"{old.id} {old.version}" if old else "no spec"
+    say(f"from {was} to {new['id']} {new['version']}")
+    for effect in drawn.effects:
+        say(_effect(view, drawn, effect))
+        for because in effect.because:
+            say(f"    {_because(because)}")
+    count = len(view.fold.register.state.recipients)
+    say(f"{len(drawn.effects)} of {count} recipients would stand otherwise")
+    if any(effect.held for effect in drawn.effects):
+        warn("so many would fall at once that what expires would be held, and a person paged")
+    if old is None:
+        for model in sorted(view.fold.register.state.models):
+            warn(f"until its tier is decided nobody may use `{model}`: bailment model tier")
+    if out is not None:
+        note(f"saved; apply just this with: bailment spec apply {out}")
+
+
+def _effect(view: View, drawn: SpecPlan, effect: Effect) -> str:
+    when = "at once" if effect.at <= drawn.at else f"at {show_time(effect.at)}"
+    phase = "" if effect.phase == "none" else f" ({effect.phase})"
+    who = handle_of(view, effect.recipient)
+    return f"  {who}: {_tier(effect.before)} -> {_tier(effect.after)}{phase} {when}"
+
+
+def _because(one: Because) -> str:
+    lapses = one.lapses_after
+    ends = f", until {show_time(lapses)}" if lapses is not None else ""
+    return f"{one.requirement}: {one.before} -> {one.after}{ends}"
+
+
+def _tier(rank: int) -> str:
+    return TIERS[rank - 1] if rank else "no tier"
