@@ -128,6 +128,7 @@ def test_an_access_that_could_end_before_its_cut_is_none_that_ignored_it(
 def test_every_kind_of_finding_has_its_forgery() -> None:
     here = {Kind.REMOVED_RECORD, Kind.WRONG_SNAPSHOT}
     here |= {Kind.UNPROVEN_COMPLETE, Kind.ALTERED_PERSONAL}  # in `test_view`
+    here.add(Kind.FALSE_OBSERVATION)  # in test_observations.py
     assert {kind for kind, _ in (*CHANGES, *TAMPERS)} | here == set(Kind)
 
 

@@ -50,6 +50,9 @@ class Kind(StrEnum):
     LATE_CUT = "late-cut"
     LEFT_OPEN = "left-open"
 
+    # Evidence.
+    FALSE_OBSERVATION = "false-observation"
+
     # A recipient's view.
     ALTERED_PERSONAL = "altered-personal"
     UNPROVEN_COMPLETE = "unproven-complete"

@@ -13,6 +13,7 @@ from bailment.access.fold import Fold
 from bailment.access.slot import slot_of
 from bailment.auditor.decisions import Decisions
 from bailment.auditor.findings import Findings, Kind
+from bailment.auditor.observations import Observations
 from bailment.auditor.signatures import Signatures
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.facts import Facts
@@ -44,6 +45,7 @@ class Performance:
         self.fold = Fold()
         self.types: Counter[str] = Counter()
         self.decisions = Decisions(self.fold, findings, signatures)
+        self._observations = Observations(self.fold.register, findings)
         self._origin = origin
         self._findings = findings
         self._snapshots = snapshots
@@ -187,6 +189,7 @@ class Performance:
                 self._check_snapshot(index, facts)
         if facts.REGISTERS:
             self._register(index, leaf, facts)
+        self._observations.follow(index, leaf, facts)
 
     def _register(self, index: int, leaf: Leaf, facts: Facts) -> None:
         register = self.fold.register
