@@ -185,6 +185,14 @@ def test_when_an_undated_report_was_collected_is_the_submitters_word() -> None:
                 in found.notes) == (by != "issuer")  # fmt: skip
 
 
+def test_who_signed_an_undated_report_that_is_worth_no_more_for_it_collected_it() -> None:
+    robot = Signer("robot", "self-tool", ED25519.public_key())
+    undated = without(statement(), "predicate", "finishedOn")
+    found = item(report(envelope(undated, ED25519), robot))
+    assert (found.independence, found.collector) == ("self-tool", "robot")
+    assert len(found.notes) == 1
+
+
 def test_simulated_evidence_says_so_whoever_simulates() -> None:
     assert not item(report(manifest())).simulated
     assert item(report(manifest(simulated=True))).simulated
@@ -235,9 +243,12 @@ def test_each_of_the_recipients_accounts_has_an_item_and_others_are_left_out() -
 
 
 def test_what_is_claimed_of_all_scopes_together_must_be_about_the_recipient_alone() -> None:
-    found = replace(report(statement()), checks={ORG: {}, "other": {}}, claims={"n": 0})
-    assert reason(found) == EvidenceReason.SCOPE
-    assert len(items(found, scopes={ORG, "other"})) == 2
+    both = replace(report(statement()), checks={ORG: {"a": "pass"}, "other": {"a": "pass"}})
+    assert len(items(both)) == 1
+    for whole in ({"claims": {"n": 0}}, {"people": (ALICE,)}, {"accounts": ()}):
+        found = replace(both, **whole)
+        assert reason(found) == EvidenceReason.SCOPE
+        assert len(items(found, scopes={ORG, "other"})) == 2
 
 
 def test_a_document_may_cover_more_than_the_recipients_enclave_and_must_cover_all_of_it() -> None:
@@ -257,6 +268,13 @@ def test_a_report_is_of_the_kind_that_it_says_and_of_its_adapter() -> None:
     assert reason(found, kind=other) == EvidenceReason.KIND
     scim = structs.replace(kind(found), adapter="scim/1")
     assert reason(found, kind=scim) == EvidenceReason.KIND
+    plain = report(scubagear())
+    refusal = receive(plain, handed(plain, kind=scim), item=ITEM, now=THEN)
+    assert isinstance(refusal, EvidenceRefused)
+    assert refusal.detail == "it is `scubagear/1` and not `gw.use`"
+    refusal = receive(found, handed(found, kind=other), item=ITEM, now=THEN)
+    assert isinstance(refusal, EvidenceRefused)
+    assert refusal.detail == "it is `gw.use` and not `gw.register`"
 
 
 def test_a_report_that_was_submitted_before_is_refused_by_its_id_or_its_bytes() -> None:
@@ -293,6 +311,10 @@ def test_an_item_that_no_record_could_hold_is_refused() -> None:
     many = (f"{number:032x}" for number in range(MAX_ITEM // 32))
     found = replace(report(observation()), people=tuple(many))
     assert reason(found) == EvidenceReason.TOO_LARGE
+    long: dict[str, Any] = {f"{number:0128}": "pass" for number in range(MAX_ITEM // 128)}
+    one_of_two = replace(report(scubagear()), checks={TENANT: {"a": "pass"}, ORG: long})
+    assert reason(one_of_two) == EvidenceReason.TOO_LARGE
+    assert item(one_of_two, scopes={TENANT})
 
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────────
@@ -310,6 +332,7 @@ def test_a_roster_becomes_random_ids_and_counts_and_names_nobody() -> None:
     assert one.people == (ALICE,)
     assert one.claims == {"accounts": 3, "unmatched_accounts": 1, "inactive": 1}
     assert "example" not in repr(one)
+    assert "example" not in repr(handed(found, people={ALICE: ["alice@acme.example"]}))
 
 
 def test_where_nobody_can_say_whose_accounts_they_are_none_is_called_matched() -> None:
