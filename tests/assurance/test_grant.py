@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -51,6 +52,21 @@ def test_what_the_policy_does_not_allow_excuses_nobody(change: dict[str, Any], w
     assert word in objection(given, EXCEPTIONS, [])
     asked = required(check(), given.requirement)
     assert judge(asked, [], 0, (given,)).status == "missing"
+
+
+def test_an_exception_may_be_as_short_as_it_likes() -> None:
+    assert objection(grant(until=1), EXCEPTIONS, []) == ""
+
+
+def test_a_grant_is_written_as_the_log_has_it_and_read_strictly() -> None:
+    text = b'{"id":"g","requirement":"R","from":0,"until":50,"approvers":["ann","bob"]}'
+    read = msgspec.json.decode(text, type=Grant)
+    assert read == grant(compensating=())
+    assert msgspec.json.encode(read) == text
+    with pytest.raises(msgspec.ValidationError, match="unknown field"):
+        msgspec.json.decode(text[:-1] + b',"recipient":"x"}', type=Grant)
+    with pytest.raises(AttributeError):
+        read.until = 51
 
 
 def test_what_the_policy_allows_meets_no_objection() -> None:
