@@ -21,7 +21,7 @@ from .lab import KEY, MARIA, MODEL, PATIENCE, Lab, Shell, line_of, private, stop
 pytestmark = pytest.mark.journey
 
 ISSUER = (
-    *("folder", "settings", "secrets", "log", "disk", "clock"),
+    *("folder", "settings", "secrets", "log", "disk", "clock", "spec"),
     *("model smollm2", "model other", "meter other"),
 )
 
@@ -41,8 +41,10 @@ def test_an_issuer_that_serves_is_well(lab: Lab) -> None:
     assert [row["check"] for row in done.json] == [*ISSUER, "issuer", "url"]
     assert wrongs(lab.team) == {}
     lines = lab.team.ok("doctor").splitlines()
-    assert len(lines) == len(ISSUER) + 3
+    assert len(lines) == len(ISSUER) + 4
     assert [line for line in lines if not line.startswith("ok     ")] == [
+        "warn   spec: NO SPEC IS IN FORCE: recipients have to prove nothing, whatever the model",
+        "       try: bailment spec init FILE; then bailment spec plan FILE",
         "warn   meter other: there is none, so that calls around the gateway are not found",
         "       try: add `meter = {}` to [models.other], with the names of its server's counters",
     ]

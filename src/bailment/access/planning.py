@@ -81,6 +81,8 @@ def stale(register: Indexed, saved: SpecPlan, now: int) -> str:
     the time at which the plan is applied.
     """
     again = draw(register, saved.document, now)
+    if not again.pending:
+        return "its spec is in force already"
     if again.before != saved.before:
         return "another spec was applied since"
     if _told(again) == _told(saved):

@@ -104,6 +104,8 @@ def _call(
         reason, title, detail = (answer.get(name, "") for name in ("reason", "title", "detail"))
         if reason == Reason.HELD:  # whose detail is the subject alone
             detail = f"{title}: {detail}"
+        if reason.startswith("evidence-"):
+            detail = f"{title} (`{reason}`): {detail}"
         message = detail[:1].lower() + detail[1:] or title or "refused"
         raise BailmentError(message, hint=hints.get(reason, ""))
     return answer

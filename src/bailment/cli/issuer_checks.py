@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from bailment import __version__
 from bailment.access.reasons import Reason
+from bailment.cli.assurance_checks import examine_assurance
 from bailment.cli.checks import Finding, attempt
 from bailment.cli.console import NotRunning, status
 from bailment.cli.tls import server_certificate
@@ -63,6 +64,7 @@ def examine_issuer(folder: Folder) -> Iterator[Finding]:
     yield _space(folder, settings)
     if view is not None:
         yield _clock(view)
+        yield from examine_assurance(view.fold.register, max(now_ms(), view.fold.time))
     if settings.listen.certificate:
         yield attempt("certificate", lambda: _certificate(folder, settings.listen))
     yield from _served(folder, settings, view)

@@ -161,7 +161,7 @@ def _row(found: Account) -> dict[str, Any]:
         "since": show_time(found.since) if found.since else None,
         "evaluated": show_time(found.evaluated) if found.evaluated else None,
         "held_back": found.held_back,
-        "next": f"{tier} at {show_time(ahead.at)}" if ahead else None,
+        "next": f"{tier} ({ahead.phase}) at {show_time(ahead.at)}" if ahead else None,
         "lacking": {
             tier: [one.requirement for one in lacking] for tier, lacking in found.lacking.items()
         },

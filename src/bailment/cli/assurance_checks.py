@@ -1,0 +1,52 @@
+"""What `bailment doctor` looks at in what recipients have to prove."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from bailment.access.account import held_back
+from bailment.access.state import Indexed
+from bailment.cli.checks import Finding
+from bailment.spec.prose import counted
+
+#: An evaluation that is due so long ago (ms) is late.
+_LATE = 60_000
+
+
+def examine_assurance(register: Indexed, now: int) -> Iterator[Finding]:
+    """Look at the spec, the models' tiers, the enclaves, and the evaluations."""
+    spec, state = register.spec, register.state
+    if spec is None:
+        yield Finding(
+            "spec",
+            True,
+            "NO SPEC IS IN FORCE: recipients have to prove nothing, whatever the model",
+            "bailment spec init FILE; then bailment spec plan FILE",
+        )
+        return
+    yield Finding("spec", True, f"{spec.id} {spec.version} is in force")
+    for name, model in sorted(state.models.items()):
+        if not state.tiers.get(name) and model.canary is not True:
+            says = f"nobody has decided the tier of `{name}`, so that nobody may use it"
+            yield Finding(f"tier {name}", True, says, f"bailment model tier {name} TIER")
+    if not state.approvers:
+        says = "there is no approver, so that no tier can be decided and nobody excused"
+        yield Finding("approvers", True, says, "bailment approver add NAME --key FILE")
+    for recipient, registered in state.recipients.items():
+        yield from _recipient(register, recipient, registered.handle, now)
+    held = [one for one in state.proven.values() if one.standing and held_back(one.standing)]
+    if held:
+        says = f"what expired is held for {counted(len(held), 'recipient')}: too many fell at once"
+        mend = "find out whether our own collectors failed; if not, bailment standing release"
+        yield Finding("mass change", False, says, mend)
+
+
+def _recipient(register: Indexed, recipient: str, handle: str, now: int) -> Iterator[Finding]:
+    proven = register.proven(recipient)
+    if not any(proven.scopes.values()):
+        says = f"nothing is declared as {handle}'s, so that no evidence counts"
+        yield Finding(f"enclave {handle}", True, says, f"bailment recipient enclave {handle} …")
+    due = proven.standing.until if proven.standing else 0
+    if due is not None and now > due + _LATE:
+        says = f"{handle} was to be evaluated and was not"
+        yield Finding(f"standing {handle}", False, says, "start the issuer, which does it at once")
