@@ -16,6 +16,7 @@ from bailment.cli import (
     approver,
     capability,
     decide,
+    drill,
     evidence,
     exception,
     handing,
@@ -71,6 +72,8 @@ register.recipient.command("key")(recipient.recipient_key)
 app.add_typer(recipient.delegate, name="delegate", rich_help_panel=_RECIPIENT)
 app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)
 app.command("agent", rich_help_panel=_RECIPIENT)(recipient.agent)
+app.command("rehearse", rich_help_panel=_RECIPIENT)(drill.rehearse)
+app.add_typer(drill.app, name="drill", rich_help_panel=_LAB)
 app.add_typer(evidence.app, name="evidence", rich_help_panel=_RECIPIENT)
 app.add_typer(log.app, name="log", rich_help_panel=_ANYBODY)
 app.command("doctor", rich_help_panel=_ANYBODY)(doctor)

@@ -26,6 +26,7 @@ from bailment.control.assurance_acts import AssuranceActs, EvidenceDesk
 from bailment.control.assurance_acts import perform as assure
 from bailment.control.evaluator import Evaluator
 from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal
+from bailment.control.revocation import RevocationDrill, RevokeDrill
 from bailment.errors import FormatError
 from bailment.ledger.records import Budget
 
@@ -87,15 +88,20 @@ def console_app(
     status: Callable[[], dict[str, Any]],
 ) -> Starlette:
     """The application behind the control socket."""
+    drill = RevocationDrill(actions, assurance)
 
     async def act(request: Request) -> Response:
         body = await bounded_body(request, _MAX_ACT)
         if isinstance(body, Refused):
             return refusal(body)
         try:
-            asked = msgspec.json.decode(body, type=Acts | AssuranceActs)
+            asked = msgspec.json.decode(body, type=Acts | AssuranceActs | RevokeDrill)
             if isinstance(asked, Acts):
                 done = await perform(actions, asked)
+            elif isinstance(asked, RevokeDrill):
+                item = await drill.run(asked.recipient, asked.person, asked.kind, asked.author)
+                await evaluator.settled()
+                done = {"item": item.id, "kind": item.kind, "claims": item.claims}
             else:
                 done = await assure(assurance, evaluator, asked)
         except (msgspec.DecodeError, FormatError) as error:
