@@ -222,7 +222,12 @@ def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | 
 
 def traces(item: Item) -> tuple[str, str]:
     """By what a report is known again, though the item may be gone: its own id, and its bytes."""
-    return sha256(f"{item.kind} {item.report}".encode()).hexdigest()[:32], item.digest[:32]
+    return traces_of(item.kind, item.report, item.digest)
+
+
+def traces_of(kind: str, report: str, digest: str) -> tuple[str, str]:
+    """The same of a report that is no item yet."""
+    return sha256(f"{kind} {report}".encode()).hexdigest()[:32], digest[:32]
 
 
 def submission(recipient: str, item: Item) -> str:

@@ -70,8 +70,9 @@ def read_plan(data: bytes) -> SpecPlan:
         raise FormatError(f"a plan has at most {MAX_PLAN >> 10} KiB")
     try:
         return msgspec.convert(canonical.parse_unique(data), SpecPlan)
-    except msgspec.ValidationError as error:
-        raise FormatError(f"not a plan: {error}") from None
+    except (FormatError, msgspec.ValidationError) as error:
+        hint = "bailment spec plan FILE -o PLAN writes one"
+        raise FormatError(f"not a plan: {error}", hint=hint) from None
 
 
 def stale(register: Indexed, saved: SpecPlan, now: int) -> str:

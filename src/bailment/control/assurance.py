@@ -18,7 +18,7 @@ import msgspec
 
 from bailment import canonical
 from bailment.access.account import Account, account
-from bailment.access.assured import sign_spec
+from bailment.access.assured import sign_spec, traces_of
 from bailment.access.planning import SpecPlan, stale
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
@@ -185,7 +185,8 @@ class Assurance:
         self, report: Report, handed: Handed, kind: Kind
     ) -> tuple[Item, ...] | EvidenceRefused:
         register, log = self._register, self._actions.log
-        known = [item for one in register.state.proven.values() for item in one.items]
+        traces = traces_of(kind.name, report.report, report.digest)
+        again = any(trace in register.state.submitted for trace in traces)
         collector = handed.recipient if handed.by == "recipient" else handed.collector
         submission = Submission(
             kind=kind,
@@ -193,8 +194,7 @@ class Assurance:
             by=handed.by,
             collector=collector or handed.by,
             skew=register.policy.skew_ms,
-            reports={item.report for item in known},
-            digests={item.digest for item in known},
+            reports=(report.report,) if again else (),
             people=self._people(handed.recipient),
             simulated=handed.simulated,
         )

@@ -1,0 +1,191 @@
+"""From the built-in spec to a verdict, as a lab and a recipient type it."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bailment.spec.document import digest
+from bailment.spec.validation import load
+
+from ..access.small_spec import SPEC
+from ..assurance.reports import TENANT, data, roster, scubagear, user
+from .lab import CONTACT, MARIA, MODEL, PURPOSE, Lab, ModelServer, Quick, ask
+
+pytestmark = pytest.mark.journey
+
+#: The check that the scanner really has; and a share that one recipient can live with.
+TEXT = SPEC.replace(b"check: MFA", b"check: MS.AAD.3.1v1").replace(b"hold: 20%", b"hold: 100%")
+
+
+@pytest.fixture(scope="module")
+def lab(root: Path, model: ModelServer, quick: Quick) -> Iterator[Lab]:
+    """A lab that serves acme, whose engineer Maria is enrolled; no spec is in force."""
+    lab = Lab(Path(tempfile.mkdtemp(dir=root)), model, quick)
+    lab.init()
+    with lab.serving():
+        lab.admin.ok("recipient", "key", lab.acme)
+        lab.team.ok(
+            *("recipient", "add", "acme", "--key", lab.acme / "admin.jwk", "--contact", CONTACT),
+            *("--model", MODEL, "--purpose", PURPOSE, "--until", "90d"),
+        )
+        lab.enrol(lab.invite("Maria Silva", MARIA, "--until", "30d"))
+        (lab.root / "spec.yaml").write_bytes(TEXT)
+        yield lab
+
+
+def zulu() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def scan(path: Path, result: str = "Pass") -> Path:
+    told = scubagear(Result=result, OriginalResult=result)
+    del told["Raw"]
+    told["MetaData"] |= {"TimestampZulu": zulu(), "ReportUUID": f"scan-{path.name}"}
+    path.write_bytes(data(told))
+    return path
+
+
+def accounts(path: Path, *names: str) -> Path:
+    users = [user(str(number), name) for number, name in enumerate(names)]
+    told = roster(*users, id=f"roster-{path.name}", collected=int(time.time() * 1000))
+    path.write_bytes(data(told))
+    return path
+
+
+def test_a_recipient_earns_its_tier_and_nobody_gives_it(lab: Lab) -> None:
+    team, admin, home = lab.team, lab.admin, lab.root
+    with lab.agent() as variables:
+        assert ask(variables).status_code == 200, "without a spec nothing has to be proven"
+        assert "NO SPEC IS IN FORCE" in team.ok("doctor")
+        _apply(lab)
+        assert ask(variables).json()["error"]["code"] == "model-untiered"
+        _decide(lab)
+        assert ask(variables).json()["error"]["code"] == "standing-too-low"
+
+        done = team("evidence", "submit", "acme", "scan", scan(home / "early.json"))
+        assert (done.status, "no tenant is declared" in done.err) == (1, True)
+        team.ok("recipient", "enclave", "acme", "--tenant", TENANT.upper())
+        assert team.json("recipient", "enclave", "acme")["tenant"] == [TENANT]
+
+        own = ("--admin", lab.acme)
+        said = admin.ok("evidence", "submit", *own, "scan", scan(home / "scan.json"))
+        assert "counts as self-tool: 1 checks\nin force: no tier\n" in said
+        done = admin("evidence", "submit", *own, "scan", home / "scan.json")
+        assert (done.status, "`evidence-reused`" in done.err) == (1, True)
+
+        issuers = ("--by", "issuer", "--collector", "scim-pull")
+        strangers = accounts(home / "one.json", MARIA, "ghost@vendor.example")
+        team.ok("evidence", "submit", "acme", "roster", strangers, *issuers)
+        page = team.ok("why", "acme", "T2")
+        assert "NOT HELD, 1 of 2 block" in page
+        assert "next: ID-1: mend roster unmatched_accounts <= 0" in page
+        lines = page.splitlines()
+        assert len(lines) <= 24
+        assert max(map(len, lines)) <= 80
+        assert ask(variables).json()["error"]["code"] == "standing-too-low"
+
+        ours = accounts(home / "two.json", MARIA)
+        done = team.json("evidence", "submit", "acme", "roster", ours, *issuers)
+        assert done["tier"] == "T2"
+        assert ask(variables).status_code == 200
+    _look(lab)
+
+
+def _apply(lab: Lab) -> None:
+    team, plan = lab.team, lab.root / "plan.json"
+    done = team("spec", "plan", lab.root / "spec.yaml", "-o", plan)
+    assert (done.status, done.out.splitlines()[0]) == (10, "from no spec to small 1.0.0")
+    assert f"nobody may use `{MODEL}`" in done.err
+    found = team.json("spec", "apply", plan)
+    assert found["spec"] == digest(load(TEXT))
+    again = team("spec", "plan", lab.root / "spec.yaml")
+    assert (again.status, again.out) == (0, "this spec is in force already: nothing to apply\n")
+    done = team("spec", "apply", plan)
+    assert (done.status, "in force already" in done.err) == (1, True)
+
+
+def _decide(lab: Lab) -> None:
+    team = lab.team
+    for name in ("ada", "bo"):
+        team.ok("approver", "key", lab.root / name)
+    words = ("model", "tier", MODEL, "T2", "--reason", "a test", "--key", lab.root / "ada")
+    assert "approver" in team(*words).err, "who is not registered decides nothing"
+    for name in ("ada", "bo"):
+        team.ok("approver", "add", name, "--key", lab.root / name / "approver.jwk")
+    team.ok(*words)
+    rows = {row["model"]: row["tier"] for row in team.json("model", "list")}
+    assert rows == {MODEL: "T2", "other": None}
+    assert "nobody has decided the tier of `other`" in team.ok("doctor")
+
+
+def _look(lab: Lab) -> None:
+    """What is shown of a recipient in good standing, on both sides."""
+    team, admin = lab.team, lab.admin
+    (row,) = team.json("standing", "list")
+    assert (row["recipient"], row["tier"], row["phase"]) == ("acme", "T2", "earned")
+    assert row["next"].startswith("T2 (grace) at ")
+    told = admin.json("standing", "show", "--admin", lab.acme)
+    assert (told["recipient"], told["tier"], told["spec"]) == ("acme", "T2", "small 1.0.0")
+    assert "T2 (earned), by small 1.0.0" in admin.ok("standing", "show", "--admin", lab.acme)
+    items = team.json("evidence", "list", "acme")
+    assert [item["independence"] for item in items] == ["self-tool", "pulled"]
+    page = team.ok("standing", "calendar", "acme")
+    assert page.startswith("BEGIN:VCALENDAR")
+    assert "acme: T2 lapses" in page
+    assert json.loads(team.ok("why", "acme", "T2", "--json"))["held"] is True
+
+
+def test_an_exception_is_signed_by_two_on_their_own_machines(lab: Lab) -> None:
+    team, file = lab.team, lab.root / "exception.json"
+    who = ("--approver", "ada", "--approver", "bo", "--compensating", "watched by hand")
+    asked = ("--until", "14d", "--reason", "their scanner is broken", *who)
+    done = team("exception", "request", "acme", "ID-1", file, *asked)
+    assert (done.status, "the spec forbids exceptions from `ID-1`" in done.err) == (1, True)
+    team.ok("exception", "request", "acme", "ID-2", file, *asked)
+    for name in ("ada", "bo"):
+        assert team("exception", "grant", file).status == 1
+        lab.engineer.ok("exception", "sign", file, "--key", lab.root / name)
+    assert "acme is excused from ID-2" in team.ok("exception", "grant", file)
+    (row,) = team.json("exception", "list")
+    assert (row["recipient"], row["approvers"], row["state"]) == ("acme", ["ada", "bo"], "in force")
+
+
+def test_what_was_signed_cannot_be_changed_afterwards(lab: Lab) -> None:
+    team, file = lab.team, lab.root / "changed.json"
+    who = ("--approver", "ada", "--approver", "bo", "--compensating", "watched by hand")
+    team.ok("exception", "request", "acme", "ID-2", file, "--until", "2d", "--reason", "x", *who)
+    for name in ("ada", "bo"):
+        team.ok("exception", "sign", file, "--key", lab.root / name)
+    value: dict[str, Any] = json.loads(file.read_bytes())
+    value["grant"]["until"] += 1000
+    file.write_text(json.dumps(value))
+    done = team("exception", "grant", file)
+    assert (done.status, "did not sign this" in done.err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("why", "acme", "T4"), "the spec has no tier `T4`"),
+        (("why", "nobody", "T2"), "there is no recipient `nobody`"),
+        (("evidence", "submit", "acme", "scan"), "give HANDLE KIND FILE"),
+        (("evidence", "submit", "acme", "riddle", "spec.yaml"), "no evidence `riddle`"),
+        (("evidence", "submit", "acme", "scan", "spec.yaml"), "not accepted as evidence"),
+        (("spec", "apply", "spec.yaml"), "not a plan"),
+        (("model", "tier", "nothing", "T2", "--reason", "x", "--key", "ada"), "no model `nothing`"),
+        (("exception", "sign", "spec.yaml", "--key", "ada"), "is no exception"),
+        (("standing", "calendar", "nobody"), "there is no recipient `nobody`"),
+    ],
+)
+def test_mistakes_are_named(lab: Lab, words: tuple[str, ...], said: str) -> None:
+    files = {"spec.yaml": lab.root / "spec.yaml", "ada": lab.root / "ada"}
+    done = lab.team(*(files.get(word, word) for word in words))
+    assert done.status in (1, 2)
+    assert said.replace("spec.yaml", str(lab.root / "spec.yaml")) in done.err.replace("\n", " ")
