@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bailment.gateway.meter import Excess, Ledger, Meter, Reading, Reset, read_counters
+from bailment.gateway.meter import Excess, Ledger, Meter, Reset, read_counters
+from bailment.ledger.counters import Compared, Reading
 
 
 def read(exposition: str) -> tuple[int, int] | None:
@@ -30,6 +31,23 @@ def test_a_missing_counter_is_not_taken_for_nothing() -> None:
     assert read("in_a 1\nout 1\n") is None
     assert read("") is None
     assert read_counters("in_a 1\n", (), (), 7) is None
+
+
+def test_a_comparison_goes_on_from_where_it_stood() -> None:
+    meter = Meter(Ledger("m"))
+    assert meter.state("s") is None
+    meter.compare(Reading(1, 10, 10))
+    meter.ledger.explained.input, meter.ledger.open["a"] = 5, 7
+    meter.compare(Reading(2, 15, 10))
+    stood = meter.state("s")
+    assert stood == Compared("s", Reading(1, 10, 10), Reading(2, 15, 10), 5, 0, False, {"a": 7})
+    assert stood is not None
+    for other in (meter, Meter(Ledger("m"))):
+        if other is not meter:
+            other.resume(stood)
+        assert other.state("s") == stood
+        assert other.compare(Reading(3, 22, 17)) is None
+        assert other.compare(Reading(4, 23, 17)) == Excess(1, 4, 8, 7)
 
 
 def test_counters_that_go_backwards_are_a_restart_whatever_the_fixed_point() -> None:

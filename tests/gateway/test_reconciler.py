@@ -36,7 +36,7 @@ class Server:
         self._upstream = Upstream(UpstreamConfig(f"unix://{lab.server.path}"))
         meter = Meter(input=("in",), output=("out",))
         log = lab.issuer.log
-        self._reconciler = Reconciler("smollm2", self._upstream, meter, log, Metrics())
+        self._reconciler = Reconciler("smollm2", "unix:///m", self._upstream, meter, log, Metrics())
 
     async def _play(self, peer: Peer, asked: Asked) -> None:
         await peer.answer(self.exposed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +20,7 @@ from bailment.gateway.intake import Buffers, Receive, Scope, Send, arrive
 from bailment.gateway.journal import Journal
 from bailment.gateway.journey import Journey
 from bailment.gateway.metrics import Metrics
+from bailment.gateway.readings import Readings
 from bailment.gateway.reconciler import Reconciler
 from bailment.gateway.upstream import Upstream, UpstreamConfig
 from bailment.settings import Model, Settings
@@ -56,10 +58,11 @@ class Gateway:
             Buffers(settings.limits.buffered_bytes),
         )
         self._reconcilers = [
-            Reconciler(name, self._upstreams[name], model.meter, log, self.metrics)
+            Reconciler(name, model.url, self._upstreams[name], model.meter, log, self.metrics)
             for name, model in settings.models.items()
             if model.meter is not None
         ]
+        self._readings = Readings(log, self._reconcilers)
         self._tasks: list[asyncio.Task[None]] = []
         log.sequencer.listeners.append(self._notice)
 
@@ -89,13 +92,14 @@ class Gateway:
 
     async def start(self) -> None:
         """Close what a process before left open; begin what goes by the clock."""
+        self._readings.restore()
         orphans = await self.journal.close_orphans()
         if orphans:
             logger.warning("closed accesses that were left open", count=orphans)
         self._tasks.append(asyncio.create_task(self._every(_JUDGE_SECONDS, self._judge)))
         self._tasks.append(asyncio.create_task(self._every(1.0, self.journal.tick)))
         for reconciler in self._reconcilers:
-            compare = self._every(reconciler.seconds, reconciler.compare)
+            compare = self._every(reconciler.seconds, partial(self._readings.compare, reconciler))
             self._tasks.append(asyncio.create_task(compare))
 
     async def stop(self) -> None:
@@ -109,6 +113,7 @@ class Gateway:
             seconds, Refused(Reason.LOG_UNAVAILABLE if failed else Reason.DRAINING)
         )
         await self.journal.finish()
+        await self._readings.keep()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,8 +122,7 @@ class Gateway:
 
     def _notice(self, news: News) -> None:
         """Durable records: a change of the register is a new judgement of what is in flight."""
-        for reconciler in self._reconcilers:
-            reconciler.follow(news)
+        self._readings.follow(news)
         if self.flights and any(facts.REGISTERS for _, _, facts in news):
             self._cut(self.flights.judge(self.journal.now))
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from bailment.ledger.counters import Compared, Reading
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import AccessClosed, AccessOpened
@@ -27,15 +28,6 @@ _SAMPLE = re.compile(
 )
 #: A count beyond this is not to be believed, nor is it exact.
 _MOST = 2**53
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """The server's counters at one time (ms)."""
-
-    time: int
-    input: int
-    output: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +118,33 @@ class Meter:
         if excess is not None or (self.ledger.slack and settled):
             self._fix(reading)
         return excess
+
+    def state(self, source: str) -> Compared | None:
+        """Where the comparison stands, of counters from this source; None before the first."""
+        if self._base is None or self._last is None:
+            return None
+        explained = self.ledger.explained
+        return Compared(
+            source,
+            self._base,
+            self._last,
+            explained.input - self._base_explained.input,
+            explained.output - self._base_explained.output,
+            self.ledger.slack,
+            dict(self.ledger.open),
+        )
+
+    def resume(self, compared: Compared) -> None:
+        """Go on from there; the ledger is to be fed with what was logged since."""
+        self._base, self._last = compared.base, compared.last
+        self._base_explained = _Total()
+        self.ledger.explained = _Total(compared.input, compared.output)
+        self.ledger.slack, self.ledger.open = compared.slack, dict(compared.open)
+
+    @property
+    def base(self) -> Reading | None:
+        """The last fixed point."""
+        return self._base
 
     def _fix(self, reading: Reading) -> None:
         self._base = reading

@@ -19,6 +19,7 @@ from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.errors import FormatError
+from bailment.ledger.counters import CountersRead
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
 
@@ -319,6 +320,7 @@ _RECORDS: tuple[type[Facts], ...] = (
     PersonErased,
     LogHeads,
     LogSnapshot,
+    CountersRead,
     *EVIDENCE_RECORDS,
 )
 TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
