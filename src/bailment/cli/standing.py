@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from itertools import starmap
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,9 +76,7 @@ def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
         "tier": lambda row: row["tier"] or "none",
         "phase": lambda row: row["phase"] + (", held" if row["held_back"] else ""),
         "next": "next",
-        "lacking": lambda row: "; ".join(
-            f"{tier}: {', '.join(ids)}" for tier, ids in row["lacking"].items()
-        ),
+        "lacking": lambda row: next(starmap(_lacks, row["lacking"].items()), ""),
     }
     show_rows(
         list(map(_row, found)), columns, as_json=as_json, none="no organisation is registered"
@@ -139,9 +138,9 @@ def show(
         )
         tier = TIERS[step["tier"] - 1] if step["tier"] else "no tier"
         say(f"  from {show_time(step['at'])}: {tier} ({step['phase']}){because}")
-    for tier, lacking in told["lacking"].items():
-        say(f"  {tier} lacks")
-        for one in lacking:
+    for number, (tier, lacking) in enumerate(told["lacking"].items()):
+        say(f"  {tier} lacks {len(lacking)}")
+        for one in lacking if number == 0 else ():  # the next to earn
             say(f"    {one['requirement']:<6} {one['status']:<12} {one['title']}")
     columns = titled("kind", "scope", "independence", "dated", "ends")
     rows = [
@@ -166,6 +165,12 @@ def _row(found: Account) -> dict[str, Any]:
             tier: [one.requirement for one in lacking] for tier, lacking in found.lacking.items()
         },
     }
+
+
+def _lacks(tier: str, ids: list[str]) -> str:
+    """What keeps the next tier from being held."""
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return f"{tier}: {', '.join(ids[:5])}{more}"
 
 
 def _spec(view: View) -> CompiledSpec:
