@@ -29,6 +29,8 @@ CUT, REFUSED_MS, REFUSED_S = "cut_after_ms", "refused_after_ms", "refused_after_
 #: Accesses that were opened although the hold stood; the law is that there are none.
 OPENED = "opened_after_hold"
 CLAIMS = frozenset({CUT, REFUSED_MS, REFUSED_S, OPENED})
+#: A hold that is not lifted by then is no drill, ms.
+LONGEST = 60_000
 _REPORT = "drill:"
 
 
@@ -56,7 +58,7 @@ class Revocation:
 
     def follow(self, leaf: Leaf, facts: Facts) -> None:
         """Take the next record."""
-        if self.lifted is not None:
+        if self.over(leaf.time):
             return
         match facts:
             case AccessClosed() if facts.access in self.cut and facts.outcome == "cut":
@@ -69,6 +71,10 @@ class Revocation:
                 self.opened += token is not None and token.person == self.person
             case HoldLifted() if facts.hold == self.hold:
                 self.lifted = leaf.time
+
+    def over(self, time: int) -> bool:
+        """Whether nothing that comes at this time or later belongs to it."""
+        return self.lifted is not None or time > self.held + LONGEST
 
     @property
     def took_effect(self) -> bool:

@@ -45,7 +45,7 @@ class Performance:
         self.fold = Fold()
         self.types: Counter[str] = Counter()
         self.decisions = Decisions(self.fold, findings, signatures)
-        self._observations = Observations(self.fold.register, findings)
+        self._observations = Observations(self.fold, findings)
         self._origin = origin
         self._findings = findings
         self._snapshots = snapshots

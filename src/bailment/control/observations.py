@@ -20,6 +20,10 @@ from bailment.store.log import Log
 from bailment.store.sequencer import News
 
 
+#: What would be read no otherwise is observed anew so many times within its age.
+_AFRESH = 3
+
+
 class Observer:
     """One for each process that owns a log. Until it has started it has seen nothing."""
 
@@ -68,7 +72,7 @@ class Observer:
 
     def observe(self, recipient: str, now: int) -> list[Item]:
         """What has been seen up to `now`, as items to be put on record: one for each kind of which
-        the last item says something else, or is past half of its age."""
+        the last item says something else, or has used up a third of its age."""
         spec, sequencer = self._register.spec, self._log.sequencer
         if spec is None or self._sightings is None:
             return []
@@ -98,7 +102,7 @@ class Observer:
             if (one.kind, one.scope, one.collector) == (item.kind, item.scope, COLLECTOR)
         ]
         last = max(known, key=lambda one: one.dated, default=None)
-        if last is not None and 2 * (item.dated - last.dated) < kind.max_age:
+        if last is not None and _AFRESH * (item.dated - last.dated) < kind.max_age:
             return item if item.dated > last.dated and differs(spec, last, item) else None
         return item
 
