@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
@@ -18,10 +19,22 @@ pytestmark = [pytest.mark.journey, pytest.mark.slow]
 
 STEPS = (
     "A lab starts an issuer in front of a model that only it can reach",
+    "It says what a recipient must prove: eight requirements, in three tiers",
+    "A person decides which tier the model is, on an evaluation's results",
     "A recipient is registered; its admin's key stays with it",
     "Its admin names a person, who enrols a device with a key that never leaves it",
     "The agent signs for her; SDKs need a base URL and a key that works only here",
+    "The model is T3, and acme has proven nothing",
+    "It rehearses with a canary model, which asks for no tier",
+    "The lab measures how fast it can revoke acme's access",
+    "Acme hands in a roster, and what an assessor signed (it is simulated)",
+    "So acme has earned T3, and nobody gave it",
     "The unmodified OpenAI and Anthropic SDKs talk to the model",
+    "Brook and cove register, enrol and rehearse in the same way",
+    "Brook scans its own tenant, and knows before it sends anything",
+    "It sends the scan all the same, and is refused for what the scan says",
+    "Cove earns T3 with yesterday's roster; the spec takes one for a day",
+    "The roster grows too old, and the gateway refuses at that very moment",
     "A thief has her access token, but not her key",
     "Somebody calls the model around the gateway",
     "Maria is put on hold while a stream is on its way to her",
@@ -30,6 +43,22 @@ STEPS = (
 )
 SAID = (
     "smollm2-135m answers on a unix socket and on no port at all",
+    "from no spec to restricted-demo 1.0.0",
+    "smollm2-135m belongs to T3",
+    "PermissionDeniedError, code 'standing-too-low'",
+    "AM-1 missing (Everybody who reaches the model is a named, current person)",
+    "acme  T3 restricted  NOT HELD, ",
+    "streams cut after ",
+    "what Maria saw: cut, refused for ",
+    "counts as third-party, SIMULATED",
+    "acme  T3 restricted  held until ",
+    "holds:    8 (4 simulated): 3 observed, 4 third-party, 1 self-tool",
+    "AM-7 fails: scuba.entra passes MS.AAD.3.1v1",
+    "AM-7 failed (Phishing-resistant sign-in is enforced for everybody)",
+    "next: AM-7: mend scuba.entra MS.AAD.3.1v1",
+    "s before: answered",
+    "standing is T1 now: AM-1 expired",
+    "cut (standing-too-low)",
     "the token alone: 401 proof-missing",
     "the token with the thief's own key: 401 proof-key",
     "in the log: Maria Silva's token, refused: proof-key",
@@ -38,6 +67,7 @@ SAID = (
     "PermissionDeniedError, code 'held'",
     "contact security@lab.example",
     "cut (held)",
+    "standings again, from the spec and the evidence",
     "verified: the log is what it claims to be",
     "all of it went as it says",
 )
@@ -55,7 +85,7 @@ class Demo:
             start_new_session=True,
         )
         self.shown = ""
-        self._timer = threading.Timer(3 * PATIENCE, self._process.kill)
+        self._timer = threading.Timer(6 * PATIENCE, self._process.kill)
         self._timer.start()
 
     def until(self, text: str) -> None:
@@ -66,17 +96,17 @@ class Demo:
                 return
         raise AssertionError(self.shown + self.end()[1])
 
-    def children(self) -> dict[str, int]:
+    def children(self) -> dict[str, list[int]]:
         """What it has started that goes on, by the last word of note of the command line."""
         task = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        found = {}
+        found: dict[str, list[int]] = {}
         for pid in map(int, task.read_text().split()):
             words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
             module = words[words.index("-m") + 1] if "-m" in words else ""
             if module in ("bailment.drills.leashed", "bailment.cli.process"):
-                found[words[words.index("-m") + 2]] = pid
+                found.setdefault(words[words.index("-m") + 2], []).append(pid)
             elif module == "bailment.drills.local_model":
-                found[module] = pid
+                found.setdefault(module, []).append(pid)
         return found
 
     def tell(self, how: signal.Signals) -> None:
@@ -127,25 +157,29 @@ def test_it_stays_up_and_each_thing_to_try_works_until_ctrl_c(tmp_path: Path) ->
     assert "wrong" not in tried.stdout
     assert "verified: record 0" in tried.stdout
     children = demo.children()
-    assert children.keys() == {"bailment.drills.local_model", "serve", "agent"}
+    assert {name: len(pids) for name, pids in children.items()} == {
+        "bailment.drills.local_model": 2,
+        "serve": 1,
+        "agent": 3,
+    }
     demo.tell(signal.SIGINT)
     assert demo.end() == (0, "")
-    assert all(map(gone, children.values()))
+    assert all(map(gone, chain(*children.values())))
     assert not demo.root.exists()
 
 
 def test_a_step_that_fails_fails_the_demonstration() -> None:
     demo = Demo("--once")
-    demo.until("5. The unmodified OpenAI and Anthropic SDKs talk to the model")
+    demo.until("8. It rehearses with a canary model, which asks for no tier")
     children = demo.children()
-    subprocess.run(["kill", "-9", str(children["agent"])], check=True)
+    subprocess.run(["kill", "-9", *map(str, children["agent"])], check=True)
     status, said = demo.end()
     assert status == 1
     assert demo.shown.count("did not go as it says") == 1
     assert re.search(r"^error: openai .*: APIConnectionError", said)
     assert f"what each process wrote is in {demo.root}" in said
     assert "all of it went as it says" not in demo.shown
-    until_gone(*children.values())
+    until_gone(*chain(*children.values()))
 
 
 @pytest.mark.parametrize("moment", ["$ bailment init", "$ bailment serve"])
@@ -155,5 +189,5 @@ def test_ctrl_c_at_any_time_leaves_nothing_behind(moment: str) -> None:
     children = demo.children()
     demo.tell(signal.SIGINT)
     assert demo.end() == (130, "")
-    until_gone(*children.values())
+    until_gone(*chain(*children.values()))
     assert not demo.root.exists()

@@ -26,13 +26,13 @@ def stage() -> Iterator[Stage]:
 @pytest.fixture(scope="module")
 def model(stage: Stage) -> tuple[str, subprocess.Popen[str]]:
     """The key of a model that answers, and its process."""
-    key, process = stage.start_model()
+    key, process = stage.start_model(local_model.NAME)
     stage.wait_for_line(process, "ready", 60)
     return key, process
 
 
 def ask(stage: Stage, path: str, **headers: str) -> int:
-    transport = httpx2.HTTPTransport(uds=str(stage.model_socket))
+    transport = httpx2.HTTPTransport(uds=str(stage.socket_of(local_model.NAME)))
     with httpx2.Client(transport=transport, timeout=60) as client:
         body = {"model": local_model.NAME, "messages": [{"role": "user", "content": "Hi"}]}
         body |= {"max_tokens": 1}
@@ -46,7 +46,7 @@ def test_it_answers_on_its_socket_and_on_no_port(
     key, process = model
     assert ask(stage, "/v1/chat/completions", authorization=f"Bearer {key}") == 200
     assert listeners(process.pid) == []
-    assert stage.model_socket.parent.stat().st_mode & 0o777 == 0o700
+    assert stage.socket_of(local_model.NAME).parent.stat().st_mode & 0o777 == 0o700
 
 
 @pytest.mark.journey

@@ -83,7 +83,9 @@ class Desk:
             "scope": ORG.domain,
             "started": MS - 1000,
             "ended": MS,
-            "timed": {"refused_after_ms": [{"from": MS - 900, "until": MS - 899}]},
+            "timed": {"cut_after_ms": [{"from": MS - 900, "until": MS - 899}]},
+            "observed": 1,
+            "counts": {"opened_after_hold": 0},
         }
         self.take("drill.revoke", as_json(drill), "gateway")
 

@@ -19,6 +19,7 @@ from bailment.auditor.signatures import Signatures
 from bailment.auditor.structure import Progress, check_tree, read_kept
 from bailment.errors import VerificationError
 from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
+from bailment.ledger.evidence_records import StandingEvaluated
 from bailment.ledger.note import Verifier, parse_note
 from bailment.ledger.records import AccessOpened
 from bailment.ledger.tiles import WIDTH, new_bundles
@@ -51,6 +52,11 @@ class AuditReport:
     @property
     def accesses(self) -> int:
         return self.types.get(AccessOpened.TYPE, 0)
+
+    @property
+    def standings(self) -> int:
+        """How many were derived again: one that does not follow is a finding."""
+        return self.types.get(StandingEvaluated.TYPE, 0)
 
     @property
     def clean(self) -> bool:

@@ -206,9 +206,7 @@ def merge(
     write(merge_cosignatures(_read(checkpoint), _read(lines), witnesses))
 
 
-def _audit_view(
-    path: Path, key: str, recipient: str, admin: Path | None, *, as_json: bool
-) -> None:
+def _audit_view(path: Path, key: str, recipient: str, admin: Path | None, *, as_json: bool) -> None:
     """Check what one recipient was shown. That it is complete is said of no later time than the
     log has proven it for."""
     ours = read_jwk(admin) if admin is not None else None
@@ -250,6 +248,8 @@ def _tell(report: AuditReport) -> None:
         f"made {report.decisions} decisions again, {report.decisions / seconds:.0f} a second; "
         f"{report.agreed} agree with the log"
     )
+    if report.standings:
+        say(f"derived {report.standings} standings again, from the spec and the evidence")
     say(f"{report.accesses} accesses, {len(report.open)} still open at the end of the log")
     _show_findings(report.findings, sum(report.counts.values()))
     if report.clean:

@@ -52,7 +52,7 @@ def replay_token(stage: Stage) -> Iterator[tuple[str, int, str]]:
 
 def call_around(stage: Stage, key: str) -> None:
     """Call the model's socket with the model's own key, as somebody inside the lab might."""
-    transport = httpx2.HTTPTransport(uds=str(stage.model_socket))
+    transport = httpx2.HTTPTransport(uds=str(stage.socket_of(NAME)))
     with httpx2.Client(transport=transport, timeout=60) as client:
         answer = client.post(
             "http://model/v1/chat/completions",

@@ -1,6 +1,6 @@
 """A real model on this machine: SmolLM2 on the llama.cpp server, behind a unix socket.
 
-    python -m bailment.drills.local_model SOCKET
+    python -m bailment.drills.local_model SOCKET [NAME]
 
 The key is read from standard input, one line; when standard input ends, so does the server, so
 it cannot outlive whoever started it. The folder of SOCKET must be its owner's alone: the server
@@ -17,6 +17,8 @@ from pathlib import Path
 from bailment.errors import ConfigurationError, VerificationError
 
 NAME = "smollm2-135m"
+#: The same weights once more, on a server of their own: what recipients rehearse with.
+CANARY = "canary"
 CONTEXT = 4096
 SLOTS = 4
 
@@ -51,15 +53,15 @@ def check_socket(socket: Path) -> None:
         )
 
 
-def serve(socket: Path, key: str) -> None:
-    """Serve until standard input ends."""
+def serve(socket: Path, key: str, name: str = NAME) -> None:
+    """Serve under this name until standard input ends."""
     import xllamacpp  # not a dependency: the demo's lock has it
 
     check_socket(socket)
     socket.unlink(missing_ok=True)
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(weights())
-    parameters.model_alias = {NAME}
+    parameters.model_alias = {name}
     parameters.hostnames = [str(socket)]
     parameters.api_keys = [key]
     # Of so small a model two threads wait for each other longer than they compute.
@@ -76,4 +78,4 @@ def serve(socket: Path, key: str) -> None:
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), sys.stdin.readline().strip())
+    serve(Path(sys.argv[1]), sys.stdin.readline().strip(), *sys.argv[2:3])

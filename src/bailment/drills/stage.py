@@ -26,7 +26,6 @@ from typing import IO, Any, cast
 
 import httpx2
 
-from bailment.drills import local_model
 from bailment.errors import BailmentError
 
 _BAILMENT = (sys.executable, "-m", "bailment")
@@ -61,36 +60,41 @@ class Stage:
     def issuer(self) -> Path:
         return self.root / "issuer"
 
-    @property
-    def model_socket(self) -> Path:
-        return self.root / "model" / "llm.sock"
+    def socket_of(self, model: str) -> Path:
+        """Where a local model listens."""
+        return self.root / model / "llm.sock"
 
-    def run(self, *arguments: str, quiet: bool = False) -> str:
-        """Type a command and wait; its output. NotAsTold if it fails."""
+    def run(self, *arguments: str, quiet: bool = False, ends: int = 0) -> str:
+        """Type a command and wait; its output. NotAsTold unless it ends with the exit code."""
         if not quiet:
             self._show(arguments)
         done = subprocess.run(  # noqa: S603 - our own program, no shell
             [*_BAILMENT, *arguments], capture_output=True, text=True, env=self._environment()
         )
-        if done.returncode != 0:
-            raise NotAsTold(f"`bailment {shlex.join(arguments)}` failed: {done.stderr.strip()}")
+        if done.returncode != ends:
+            raise NotAsTold(
+                f"`bailment {shlex.join(arguments)}` ended with {done.returncode}: "
+                f"{done.stderr.strip() or done.stdout.strip()}"
+            )
         return done.stdout
 
     def run_json(self, *arguments: str, quiet: bool = False) -> Any:
         """Type a command with `--json`."""
         return json.loads(self.run(*arguments, "--json", quiet=quiet))
 
-    def start(self, *arguments: str, log: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, log: str, quiet: bool = False) -> subprocess.Popen[str]:
         """Type a command that goes on; its standard error goes to a file in the stage."""
-        self._show(arguments)
+        if not quiet:
+            self._show(arguments)
         return self._start([*_LEASHED, *arguments], log)
 
-    def start_model(self) -> tuple[str, subprocess.Popen[str]]:
-        """Start the local model; the key that its socket asks for, and its process."""
-        self.model_socket.parent.mkdir(mode=0o700)
+    def start_model(self, name: str) -> tuple[str, subprocess.Popen[str]]:
+        """Start a local model; the key that its socket asks for, and its process."""
+        socket = self.socket_of(name)
+        socket.parent.mkdir(mode=0o700)
         key = secrets.token_urlsafe(32)
         module = "bailment.drills.local_model"
-        process = self._start([sys.executable, "-m", module, str(self.model_socket)], "model")
+        process = self._start([sys.executable, "-m", module, str(socket), name], name)
         keyhole = cast(IO[str], process.stdin)
         keyhole.write(key + "\n")
         keyhole.flush()
@@ -218,24 +222,3 @@ def listeners(pid: int) -> list[str]:
             if columns[3] == "0A" and columns[9] in inodes:
                 found.append(columns[1])
     return found
-
-
-MODEL_SECTION = f"""
-[models.{local_model.NAME}]
-url = "unix://{{socket}}"
-key_file = "model.key"
-context = {local_model.CONTEXT}
-output = 2048
-
-[models.{local_model.NAME}.meter]
-seconds = 2.0
-"""
-
-
-def write_settings(stage: Stage, key: str) -> None:
-    """Tell the issuer where its model is, as an operator would with an editor."""
-    secret = stage.issuer / "model.key"
-    secret.touch(mode=0o600)
-    secret.write_text(key + "\n")
-    with (stage.issuer / "bailment.toml").open("a") as file:
-        file.write(MODEL_SECTION.format(socket=stage.model_socket))

@@ -47,6 +47,11 @@ class Story:
             safe = line if line.isprintable() else ascii(line)
             self.console.print(Text(f"     {safe}", style=style), soft_wrap=True)
 
+    def generated(self) -> None:
+        """A model generated text."""
+        if self.first_text is None:
+            self.first_text = self.elapsed()
+
     def elapsed(self) -> float:
         """Seconds since the story began."""
         return time.monotonic() - self._begun

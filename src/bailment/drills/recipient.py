@@ -1,0 +1,99 @@
+"""A recipient of the story: its admin, its one person with a device, and its papers."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+from bailment.drills import calls
+from bailment.drills.local_model import CANARY, NAME
+from bailment.drills.papers import Organisation
+from bailment.drills.stage import Stage
+from bailment.drills.story import Story, expect
+
+PURPOSE = "vulnerability-research"
+
+
+@dataclass(slots=True)
+class Recipient:
+    """What it types; `quiet` where the story has shown the like before."""
+
+    stage: Stage
+    of: Organisation
+    quiet: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.of.name
+
+    @property
+    def admin(self) -> tuple[str, ...]:
+        """What its admin's commands end with."""
+        return ("--admin", str(self.stage.root / self.name), "--gateway", self.stage.url)
+
+    def register(self) -> None:
+        """The lab registers it, for both models, and which enclave evidence must be about."""
+        folder = str(self.stage.root / self.name)
+        self._run("recipient", "key", folder)
+        self._run(
+            "recipient", "add", self.name, "--key", f"{folder}/admin.jwk", "--contact",
+            f"soc@{self.of.domain}", "--model", NAME, "--model", CANARY, "--purpose", PURPOSE,
+        )  # fmt: skip
+        self._run(
+            "recipient", "enclave", self.name, "--tenant", self.of.tenant, "--org", self.of.domain
+        )
+
+    def enrol(self, story: Story | None = None) -> None:
+        """Its admin names its person, who enrols a device."""
+        stage, log = self.stage, f"{self.name}-enrolment"
+        invited = self._json(
+            "delegate", "person", self.of.person, "--email", self.of.email, "--until", "30d",
+            *self.admin,
+        )  # fmt: skip
+        url = invited["invitation"]["url"]
+        enrolling = stage.start("enrol", url, *self._profile(), log=log, quiet=self.quiet)
+        code = stage.wait_for_line(enrolling, "code: ", 30).partition("code: ")[2]
+        if story is not None:
+            story.says(f"the device shows {code}; the person tells it to the admin, who confirms")
+        self._run("delegate", "device", code, "--yes", *self.admin)
+        expect(enrolling.wait(30) == 0, f"enrolment failed: {stage.log(log)}")
+
+    def agent(self) -> calls.Endpoint:
+        """Its person's agent, for whose SDKs it prints the variables."""
+        log = f"{self.name}-agent"
+        command = ("agent", "--purpose", PURPOSE, *self._profile())
+        return calls.Endpoint.of(
+            _environment(self.stage, self.stage.start(*command, log=log, quiet=self.quiet))
+        )
+
+    def submit(self, paper: str, data: bytes, kind: str) -> str:
+        """Hand a paper in, as its admin."""
+        path = self.stage.root / f"{self.name}-{paper}"
+        path.write_bytes(data)
+        return self._run("evidence", "submit", kind, str(path), *self.admin)
+
+    def why(self) -> str:
+        """Why it holds T3, or does not."""
+        return self._run("why", self.name, "T3")
+
+    def _profile(self) -> tuple[str, ...]:
+        return ("--profile", self.name) if self.quiet else ()
+
+    def _run(self, *arguments: str) -> str:
+        return self.stage.run(*arguments, quiet=self.quiet)
+
+    def _json(self, *arguments: str) -> Any:
+        return self.stage.run_json(*arguments, quiet=self.quiet)
+
+
+def _environment(stage: Stage, agent: subprocess.Popen[str]) -> dict[str, str]:
+    """The variables that `bailment agent` prints for its user."""
+    found: dict[str, str] = {}
+    while "ANTHROPIC_API_KEY" not in found:
+        line = stage.wait_for_line(agent, "=", 30).removeprefix("export ")
+        name, _, value = line.partition("=")
+        found[name] = value.strip("'\"")
+    os.environ |= {name: value for name, value in found.items() if name.lower() == "no_proxy"}
+    return found
