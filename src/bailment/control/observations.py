@@ -19,7 +19,6 @@ from bailment.spec.compiled import CompiledSpec
 from bailment.store.log import Log
 from bailment.store.sequencer import News
 
-
 #: What would be read no otherwise is observed anew so many times within its age.
 _AFRESH = 3
 
