@@ -14,6 +14,13 @@ AM_05 = (
 )
 T3_REQUIRES = "    require: [AM-03, AM-05]\n"
 TIERS_3 = "  T3:\n    name: restricted\n    includes: T2\n" + T3_REQUIRES
+TIERS_1_2 = """\
+    require: [AM-01]
+    freshness: {machine: P30D, process: P365D}
+  T2:
+    name: elevated
+    includes: T1
+"""
 TWO_OF = "      at_least: 2\n"
 
 
@@ -24,6 +31,12 @@ def am_05(rule: str, more: str = "") -> tuple[str, str]:
 
 def by_tier(text: str) -> tuple[str, str]:
     return AM_05, AM_05 + "    by_tier:\n" + text
+
+
+def includes_upwards(tier: str) -> str:
+    """T1 and T2, each of which includes a higher tier."""
+    one = "    includes: T2\n" + TIERS_1_2
+    return one.replace("includes: T1", f"includes: «{tier}")
 
 
 DRILL = "kind: drill.revoke"
@@ -153,6 +166,22 @@ TIERS = {
         ("    name: general\n", "    name: general\n    includes: «T2\n"),
         "a cycle: T1 includes T2 includes T1",
         "remove `includes`",
+    ),
+    "a cycle above another": (
+        (
+            TIERS_1_2,
+            includes_upwards("T3"),
+        ),
+        "a cycle: T2 includes T3 includes T2",
+        "write `includes: T1`",
+    ),
+    "an unknown tier above another": (
+        (
+            TIERS_1_2,
+            includes_upwards("T4"),
+        ),
+        "there is no tier `T4`",
+        "write `includes: T1`",
     ),
     "the lowest includes one that is not there": (
         ("    name: general\n", "    name: general\n    includes: «T4\n"),
@@ -326,6 +355,14 @@ RULES = {
         "every `people` that satisfies",
         "begin where those above end",
     ),
+    "whatever satisfies contradicts, upwards": (
+        am_05(
+            f"{{{DRILL}, claim: people, min: 3}}",
+            f"    contradicted_by: [«{{{DRILL}, claim: people, min: 3, within: P1D}}]\n",
+        ),
+        "every `people` that satisfies",
+        "begin where those above end",
+    ),
     "whatever satisfies contradicts, unbounded": (
         (
             AM_05,
@@ -370,6 +407,14 @@ BY_TIER = {
     ),
     "a looser minimum": (
         am_05(f"{{{DRILL}, claim: people, min: 5}}", "    by_tier: {T3: {limits: {people: «4}}}\n"),
+        "looser than `5`",
+        "the same or more",
+    ),
+    "a maximum looser than the stricter of two": (
+        am_05(
+            f"{{all: [{{{DRILL}, claim: people, max: 5}}, {{{DRILL}, claim: people, max: 9}}]}}",
+            "    by_tier: {T3: {limits: {people: «6}}}\n",
+        ),
         "looser than `5`",
         "the same or more",
     ),
@@ -546,7 +591,11 @@ AROUND = {
     "tiers: an unreachable requirement": "  AM-05:\n",
 }
 #: What else is wrong then.
-WITH_IT = {"tiers: the lowest asks for nothing": ["no tier requires `AM-01`"]}
+WITH_IT = {
+    "tiers: the lowest asks for nothing": ["no tier requires `AM-01`"],
+    "tiers: a cycle above another": ["`T1` includes not the next lower tier"],
+    "tiers: an unknown tier above another": ["`T1` includes not the next lower tier"],
+}
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -669,6 +718,7 @@ def test_a_join_that_asks_for_no_more_than_its_kinds_can_be_is_accepted() -> Non
         ),
         by_tier("      T3: {max_age: P400D}\n"),
         by_tier("      T3: {limits: {p99_ms: 1000}}\n"),
+        am_05(f"{{{DRILL}, claim: people, min: 5}}", "    by_tier: {T3: {limits: {people: 5}}}\n"),
         ("includes: T2\n", "includes: T2 # the next lower one\n"),
         ("then: {step_down: T2}", "then: {step_down: suspended}"),
         ("contradicted: {step_down: T1,", "contradicted: {step_down: T2,"),

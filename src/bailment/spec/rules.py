@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from msgspec import UNSET, UnsetType
 
@@ -196,16 +195,16 @@ class _Requirement:
             remedy = nearest(claim, sorted(claims)) if claims else "remove it: no rule has a claim"
             self._say(path, f"no rule here looks at a claim `{claim}`", remedy, key=True)
             return
-        bounds = {bound for leaf in leaves for bound in ("min", "max") if _has(leaf, bound)}
+        bounds = sorted({bound for leaf in leaves for bound in ("min", "max") if _has(leaf, bound)})
         if len(bounds) > 1:
             what = f"`{claim}` has both `min` and `max`, and this replaces which?"
             self._say(path, what, "give the rules different claims")
-        for leaf in leaves if len(bounds) == 1 else ():
-            bound = bounds.copy().pop()
-            before = above.get(claim, getattr(leaf, bound))
+        for bound in bounds if len(bounds) == 1 else ():
+            said = [above[claim]] if claim in above else [getattr(leaf, bound) for leaf in leaves]
+            # The strictest of several leaves: the limit replaces that one too.
+            before = max(said) if bound == "min" else min(said)
             if (limit < before) if bound == "min" else (limit > before):
                 self._looser(path, before)
-                break
         above[claim] = limit
 
     def _looser(self, path: Path, before: object) -> None:
@@ -252,9 +251,6 @@ def _has(rule: Rule, bound: str) -> bool:
 
 def _inside(inner: Rule, outer: Rule) -> bool:
     """Whether all numbers within the inner bounds are within the outer ones."""
-    below: Any = float("-inf")
-    least, most = (
-        [below if rule.min is UNSET else rule.min, -below if rule.max is UNSET else rule.max]
-        for rule in (inner, outer)
-    )
-    return bool(most[0] <= least[0] and least[1] <= most[1])
+    above = outer.min is UNSET or (inner.min is not UNSET and outer.min <= inner.min)
+    below = outer.max is UNSET or (inner.max is not UNSET and inner.max <= outer.max)
+    return above and below
