@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 import zlib
@@ -12,6 +13,7 @@ import pytest
 from backports import zstd
 
 from bailment.assurance import results
+from bailment.assurance.archive import member
 from bailment.assurance.results import read
 from bailment.errors import FormatError
 
@@ -70,7 +72,7 @@ def _archive(
     """An archive whose directory says what it is told to."""
     common = struct.pack("<4H3I2H", flags, method, 0, 0, crc, len(packed), size, len(name), 0)
     local = b"PK\x03\x04" + struct.pack("<H", 20) + common + name + packed
-    entry = b"PK\x01\x02" + struct.pack("<2H", 20, 20) + common + bytes(14) + name
+    entry = b"PK\x01\x02" + struct.pack("<HH", 20, 20) + common + bytes(14) + name
     counts = struct.pack("<4H2IH", 0, 0, copies, copies, len(entry) * copies, len(local), 0)
     return local + entry * copies + b"PK\x05\x06" + counts
 
@@ -105,6 +107,60 @@ def test_an_archive_that_is_not_what_it_says_is_refused(changes: dict[str, Any],
         return
     with pytest.raises(FormatError, match=why):
         read(data)
+
+
+def test_a_member_of_the_longest_length_is_read() -> None:
+    data = zipped(("header.json", HEADER))
+    assert member(data, "header.json", len(HEADER)) == HEADER
+    with pytest.raises(FormatError, match="is longer than"):
+        member(data, "header.json", len(HEADER) - 1)
+
+
+def test_a_local_header_may_be_longer_than_the_directory_says() -> None:
+    """As Inspect writes members that it did not know the length of."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as file:
+        with file.open("header.json", "w", force_zip64=True) as entry:
+            entry.write(HEADER)
+        file.comment = b"PK\x05\x06"[:3] + b"x" * 0xFFFC
+    assert read(stream.getvalue()).results
+
+
+#: Where a number stands in what `zipped` makes of one member: from the end, the directory or the
+#: start, and how it is packed.
+_DISK, _COUNTS, _LENGTH, _AT, _COMMENT = 4, 8, 12, 16, 20
+
+
+@pytest.mark.parametrize(
+    ("part", "at", "form", "value"),
+    [
+        ("end", _DISK, "<H", 1),
+        ("end", _DISK + 2, "<H", 1),
+        ("end", _COUNTS, "<H", 2),
+        ("end", _COUNTS, "<HH", 2),
+        ("end", _COUNTS, "<HH", 0),
+        ("end", _LENGTH, "<I", 1),
+        ("end", _AT, "<I", 0),
+        ("end", _COMMENT, "<H", 1),
+        ("directory", 0, "<I", 0),
+        ("directory", 20, "<I", 0xFFFFFFF),
+        ("directory", 28, "<H", 0xFFFF),
+        ("directory", 42, "<I", 1),
+        ("directory", 42, "<I", 0xFFFFFFF),
+        ("start", 26, "<H", 10),
+        ("start", 26, "<H", 0xFFFF),
+        ("start", 30, "<B", 0x48),
+    ],
+)
+def test_a_directory_that_does_not_add_up_is_refused(
+    part: str, at: int, form: str, value: int
+) -> None:
+    data = bytearray(zipped(("header.json", HEADER), method=zipfile.ZIP_STORED))
+    end = data.rfind(b"PK\x05\x06")
+    base = {"end": end, "directory": data.rfind(b"PK\x01\x02"), "start": 0}[part]
+    struct.pack_into(form, data, base + at, *[value] * (len(form) - 1))
+    with pytest.raises(FormatError, match=r"not whole|directory is damaged|not where"):
+        member(bytes(data), "header.json", 1 << 20)
 
 
 def test_an_archive_in_zip64_is_sent_back_with_what_to_do() -> None:

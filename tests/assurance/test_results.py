@@ -282,6 +282,28 @@ def test_a_deep_member_that_is_not_read_does_not_matter() -> None:
     assert first(as_json(log(eval__metadata=deep, plan=deep, eval__config__limit=deep)))
 
 
+def test_a_file_may_hold_as_many_results_as_it_may() -> None:
+    assert len(
+        read(as_json(log(results__scores=scores(*[{"value": 1}] * MAX_RESULTS)))).results
+    ) == (MAX_RESULTS)
+
+
+def test_a_file_of_the_longest_length_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "MAX_SIZE", len(PORTS_JSON))
+    monkeypatch.setattr(results, "MAX_ARCHIVE", len(PORTS))
+    assert read(PORTS).results and read(PORTS_JSON).results
+
+
+def test_a_file_of_too_many_values_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = b"[1,1]"
+    monkeypatch.setattr(results, "MAX_VALUES", 1)
+    with pytest.raises(FormatError, match="holds more than 1 values"):
+        read(data)
+    monkeypatch.setattr(results, "MAX_VALUES", 2)
+    with pytest.raises(FormatError, match="neither an Inspect log"):
+        read(data)
+
+
 def test_a_file_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "MAX_SIZE", len(PORTS_JSON) - 1)
     monkeypatch.setattr(results, "MAX_ARCHIVE", len(PORTS) - 1)
