@@ -61,11 +61,14 @@ class Track:
 
     def add(self, index: int, time: int) -> None:
         """Almost always the last."""
-        at = len(self.indices)
-        if at and self.indices[-1] > index:
-            at = bisect_left(self.indices, index)
-        self.indices.insert(at, index)
-        self.times.insert(at, time)
+        indices = self.indices
+        if indices and indices[-1] > index:
+            at = bisect_left(indices, index)
+            indices.insert(at, index)
+            self.times.insert(at, time)
+        else:
+            indices.append(index)
+            self.times.append(time)
 
     def span(self, since: int, stop: int) -> range:
         """Which are at the time `since` or later, and before the entry `stop`."""
@@ -110,12 +113,15 @@ class Kept:
 
 
 class _Token(NamedTuple):
-    """What a token makes true of each request by it."""
+    """What a token makes true of each request by it, and where and when its chain holds."""
 
     person: str
     strangers: tuple[str, ...]
     marks: tuple[str, ...]
-    chain: tuple[Link, ...]
+    links: tuple[str, ...]
+    networks: tuple[tuple[str, ...], ...]
+    start: int
+    until: int
 
 
 class InForce(NamedTuple):
@@ -250,12 +256,12 @@ class Sightings:
         marks = set(token.marks)
         if facts.kind != BOUND:
             marks.add(UNBOUND)
-        if not _on_network(token.chain, facts.networks):
+        if not _on_network(token.networks, facts.networks):
             marks.add(OFF_NETWORK)
-        if any(not link.start <= facts.decided < link.until for link in token.chain):
+        if not token.start <= facts.decided < token.until:
             marks.add(UNDELEGATED)
         if UNDELEGATED not in marks:
-            self._check_ended(index, leaf, token.chain, marks)
+            self._check_ended(index, leaf, token.links, marks)
         tracks = [kept.requests, *(kept.marks[mark] for mark in marks)]
         if token.person:
             tracks.append(_track(kept.people, token.person))
@@ -268,18 +274,17 @@ class Sightings:
                 self._changed.add(leaf.recipient)
             track.add(index, leaf.time)
 
-    def _check_ended(
-        self, index: int, leaf: Leaf, chain: tuple[Link, ...], marks: set[str]
-    ) -> None:
+    def _check_ended(self, index: int, leaf: Leaf, links: tuple[str, ...], marks: set[str]) -> None:
         """Mark a request by a link that had been ended; where the register is ahead of us, the end
         may still come."""
-        for link in chain:
-            if not self.register.state.links[link.id].ended:
+        granted = self.register.state.links
+        for link in links:
+            if not granted[link].ended:
                 continue
-            if link.id in self._entered:
+            if link in self._entered:
                 marks.add(UNDELEGATED)
             else:
-                requests = self._doubtful.setdefault(link.id, [])
+                requests = self._doubtful.setdefault(link, [])
                 requests.append((leaf.recipient, index, leaf.time))
                 return
 
@@ -304,7 +309,15 @@ class Sightings:
         declared = [link.purposes for link in chain if link.purposes]
         if not declared or any(facts.purpose not in purposes for purposes in declared):
             marks.append(UNDECLARED_PURPOSE)
-        return _Token(facts.person, strangers, tuple(marks), chain)
+        return _Token(
+            facts.person,
+            strangers,
+            tuple(marks),
+            tuple(known),
+            tuple(link.networks for link in chain if link.networks),
+            max([link.start for link in chain], default=0),
+            min([link.until for link in chain], default=0),
+        )
 
     def _granted(self, index: int, facts: DelegationGranted) -> None:
         try:
@@ -338,7 +351,7 @@ class Sightings:
 
 
 #: Of a request by a token without a record nothing can be shown, and so all of it is counted.
-_UNKNOWN = _Token("", ("unknown",), (UNDELEGATED, UNENROLLED, UNDECLARED_PURPOSE), ())
+_UNKNOWN = _Token("", ("unknown",), (UNDELEGATED, UNENROLLED, UNDECLARED_PURPOSE), (), (), 0, 0)
 
 
 def _leads(chain: tuple[Link, ...], recipient: str, facts: TokenIssued) -> bool:
@@ -350,13 +363,15 @@ def _leads(chain: tuple[Link, ...], recipient: str, facts: TokenIssued) -> bool:
     return joined and ends == [("person", facts.person), ("device", facts.device)]
 
 
-def _on_network(chain: tuple[Link, ...], networks: tuple[str, ...]) -> bool:
+def _on_network(declared: tuple[tuple[str, ...], ...], networks: tuple[str, ...]) -> bool:
     """Whether a request came from where each link of its chain that says so has it come from.
 
     Where none says it, there is no declared network that it could have come from.
     """
-    declared = [link.networks for link in chain if link.networks]
-    return bool(declared) and all(any(one in blocks for one in networks) for blocks in declared)
+    for blocks in declared:
+        if not any(one in blocks for one in networks):
+            return False
+    return bool(declared)
 
 
 def _track(tracks: dict[T, Track], name: T) -> Track:
