@@ -569,6 +569,28 @@ def test_an_evaluation_is_read_back_from_its_bytes() -> None:
     assert evaluation_digest(evaluation) != evaluation_digest(other)
 
 
+def test_the_bytes_of_an_evaluation_are_canonical_and_leave_out_what_is_empty() -> None:
+    held, missing = passed(id="a" * 32, digest="b" * 64), check("other", "log")
+    found = evaluate(spec((required(all_of(check())), required(missing, "S"))), [held], [], 0)
+    assert encode(found).decode() == (
+        '{"at":0,"inputs":"' + digest_of_inputs([held], []) + '",'
+        f'"items":[["{"a" * 32}","{"b" * 64}"]],"spec":"{"d" * 64}",'
+        '"tiers":[{"held":false,"rank":1,"verdicts":['
+        '{"lapses":100,"proof":{"of":[{"independence":"pulled",'
+        f'"items":["{"a" * 32}"],"outcome":"satisfied","until":100}}],"outcome":"satisfied"}},'
+        '"requirement":"R","status":"satisfied","until":100},'
+        '{"proof":{"outcome":"missing","why":"absent"},"requirement":"S","status":"missing"}]}]}'
+    )
+
+
+def test_an_evaluation_cannot_be_changed_afterwards() -> None:
+    found = evaluate(spec(T2), [passed()], [], 0)
+    tier = found.tiers[0]
+    for part in (found, tier, tier.verdicts[0], tier.verdicts[0].proof):
+        with pytest.raises(AttributeError):
+            setattr(part, part.__struct_fields__[0], "other")
+
+
 def test_a_proof_has_the_shape_of_its_rule() -> None:
     rule = all_of(check("a"), at_least(1, check("b"), check("c")))
     proof = judge(rule, [item(checks={"a": "pass", "c": "pass"})]).proof

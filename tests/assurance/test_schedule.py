@@ -51,6 +51,15 @@ def test_what_is_replaced_over_and_over_takes_no_memory() -> None:
     assert schedule.next() == 10**9
 
 
+def test_tidying_up_loses_no_order() -> None:
+    """Names put in descending order, and then each an instant earlier, over and over."""
+    schedule = Schedule()
+    for earlier in range(5):
+        for name in range(40, 0, -1):
+            schedule.put(f"{name:02}", 10 * name - earlier)
+    assert schedule.due(10**9) == [f"{name:02}" for name in range(1, 41)]
+
+
 def test_a_name_put_twice_for_one_instant_is_due_once() -> None:
     schedule = Schedule()
     for at in (5, 7, 5):

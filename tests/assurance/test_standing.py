@@ -11,6 +11,7 @@ from itertools import pairwise
 from random import Random
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -191,6 +192,21 @@ def test_due_is_the_next_thing_to_do() -> None:
 def test_a_standing_is_read_back_from_its_bytes() -> None:
     found = standing([*prove(a=0, b=0, c=0), ALERT], 40, 50)
     assert msgspec.json.decode(msgspec.json.encode(found), type=Standing) == found
+
+
+def test_a_standing_is_written_without_what_is_empty_and_cannot_be_changed() -> None:
+    found = standing([], 0)
+    assert msgspec.json.encode(found) == b'{"at":0,"steps":[{"at":0,"tier":0,"phase":"none"}]}'
+    found = standing([*prove(a=0, b=0, c=0), ALERT], 40, 50)
+    parts = [found, found.steps[0], found.notices[0], found.footings[0], found.contradictions[0]]
+    for part in parts:
+        with pytest.raises(AttributeError):
+            setattr(part, part.__struct_fields__[0], 1)
+    assert msgspec.to_builtins(found.footings[0]) == {
+        "rank": 1,
+        "lapses": 100,
+        "requirements": ("A",),
+    }
 
 
 # Notices

@@ -20,7 +20,7 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 
-import hypothesis  # noqa: F401
+import hypothesis
 import pytest
 
 from tests.mutation.mutants import Mutant, mutants
@@ -28,8 +28,19 @@ from tests.mutation.mutants import Mutant, mutants
 ROOT = Path(__file__).parents[2]
 EXPLAINED = Path(__file__).with_name("explained.toml")
 CPU_SECONDS, MEMORY = 90, 4 << 30
-#: Hypothesis is imported before pytest has seen it, so that no child has to do it again.
-QUIET = ("-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning")
+PYTEST = [
+    *("-x", "-q", "--tb=no", "--assert=plain", "-p", "no:cacheprovider"),
+    "--hypothesis-profile=mutation",
+]
+# The same examples each time, and none made smaller once it has failed.
+hypothesis.settings.register_profile(
+    "mutation",
+    deadline=None,
+    database=None,
+    derandomize=True,
+    phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
+    suppress_health_check=list(hypothesis.HealthCheck),
+)
 
 
 def modules() -> dict[str, list[str]]:
@@ -92,11 +103,10 @@ def _run(module: str, source: str, tests: Sequence[str]) -> int:
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 1)
     os.dup2(silence, 2)
-    os.environ["CI"] = "true"  # so that examples are the same each time
     sys.meta_path.insert(0, Changed(module, source))
     sys.dont_write_bytecode = True
     try:
-        return int(pytest.main(["-x", "-q", "-p", "no:cacheprovider", *QUIET, *tests]))
+        return int(pytest.main([*PYTEST, *tests]))
     except BaseException:
         return 1
 
