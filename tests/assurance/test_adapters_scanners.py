@@ -221,6 +221,21 @@ def test_prowler_is_as_old_as_its_oldest_finding_in_seconds_or_ms() -> None:
     assert found.claimed == THEN - 60_000
 
 
+def test_prowlers_times_may_be_in_ms_as_the_standard_says() -> None:
+    assert report([finding(time=THEN)]).claimed == THEN
+
+
+def test_an_account_is_the_findings_own_whatever_the_provider_is() -> None:
+    one = with_(finding(), "tenant", "unmapped", "provider_uid")
+    assert list(report([one]).checks) == [ACCOUNT]
+
+
+def test_older_findings_have_no_scan() -> None:
+    first, second = without(finding(), "unmapped"), without(finding(), "unmapped", "scan_id")
+    assert report([first]).report == report([second]).report
+    assert report([first, finding()]).report == "scan-1"
+
+
 def test_one_scan_is_a_report_and_several_are_another_one() -> None:
     one, two = finding(), finding(scan="scan-2")
     assert report([one]).report == "scan-1"
@@ -312,6 +327,18 @@ def test_maesters_totals_are_counted_again() -> None:
         "the tool's total of tests is 3, but it lists 2",
         "the run says Passed, but it lists failed tests",
     )
+
+
+def test_a_failed_run_may_list_failures_and_totals_may_be_left_out() -> None:
+    bad = maester(maester_test("Failed"), Result="Failed")
+    assert report(bad).notes == ()
+    for name in ("TotalCount", "PassedCount", "FailedCount", "SkippedCount"):
+        bad = without(bad, name)
+    bare = bad | {"CurrentVersion": None}
+    bare["Tests"][0]["ResultDetail"] = None
+    assert (report(bare).notes, report(bare).tool) == ((), "Maester")
+    bare["Tests"][0]["Result"] = "Passed"
+    assert only(only(report(bare).checks)) == "pass"
 
 
 def test_a_run_that_was_not_connected_is_about_no_tenant() -> None:

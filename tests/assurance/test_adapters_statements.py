@@ -46,6 +46,7 @@ def test_a_roster_lists_accounts_and_has_no_checks() -> None:
     found = report(roster(user(), user("u-2", "bob", active=False, emails=[{"type": "work"}])))
     assert found.checks == {TENANT: {}}
     assert (found.report, found.claimed, found.kind) == ("roster-1", THEN, "")
+    assert found.notes == ()
     assert found.accounts == (
         Account("u-1", "alice@acme.example", ("alice@acme.example",), True),
         Account("u-2", "bob", (), False),
@@ -104,6 +105,9 @@ def test_an_answer_that_does_not_say_of_which_directory_is_refused(location: str
     other = user("u-2", meta={"location": location})
     assert refused(page(user(), other)).reason == EvidenceReason.SCOPE_MISSING
     assert refused(page(without(user(), "meta"))).reason == EvidenceReason.SCOPE_MISSING
+    alone = refused(page(user(meta={"location": "http://scim.acme.example/v2/Users/u-1"})))
+    assert alone.reason == EvidenceReason.SCOPE_MISSING
+    assert "roster file" in alone.detail
 
 
 def test_what_a_directory_does_not_say_of_its_accounts_is_noted() -> None:
@@ -151,7 +155,33 @@ def test_oscal_findings_are_checks_on_the_subjects_of_their_observations() -> No
 )
 def test_a_state_and_its_reason_must_agree(status: dict[str, str], result: str) -> None:
     finding = with_(oscal_finding("ac-2_obj"), status, "target", "status")
-    assert only(report(oscal(findings=[finding])).checks)["ac-2"] == result
+    found = report(oscal(findings=[finding]))
+    assert only(found.checks)["ac-2"] == result
+    disagree = {status["state"], status.get("reason")} in (
+        {"satisfied", "fail"},
+        {"not-satisfied", "pass"},
+    )
+    assert bool(found.notes) == disagree
+
+
+def test_a_failure_needs_no_observation_and_stays_one_with_a_risk() -> None:
+    bad = oscal_finding("ac-2_obj", "not-satisfied")
+    risky = bad | {"related-risks": [{"risk-uuid": "r"}]}
+    for finding in (bad | {"related-observations": []}, risky):
+        found = report(oscal(findings=[finding], risks=[{"uuid": "r", "status": "open"}]))
+        assert only(found.checks)["ac-2"] == "fail"
+
+
+def test_a_finding_is_about_the_subjects_of_what_it_cites() -> None:
+    other = observed("o", subjects=[{"subject-uuid": "other", "type": "component"}])
+    cited = observed("33333333-0000-4000-8000-000000000003")
+    everywhere = oscal_finding("ia-2") | {"related-observations": []}
+    findings = [oscal_finding("ac-2"), everywhere]
+    found = report(oscal(observations=[other, cited], findings=findings))
+    assert found.checks == {
+        TENANT: {"ac-2": "pass", "ia-2": "inconclusive"},
+        "other": {"ia-2": "inconclusive"},
+    }
 
 
 def test_satisfied_without_an_observation_is_inconclusive() -> None:
@@ -260,6 +290,7 @@ def test_a_failed_run_without_failures_has_no_passes() -> None:
 
 def test_a_passed_run_with_failures_is_noted() -> None:
     found = report(statement(failedTests=["b"]))
+    assert report(statement()).notes == ()
     assert only(found.checks) == {"no-secrets": "pass", "b": "fail"}
     assert found.notes == ("the run says PASSED, but it lists failed tests",)
 
@@ -280,11 +311,12 @@ def test_runs_differ_by_what_they_say_when_and_of_what() -> None:
     others = [
         with_(undated, [{"name": ORG, "digest": {"sha256": "8" * 64}}], "subject"),
         with_(undated, [{"digest": {"sha256": "8" * 64}}], "predicate", "configuration"),
+        with_(undated, "https://ci.example/1", "predicate", "url"),
         with_(undated, "https://ci.example/2", "predicate", "url"),
         with_(undated, ["b"], "predicate", "passedTests"),
         statement(),
     ]
-    assert len({first, *(report(other).report for other in others)}) == 6
+    assert len({first, *(report(other).report for other in others)}) == 7
 
 
 @pytest.mark.parametrize(
@@ -314,7 +346,7 @@ def test_an_attestation_of_a_tier_is_a_check_and_says_which() -> None:
     assert found.notes == (f"T3 of the spec {'5' * 64}",)
     assert (found.report, found.kind) == ("attestation-1", "attest.executive")
     assert (found.claimed, found.expires) == (THEN, ms("2026-12-01T00:00:00"))
-    assert not found.signed
+    assert not found.signed and not found.simulated
 
 
 def test_other_attestations_say_what_they_list() -> None:
@@ -378,6 +410,12 @@ def test_a_document_is_as_old_as_the_end_of_its_period() -> None:
     assert found.checks == {ORG: {"opinion": "pass"}}
     assert (found.report, found.kind, found.covers) == ("soc2-2026", "report.assessment", True)
     assert found.notes == (f"declares the document {'7' * 64}",)
+    assert not found.simulated
+    for period in (
+        {"from": "2026-05-31", "to": "2026-05-31"},
+        {"from": "2026-05-31", "to": "2026-06-01"},
+    ):
+        assert report(manifest(period=period)).claimed == ms(f"{period['to']}T23:59:59.999")
     issued = report(without(manifest(expires="2027-05-31"), "period"))
     assert issued.claimed == ms("2026-06-01T23:59:59.999")
     assert issued.expires == ms("2027-05-31T23:59:59.999")
@@ -415,6 +453,9 @@ def test_a_document_without_an_opinion_says_what_it_lists() -> None:
         (manifest(scope=["our systems"]), EvidenceReason.SCOPE_MISSING),
         (manifest(issued="June"), SHAPE),
         (manifest(more=1), SHAPE),
+        (manifest(report={"sha256": "7" * 64, "more": 1}), SHAPE),
+        (manifest(auditor={"name": "A", "more": 1}), SHAPE),
+        (manifest(period={"from": "2025-06-01", "to": "2026-05-31", "more": 1}), SHAPE),
     ],
 )
 def test_a_manifest_that_cannot_be_is_refused(value: Any, reason: EvidenceReason) -> None:
@@ -451,7 +492,8 @@ def test_a_probe_counts_what_it_observed() -> None:
     found = report(drill(timed={}, observed=4, counts={"unbound_accepted": 0}, simulated=True))
     assert found.claims == {"unbound_accepted": 0, "observed": 4}
     assert found.simulated
-    checked = report(drill(timed={}, checks={"joint-drill": "pass"}))
+    checked = report(drill(ended=THEN, timed={}, checks={"joint-drill": "pass"}))
+    assert not checked.simulated
     assert checked.checks == {ORG: {"joint-drill": "pass"}}
 
 
@@ -459,6 +501,7 @@ def test_a_probe_counts_what_it_observed() -> None:
     ("value", "reason"),
     [
         (drill(ended=THEN - 1), CONTRADICTORY),
+        (drill(ended=THEN - 1, timed={}, checks={"joint-drill": "pass"}), CONTRADICTORY),
         (drill(timed={"cut_ms": [trial(-1, 5)]}), CONTRADICTORY),
         (drill(timed={"cut_ms": [trial(5, 4)]}), CONTRADICTORY),
         (drill(timed={"cut_ms": [trial(0, 60_001)]}), CONTRADICTORY),

@@ -7,6 +7,7 @@ statement cannot stand for another, and is nothing without the signature around 
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -94,7 +95,7 @@ def read(value: Any) -> Report:
 
 def _spec(subject: Subject) -> str:
     digest = subject.digest.get("sha256", "")
-    if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+    if not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise Unreadable(
             EvidenceReason.SHAPE, "not the SHA-256 of a spec", "$.subject[0].digest.sha256"
         )

@@ -29,7 +29,7 @@ from bailment.spec.prose import counted
 ADAPTER = "oscal-ar/1"
 
 _STATES: dict[str, Result] = {"satisfied": "pass", "not-satisfied": "fail"}
-_REASONS: dict[str, Result] = {"pass": "pass", "fail": "fail"}
+_REASONS: dict[str | None, Result] = {"pass": "pass", "fail": "fail"}
 _WHOLE = ("obj", "smt")
 
 
@@ -106,7 +106,10 @@ class _Document(_Kebab):
 
 def recognises(value: Any) -> str:
     """The adapter's name, or empty."""
-    return ADAPTER if isinstance(value, dict) and "assessment-results" in value else ""
+    match value:
+        case {"assessment-results": _}:
+            return ADAPTER
+    return ""
 
 
 def read(value: Any) -> Report:
@@ -168,7 +171,7 @@ def _findings(result: _Result, place: str) -> Iterator[tuple[str, _Finding, Resu
 
 def _verdict(status: _Status, seen: list[_Observation], feared: list[_Risk]) -> tuple[Result, str]:
     verdict = _STATES.get(status.state, "inconclusive")
-    reason = _REASONS.get(status.reason or "", verdict)
+    reason = _REASONS.get(status.reason, verdict)
     if reason != verdict:
         return worst((verdict, reason)), "its state and its reason differ"
     if verdict == "pass" and not seen:
@@ -181,8 +184,8 @@ def _verdict(status: _Status, seen: list[_Observation], feared: list[_Risk]) -> 
 def _checks(target: str, verdict: Result) -> Iterator[str]:
     """The target itself, and the control that it decides."""
     yield target
-    control, part, rest = target.partition("_")
-    if part and (verdict != "pass" or rest in _WHOLE):
+    control, _, rest = target.partition("_")
+    if verdict != "pass" or rest in _WHOLE:
         yield control
 
 

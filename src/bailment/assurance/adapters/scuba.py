@@ -34,7 +34,7 @@ from bailment.assurance.reasons import EvidenceReason
 ADAPTERS = {"ScubaGear": "scubagear/1", "ScubaGoggles": "scubagoggles/1"}
 
 # A warning is a policy that should hold and does not. All other words are no verdict.
-_VERDICTS: dict[str, Result] = {"Pass": "pass", "Fail": "fail", "Warning": "fail"}
+_VERDICTS: dict[str | None, Result] = {"Pass": "pass", "Fail": "fail", "Warning": "fail"}
 _OMITTED, _INCORRECT = "Omitted", "Incorrect result"
 _NOTHING = (None, "", "N/A")
 _TOTALS = {"Passes": "Pass", "Failures": "Fail", "Warnings": "Warning"}
@@ -112,7 +112,7 @@ def _verdict(control: _Control) -> tuple[Result, Iterator[str]]:
         for word in (control.IncorrectResult, control.OmittedEvaluationResult)
         if word not in _NOTHING
     )
-    said = [_VERDICTS.get(word or "", "inconclusive") for word in words]
+    said = [_VERDICTS.get(word, "inconclusive") for word in words]
     result = worst(said)
     incorrect = control.Result == _INCORRECT or control.IncorrectResult not in _NOTHING
     if incorrect and result == "pass":  # by the recipient's own word it does not pass
