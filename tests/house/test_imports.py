@@ -16,7 +16,7 @@ LINT_IMPORTS = Path(sys.executable).with_name("lint-imports")
 
 def test_the_import_contracts_hold() -> None:
     # In a process of its own: the linter sets up logging for all of it.
-    command = [LINT_IMPORTS, "--config", str(PYPROJECT), "--no-cache"]
+    command = [str(LINT_IMPORTS), "--config", str(PYPROJECT), "--no-cache"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout
 

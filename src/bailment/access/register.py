@@ -92,8 +92,6 @@ class Register(Indexed):
                 state.devices[facts.device] = facts
                 if not facts.name:
                     state.enrolled[facts.device] = index
-                if not facts.name:
-                    state.enrolled[facts.device] = index
             case HoldAdded():
                 state.holds[facts.hold] = facts
                 self.holds_on.setdefault(facts.subject, []).append(facts)

@@ -78,7 +78,6 @@ class State(msgspec.Struct, omit_defaults=True):
     devices: dict[str, EnrolmentRequested] = {}
     holds: dict[str, HoldAdded] = {}
     enrolled: dict[str, int] = {}  # devices whose name is in the personal part of this entry
-    enrolled: dict[str, int] = {}  # devices whose name is in the personal part of this entry
     erased: dict[str, int] = {}  # people, and the entry at which each was erased
     document: dict[str, Any] = {}
     approvers: dict[str, dict[str, str]] = {}
