@@ -159,3 +159,9 @@ def test_the_rest_is_in_numbers() -> None:
         )
     )
     assert compile_spec(load(EXAMPLE.encode())).tier(4) is None
+
+
+def test_a_spec_may_say_nothing_of_capabilities() -> None:
+    start, end = EXAMPLE.index("capabilities:\n"), EXAMPLE.index("# What counts as evidence")
+    text = EXAMPLE[:start] + EXAMPLE[end:]
+    assert compile_spec(load(text.encode())).capabilities == ()

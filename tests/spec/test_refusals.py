@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bailment.errors import FormatError
+from bailment.spec.shape import nearest
 from bailment.spec.validation import check, load
 
 from .example import EXAMPLE, HERE, edited, marked, problems
@@ -70,6 +71,22 @@ SHAPE = {
         ("then: {step_down: T2}", "then: «[T2]"),
         "a list stands where a mapping must",
         "below it, indented",
+    ),
+    "a list for a mapping by name": (
+        by_tier("      «[T3]\n"),
+        "a list stands where a mapping must",
+        "below it, indented",
+    ),
+    "an empty mapping by name": (by_tier("      «{}\n"), "nothing is in it", "at least one"),
+    "an unknown key beside all known ones": (
+        ("freshness: {machine: P3D,", "freshness: {«mashine: P3D, machine: P3D,"),
+        "unknown key `mashine`",
+        "did you mean `machine`?",
+    ),
+    "an adapter without version": (
+        ("adapter: scim/1", "adapter: «scim"),
+        "`scim` is not an adapter",
+        "like `scubagear/1`",
     ),
     "an empty list": (
         ("notice: [P14D, P3D, P1D]", "notice: «[]"),
@@ -672,6 +689,14 @@ def test_what_is_only_odd_is_a_warning(edit: tuple[str, str], what: str, remedy:
     assert what in found.what and remedy in found.remedy
 
 
+def test_who_writes_an_unknown_word_is_told_the_known_ones() -> None:
+    names = [f"name-{number}" for number in range(13)]
+    assert nearest("NAME-3", names) == "did you mean `name-3`?"
+    assert nearest("zzz", names[:2]) == "known are `name-0`, `name-1`"
+    assert nearest("zzz", names[:12]).endswith("`name-11`")
+    assert nearest("zzz", names).endswith("`name-11` and others")
+
+
 def test_an_adapter_that_does_not_exist_is_refused_where_adapters_are_known() -> None:
     data, line, column = marked(edited(("adapter: drill/1", "adapter: «drill/2")))
     assert check(data).document is not None
@@ -725,6 +750,13 @@ def test_a_join_that_asks_for_no_more_than_its_kinds_can_be_is_accepted() -> Non
         ("grace: P7D", "grace: PT0S"),
         ("suspend_after: P14D", "suspend_after: P0D"),
         ("hold: 20%", "hold: 100%"),
+        ("max_depth: 1", "max_depth: 0"),
+        ("max_depth: 1", "max_depth: 8"),
+        ("notice: [P14D, P3D, P1D]", f"notice: [{', '.join(f'P{n}D' for n in range(16, 0, -1))}]"),
+        (
+            "    remedy: Run the revocation drill together with the lab.",
+            f"    remedy: {'x' * 4000}",
+        ),
         ("initial: P3D, final: P30D", "initial: P3D, final: P3D"),
         ("clock_skew: PT5S", "clock_skew: PT0S"),
         ("machine: P3D, process: P90D", "machine: P7D, process: P180D"),
@@ -740,6 +772,14 @@ def test_what_is_just_allowed_is_allowed(edit: tuple[str, str]) -> None:
     if "then: {step_down: suspended}" in text:
         text = text.replace("contradicted: {step_down: T1,", "contradicted: {step_down: suspended,")
     assert problems(text) == ()
+
+
+def test_a_tier_that_only_asks_more_strictly_is_not_odd() -> None:
+    tier = "  T4:\n    name: top\n    includes: T3\n    require: []\n"
+    fresh = "    freshness: {machine: P3D, process: P90D}\n"
+    stricter = by_tier("      T4: {max_age: P1D}\n")
+    assert problems(edited((fresh, fresh + tier + fresh), stricter)) == ()
+    assert len(problems(edited((fresh, fresh + tier + fresh)))) == 1
 
 
 def test_an_override_of_limits_alone_keeps_the_age_that_was_said() -> None:
