@@ -11,7 +11,7 @@ from bailment.assurance.adapters import reading
 from bailment.assurance.adapters.recognition import ADAPTERS
 from bailment.assurance.reasons import EvidenceReason
 
-from .reports import EVERY, data, maester, refused, report, scubagear
+from .reports import EVERY, data, maester, refused, report, scubagear, with_
 
 BOM = b"\xef\xbb\xbf"
 
@@ -82,6 +82,15 @@ def test_what_is_not_json_is_refused_with_the_place(body: bytes, where: str) -> 
     assert found.reason in (EvidenceReason.MALFORMED, EvidenceReason.TRUNCATED)
 
 
+def test_what_is_wrong_is_said_beside_the_place() -> None:
+    found = refused(b'{"a": nul}')
+    assert (found.detail, found.where) == ("not JSON: expecting value", "line 1 column 7")
+    found = refused(b'{"a": NaN}')
+    assert (found.detail, found.where) == ("`NaN` is not JSON", "")
+    found = refused(with_(scubagear(), 1, "MetaData", "TenantId"))
+    assert found.detail == "expected `str`, got `int`"
+
+
 @pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": Infinity}', b"[" + b"1" * 5000 + b"]"])
 def test_numbers_that_are_none_are_refused(body: bytes) -> None:
     assert refused(body).reason == EvidenceReason.MALFORMED
@@ -115,6 +124,14 @@ def test_a_file_that_is_nested_too_deep_is_refused_where_it_becomes_so() -> None
         )
 
 
+def test_only_what_is_open_at_once_is_deep() -> None:
+    assert refused(b"[" + b"[]," * 100 + b"nul]").reason == EvidenceReason.MALFORMED
+    before = b"[" + b"[]," * 10
+    found = refused(before + nested(100) + b"]")
+    at = len(before + b'{"MetaData":') + reading.MAX_DEPTH - 2
+    assert (found.reason, found.where) == (EvidenceReason.TOO_DEEP, f"byte {at}")
+
+
 def test_brackets_within_strings_are_not_deep() -> None:
     value = {"a": "[" * 500, 'b"\\': ["{" * 500, "\\", '"']}
     assert refused(value).reason == EvidenceReason.UNRECOGNISED
@@ -132,6 +149,7 @@ def test_a_string_that_never_ends_is_seen_in_linear_time() -> None:
         (b'{"a": [{}, {"b": {"c": 1, "c": 2}}]}', "$.a[1].b"),
         (b'{"a\xc3\xa9": {"b": 1, "b": 2}}', "$.a?"),
         (b'{"a": {"b": 1, "b": 2}, "c": nul}', ""),
+        (b'{"x": 1, "y": "z", "a": {"b": 1, "b": 2}}', "$.a"),
     ],
 )
 def test_a_key_that_is_there_twice_is_refused_with_the_path(body: bytes, where: str) -> None:
@@ -192,6 +210,7 @@ def test_other_times_are_none(text: str) -> None:
 
 def test_a_day_is_over_at_its_end_in_utc() -> None:
     assert reading.day_end_ms("1970-01-01", "") == 86_400_000 - 1
-    for text in ("1970-1-1", "1970-01-01T00:00:00Z", "1969-12-31", "2026-02-30"):
+    bad = ("1970-1-1", "19700101", "1970-W01-1", "1970-01-01T00:00:00Z", "1969-12-31", "2026-02-30")
+    for text in bad:
         with pytest.raises(reading.Unreadable):
             reading.day_end_ms(text, "")

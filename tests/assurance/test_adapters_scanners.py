@@ -37,6 +37,7 @@ def test_scubagear_says_which_tenant_run_and_time_it_is_of() -> None:
     assert found.claimed == THEN
     assert found.checks == {TENANT: {"MS.AAD.3.1v1": "pass"}}
     assert found.notes == ()
+    assert (found.covers, found.simulated, found.signed, found.strangers) == (False,) * 3 + (0,)
 
 
 @pytest.mark.parametrize(
@@ -354,8 +355,10 @@ def test_a_run_is_the_same_report_however_it_is_spelled_and_another_one_later() 
 
 
 def test_names_of_tests_become_ids_that_a_spec_can_name() -> None:
-    found = report(maester(maester_test(id="Ünsere Prüfung"), maester_test(id="x" * 300)))
-    assert set(only(found.checks)) == {"_nsere_Pr_fung", "x" * 128}
+    found = report(
+        maester(maester_test(id="Ünsere Prüfung"), maester_test(id="x" * 300), maester_test(id=""))
+    )
+    assert set(only(found.checks)) == {"_nsere_Pr_fung", "x" * 128, "_"}
 
 
 def test_too_many_different_checks_are_refused() -> None:

@@ -394,6 +394,13 @@ def test_an_attestation_of_the_wrong_shape_is_refused(value: Any, reason: Eviden
     assert refused(value).reason == reason
 
 
+def test_an_attestation_may_say_nothing_but_whom_it_covers() -> None:
+    found = report(without(attestation(people=[ALICE]), "predicate", "tier"))
+    assert (found.people, only(found.checks), found.claims) == ((ALICE,), {}, {})
+    nobody = without(attestation(), "predicate", "tier")
+    assert refused(nobody).reason == EvidenceReason.EMPTY
+
+
 def test_an_attestation_of_a_tier_has_one_subject() -> None:
     two = attestation()
     two["subject"] *= 2
@@ -529,6 +536,11 @@ def test_an_observation_is_as_old_as_its_end_and_names_people_by_random_ids() ->
     assert found.claims == {"undelegated_requests": 0, "bound_ppm": 1_000_000, "observed": 7}
     assert found.people == (ALICE, BOB)
     assert (found.kind, found.claimed, found.simulated) == ("gw.use", THEN, True)
+
+
+def test_an_observation_may_be_of_an_instant() -> None:
+    found = report(observation(**{"from": THEN}))
+    assert found.claimed == THEN and not found.simulated
 
 
 def test_of_nothing_observed_only_what_was_wrong_counts() -> None:

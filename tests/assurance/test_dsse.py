@@ -123,6 +123,10 @@ def test_statements_are_signed_as_statements_and_reports_as_reports(kind: str) -
         (envelope(scubagear()), EvidenceReason.UNSIGNED),
         (envelope(scubagear(), ED25519, kind="application/json"), EvidenceReason.UNRECOGNISED),
         (envelope(scubagear(), ED25519, kind=""), None),
+        (
+            envelope(statement(), ED25519, kind="application/vnd.in-toto.x+cbor"),
+            EvidenceReason.UNRECOGNISED,
+        ),
         (with_(envelope(scubagear(), ED25519), "!", "payload"), EvidenceReason.SHAPE),
         (with_(envelope(scubagear(), ED25519), "é", "payload"), EvidenceReason.SHAPE),
         (with_(envelope(scubagear(), ED25519), "A", "signatures", 0, "sig"), EvidenceReason.SHAPE),
