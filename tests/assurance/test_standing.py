@@ -121,6 +121,9 @@ def test_what_never_lapses_stays() -> None:
     held = replace(evaluation.tiers[0], held=True)
     found = advance(None, replace(evaluation, tiers=(held,)), LAPSE, 0)
     assert path(found) == [(0, 1, "earned")]
+    assert found.footings[0].requirements == ()
+    assert (found.footings[0].failed, found.due(0)) == (False, None)
+    assert defer(found, LAPSE, 1, 2).footings == found.footings
 
 
 def test_a_tier_that_was_never_held_has_no_grace() -> None:
@@ -140,6 +143,14 @@ def test_grace_runs_from_the_lapse_however_late_it_is_evaluated() -> None:
 def test_nothing_is_left_after_the_suspension() -> None:
     found = standing(prove(a=0, b=0, c=0), 50, 101, 121)
     assert (path(found), found.footings) == ([(121, 0, "none")], ())
+
+
+def test_without_grace_what_lapsed_is_kept_for_one_evaluation() -> None:
+    """In which it may be held, if many lapse at once."""
+    at_once = replace(LAPSE, grace=0, suspend_after=0)
+    items = prove(a=0, b=0, c=0)
+    assert len(standing(items, 50, 100, lapse=at_once).footings) == 3
+    assert standing(items, 50, 100, 101, lapse=at_once).footings == ()
 
 
 def test_new_evidence_in_time_keeps_the_tier() -> None:
@@ -192,6 +203,11 @@ def test_due_is_the_next_thing_to_do() -> None:
 def test_a_standing_is_read_back_from_its_bytes() -> None:
     found = standing([*prove(a=0, b=0, c=0), ALERT], 40, 50)
     assert msgspec.json.decode(msgspec.json.encode(found), type=Standing) == found
+
+
+def test_due_is_also_when_to_evaluate_again() -> None:
+    found = standing([*prove(a=40, b=40, c=40), ALERT], 40, 50)
+    assert (found.until, found.due(50), found.due(79), found.due(80)) == (80, 80, 80, 147)
 
 
 def test_a_standing_is_written_without_what_is_empty_and_cannot_be_changed() -> None:
@@ -282,6 +298,35 @@ def test_a_contradicted_tier_has_no_grace_afterwards() -> None:
     assert standing(items, 40, 50, 80).tier == 2
 
 
+@pytest.mark.parametrize("instants", [(40, 50, 80), (40, 50, 79, 80)])
+def test_not_even_a_long_grace_outlives_a_contradiction(instants: tuple[int, ...]) -> None:
+    items = [*prove(a=40, b=40), *prove(c=-40), ALERT]
+    assert standing(items, *instants, lapse=replace(LAPSE, grace=100)).tier == 2
+
+
+def test_a_contradiction_of_what_a_lower_tier_asks_for_counts_at_each() -> None:
+    tiers = spec(
+        *[(required(A.rule, "A", SHARED), one)[: rank + 1] for rank, one in enumerate((B, B))]
+    )
+    before = advance(None, evaluate(tiers, prove(a=0), [], 40), LAPSE, 40)
+    after = advance(before, evaluate(tiers, [*prove(a=0), ALERT], [], 50), LAPSE, 50)
+    assert (before.tier, path(after)) == (1, [(50, 0, "contradicted")])
+    assert after.contradictions[0].ranks == (1, 2)
+
+
+def test_a_contradiction_of_what_was_never_held_changes_nothing() -> None:
+    tiers = spec(required(A.rule, "A", SHARED))
+    found = advance(None, evaluate(tiers, [*prove(a=0), ALERT], [], 50), LAPSE, 50)
+    assert (path(found), found.contradictions) == ([(50, 0, "none")], ())
+
+
+def test_several_contradictions_are_named_in_the_order_of_their_ids() -> None:
+    both = tuple(required(check("a"), name, SHARED) for name in ("Z", "A"))
+    before = advance(None, evaluate(spec(both), prove(a=0), [], 40), LAPSE, 40)
+    after = advance(before, evaluate(spec(both), [*prove(a=0), ALERT], [], 50), LAPSE, 50)
+    assert after.steps[0].requirements == ("A", "Z")
+
+
 def test_nobody_falls_over_what_only_a_higher_tier_asks_for() -> None:
     items = [*prove(a=0, b=0), ALERT]
     assert path(standing(items, 40, 50))[0] == (50, 2, "earned")
@@ -344,6 +389,27 @@ def test_a_step_is_put_off_and_never_brought_forward() -> None:
     once = defer(graced(), LAPSE, 103, 112)
     assert defer(once, LAPSE, 104, 108).steps[1].at == 112
     assert defer(graced(), LAPSE, 103, 104).steps[1].at == 107
+
+
+def test_a_step_that_was_put_off_may_be_put_off_again_until_it_is_taken() -> None:
+    once = defer(graced(), LAPSE, 103, 112)
+    assert defer(once, LAPSE, 108, 115).steps[1].at == 115
+    assert defer(once, LAPSE, 112, 115).tier == 2
+    assert defer(graced(), LAPSE, 107, 115).tier == 2
+
+
+def test_a_step_may_be_put_off_before_its_lapse() -> None:
+    at_once = replace(LAPSE, grace=0)
+    items = prove(a=0, b=0, c=0)
+    late = defer(standing(items, 50, lapse=at_once), at_once, 99, 105)
+    assert path(late)[:3] == [(99, 3, "earned"), (100, 3, "grace"), (105, 2, "stepped-down")]
+    assert path(standing(items, 100, previous=late, lapse=at_once))[0] == (100, 3, "grace")
+
+
+def test_what_was_put_off_for_one_lapse_is_not_for_an_earlier_one() -> None:
+    late = defer(standing(prove(a=0, b=0, c=0), 50), LAPSE, 90, 115)
+    items = [*prove(a=0, b=0, c=0), failed(94, "c")]
+    assert path(standing(items, 95, previous=late))[:2] == [(95, 3, "grace"), (102, 2, "grace")]
 
 
 def test_what_was_put_off_stays_so_when_evaluated_again_and_ends_with_new_evidence() -> None:
