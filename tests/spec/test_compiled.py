@@ -151,6 +151,7 @@ def test_the_rest_is_in_numbers() -> None:
         (3, "", 700_000, None),
         (3, "steps", 22_000_000, None),
     ]
+    assert spec.tiers[1].requirements[1].weight == 1
     assert spec.digest == digest(
         load(
             edited(
@@ -161,7 +162,19 @@ def test_the_rest_is_in_numbers() -> None:
     assert compile_spec(load(EXAMPLE.encode())).tier(4) is None
 
 
+def test_a_kind_without_a_title_is_called_by_its_name() -> None:
+    kinds = compiled(("    title: Measured revocation drill\n", "")).kinds
+    assert kinds["drill.revoke"].title == "drill.revoke"
+    assert kinds["idp.roster"].title == "Roster of the identity provider"
+
+
 def test_a_spec_may_say_nothing_of_capabilities() -> None:
     start, end = EXAMPLE.index("capabilities:\n"), EXAMPLE.index("# What counts as evidence")
     text = EXAMPLE[:start] + EXAMPLE[end:]
     assert compile_spec(load(text.encode())).capabilities == ()
+
+
+def test_a_threshold_may_be_reached_from_above() -> None:
+    spec = compiled(('metric: mean, min: "22"', 'metric: mean, max: "22"'))
+    last = spec.capabilities[0].thresholds[-1]
+    assert (last.least, last.most) == (None, 22_000_000)

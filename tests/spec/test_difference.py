@@ -73,6 +73,11 @@ def test_another_order_is_a_difference() -> None:
     assert change.what == "changed" and change.path == "/exceptions_policy/never_for"
 
 
+def test_a_long_text_is_cut_to_a_line() -> None:
+    assert str(Change("removed", "/x", before="y" * 80)) == "- /x " + "y" * 80
+    assert str(Change("added", "/x", after="y" * 81)) == "+ /x " + "y" * 79 + "…"
+
+
 def test_the_first_spec_adds_every_requirement_by_itself() -> None:
     found = differences(None, BEFORE)
     assert {one.what for one in found} <= {"added", "changed"}

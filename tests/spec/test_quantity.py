@@ -59,6 +59,27 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         duration_ms(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "ppm"),
+    [
+        ("0.6", 600_000),
+        ("60%", 600_000),
+        ("99.5%", 995_000),
+        ("1", 1_000_000),
+        ("-22", -22_000_000),
+    ],
+)
+def test_digits_that_are_left_out_are_noughts(text: str, ppm: int) -> None:
+    assert number_ppm(text) == ppm
+
+
+@pytest.mark.parametrize(
+    "text", ["PT0S", "PT1S", "PT1M", "PT1H", "P1D", "P1DT1S", "PT1H30M", "P2DT3H4M5S"]
+)
+def test_a_duration_is_shown_in_its_shortest_spelling(text: str) -> None:
+    assert show_duration(duration_ms(text)) == text
+
+
 @given(st.decimals(-999_999_999, 999_999_999, places=6))
 def test_a_number_is_counted_in_millionths(number: Decimal) -> None:
     assert number_ppm(f"{number:f}") == number * 1_000_000
