@@ -30,14 +30,14 @@ STEPS = (
     "Acme hands in a roster, and what an assessor signed (it is simulated)",
     "So acme has earned T3, and nobody gave it",
     "The unmodified OpenAI and Anthropic SDKs talk to the model",
+    "A thief has her access token, but not her key",
+    "Somebody calls the model around the gateway",
+    "Maria is put on hold while a stream is on its way to her",
     "Brook and cove register, enrol and rehearse in the same way",
     "Brook scans its own tenant, and knows before it sends anything",
     "It sends the scan all the same, and is refused for what the scan says",
     "Cove earns T3 with yesterday's roster; the spec takes one for a day",
     "The roster grows too old, and the gateway refuses at that very moment",
-    "A thief has her access token, but not her key",
-    "Somebody calls the model around the gateway",
-    "Maria is put on hold while a stream is on its way to her",
     "Who did what",
     "An outsider checks all of it, from an export and the pinned key alone",
 )
@@ -72,6 +72,9 @@ SAID = (
     "all of it went as it says",
 )
 
+#: For all of it, where others use the machine too.
+_WHOLE = 6 * PATIENCE
+
 
 class Demo:
     """The demonstration in a terminal of its own."""
@@ -85,7 +88,7 @@ class Demo:
             start_new_session=True,
         )
         self.shown = ""
-        self._timer = threading.Timer(6 * PATIENCE, self._process.kill)
+        self._timer = threading.Timer(_WHOLE, self._process.kill)
         self._timer.start()
 
     def until(self, text: str) -> None:
@@ -114,7 +117,7 @@ class Demo:
 
     def end(self) -> tuple[int, str]:
         """The exit status and what was said to standard error."""
-        out, err = self._process.communicate(timeout=PATIENCE)
+        out, err = self._process.communicate(timeout=_WHOLE)
         self._timer.cancel()
         self.shown += out
         assert "Traceback" not in err, err

@@ -131,20 +131,22 @@ def stream_until_cut(to: Endpoint, cut: Callable[[], object]) -> str:
     """Begin a long stream, cut it from outside, and say what the SDK raised."""
     import openai
 
-    stream = to.openai().chat.completions.create(
-        model=to.model,
-        max_tokens=1500,
-        stream=True,
-        messages=[{"role": "user", "content": "Tell me a very long story."}],
-        extra_body={"ignore_eos": True},  # the model's server goes on to the limit
-    )
     seen = 0
     try:
+        stream = to.openai().chat.completions.create(
+            model=to.model,
+            max_tokens=2000,
+            stream=True,
+            messages=[{"role": "user", "content": "Tell me a very long story."}],
+            extra_body={"ignore_eos": True},  # the model's server goes on to the limit
+        )
         for _ in stream:
             seen += 1
             if seen == 8:
                 cut()
     except openai.APIError as error:
+        if not seen:
+            raise NotAsTold(f"the stream did not begin: {error}") from error
         return f"{type(error).__name__} after {seen} chunks: {error}"
     raise NotAsTold(f"the stream ended as if nothing had happened, after {seen} chunks")
 

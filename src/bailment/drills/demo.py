@@ -55,10 +55,10 @@ def _tell(story: Story, stage: Stage) -> calls.Endpoint:
     endpoint = earning.join(story, acme)
     earning.earn(story, lab, acme, endpoint)
     earning.talk(story, endpoint)
+    misuse.misuse(story, lab, acme, endpoint)
     brooks, coves = others.join(story, lab)
     others.fail(story, lab, brooks)
     others.lapse(story, lab, coves)
-    misuse.misuse(story, lab, acme, endpoint)
     misuse.examine(story, stage, lab.vkey)
     return endpoint
 

@@ -11,6 +11,7 @@ from bailment.drills import calls, earning, papers
 from bailment.drills.lab import Lab
 from bailment.drills.local_model import CANARY
 from bailment.drills.recipient import Recipient
+from bailment.drills.stage import NotAsTold
 from bailment.drills.story import Story, expect
 
 BROOK = papers.Organisation("brook", "Ben Okafor", "ben@brook.example")
@@ -18,8 +19,8 @@ COVE = papers.Organisation("cove", "Cleo Marin", "cleo@cove.example")
 
 #: How old a roster may be, by the spec.
 _FRESH = timedelta(days=1)
-#: How long before the expiry the last call and the stream begin, seconds.
-_LAST, _STREAM = 0.2, 2.5
+#: How long before the expiry the last call begins, and at the latest the stream, seconds.
+_LAST, _STREAM = 0.2, 4.0
 
 
 def join(story: Story, lab: Lab) -> tuple[calls.Endpoint, calls.Endpoint]:
@@ -85,23 +86,25 @@ def _watch(story: Story, endpoint: calls.Endpoint, end: datetime) -> None:
     """Call once a second until the end; a stream that is then on its way is cut."""
     with ThreadPoolExecutor(1) as pool:
         stream: Future[str] | None = None
-        while (left := (end - datetime.now(UTC)).total_seconds()) > _LAST:
-            refused = calls.refusal(endpoint)
-            expect(not refused, f"refused {left:.1f} s before the end: {refused}")
-            story.says(f"{left:4.1f} s before: answered")
+        while (left := _seconds_to(end)) > _LAST:
             if stream is None and left < _STREAM:
                 stream = pool.submit(calls.stream_until_cut, endpoint, lambda: None)
-            _sleep_until(min(end, datetime.now(UTC) + timedelta(seconds=1)), _LAST)
-        _sleep_until(end)
+            refused = calls.refusal(endpoint)
+            if refused:  # a call that began before the end may be looked at after it
+                early = _seconds_to(end)
+                expect(early <= 0, f"refused {early:.1f} s before the end: {refused}")
+                break
+            story.says(f"{left:4.1f} s before: answered")
+            time.sleep(max(0.0, min(1.0, _seconds_to(end) - _LAST)))
+        time.sleep(max(0.0, _seconds_to(end)))
         refused = calls.refusal(endpoint)
-        late = (datetime.now(UTC) - end).total_seconds()
+        late = -_seconds_to(end)
         expect("AM-1 expired" in refused, f"after the end the SDK saw: {refused or 'an answer'}")
         story.says(f"{late:4.1f} s after: {refused}")
-        expect(stream is not None, "this machine is too slow to begin a stream before the end")
-        if stream is not None:
-            story.says(f"the stream that was on its way: the SDK raises {stream.result()}")
+        if stream is None:
+            raise NotAsTold("this machine is too slow to begin a stream before the end")
+        story.says(f"the stream that was on its way: the SDK raises {stream.result()}")
 
 
-def _sleep_until(moment: datetime, before: float = 0.0) -> None:
-    """Until so many seconds before a moment."""
-    time.sleep(max(0.0, (moment - datetime.now(UTC)).total_seconds() - before))
+def _seconds_to(moment: datetime) -> float:
+    return (moment - datetime.now(UTC)).total_seconds()
