@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bailment.assurance.adapters.report import worst
 from bailment.assurance.reasons import EvidenceReason
 
 from .reports import (
@@ -352,6 +353,8 @@ def test_a_run_is_the_same_report_however_it_is_spelled_and_another_one_later() 
     assert first.report == report(maester(Account="somebody else")).report
     assert first.report != report(maester(ExecutedAt="2026-06-02T22:00:00+10:00")).report
     assert first.report != report(maester(maester_test("Failed"))).report
+    tests = [maester_test(), maester_test(id="MT.2")]
+    assert report(maester(*tests)).report == report(maester(*reversed(tests))).report
 
 
 def test_names_of_tests_become_ids_that_a_spec_can_name() -> None:
@@ -362,8 +365,10 @@ def test_names_of_tests_become_ids_that_a_spec_can_name() -> None:
 
 
 def test_too_many_different_checks_are_refused() -> None:
-    found = refused(maester(*(maester_test(id=f"T.{n}") for n in range(4001))))
-    assert found.reason == EvidenceReason.TOO_LARGE
+    tests = [maester_test(id=f"T.{n}") for n in range(4001)]
+    assert refused(maester(*tests)).reason == EvidenceReason.TOO_LARGE
+    assert len(only(report(maester(*tests[:4000])).checks)) == 4000
+    assert worst([]) == "inconclusive"
 
 
 def test_many_oddities_are_counted_and_not_all_told() -> None:

@@ -103,8 +103,8 @@ def sayings(tier: TierOf, item: Item, now: int) -> Iterator[Said]:
 
 def outlook(spec: CompiledSpec, tier: TierOf, items: Sequence[Item], now: int) -> list[Outlook]:
     """How each requirement of the tier would stand with these items alone."""
-    found = evaluate(spec, items, (), now).tier(tier.rank)
-    verdicts = {one.requirement: one for one in found.verdicts} if found else {}
+    found = evaluate(spec, items, (), now)
+    verdicts = (one for of in found.tiers if of.rank == tier.rank for one in of.verdicts)
     gap = _Gap(spec, items)
     return [
         Outlook(
@@ -114,8 +114,7 @@ def outlook(spec: CompiledSpec, tier: TierOf, items: Sequence[Item], now: int) -
             tuple(gap.lines(required.rule, verdict.proof)),
             required.remedy,
         )
-        for required in tier.requirements
-        for verdict in [verdicts[required.id]]
+        for required, verdict in zip(tier.requirements, verdicts, strict=True)
     ]
 
 
@@ -188,10 +187,7 @@ class _Gap:
 
     def __init__(self, spec: CompiledSpec, items: Sequence[Item]) -> None:
         self._kinds = spec.kinds
-        self._best: dict[str, int] = {}
-        for item in items:
-            rank = RANK[item.independence]
-            self._best[item.kind] = max(rank, self._best.get(item.kind, rank))
+        self._sent = {(item.kind, RANK[item.independence]) for item in items}
 
     def state(self, rule: Node, verdict: Verdict) -> State:
         if verdict.status == "satisfied":
@@ -219,20 +215,21 @@ class _Gap:
             yield described(node) + (" (signed by an assessor)" if signed else "")
 
     def _settled(self, node: Node, proof: Proof) -> bool:
-        """Whether nothing that the recipient could send is missing."""
+        """Whether nothing that the recipient could send is missing, where nothing failed."""
         if isinstance(node, AtLeast):
             below = zip(node.of, proof.of, strict=True)
             return sum(self._settled(one, its) for one, its in below) >= node.count
-        return proof.outcome == "satisfied" or (
-            proof.outcome != "failed" and self._is_issuers(node)
-        )
+        return proof.outcome == "satisfied" or self._is_issuers(node)
 
     def _is_issuers(self, leaf: Leaf) -> bool:
         """Whether only the issuer can still do something for a leaf: a join, whose people are
         matched there, once what must cover them has been sent."""
         if isinstance(leaf, Join):
-            sent = any(self._best.get(one.kind, -1) >= one.rank for one in leaf.covered_by)
-            return sent or all(map(self._collects, leaf.covered_by))
+            return all(map(self._collects, leaf.covered_by)) or any(
+                kind == one.kind and rank >= one.rank
+                for one in leaf.covered_by
+                for kind, rank in self._sent
+            )
         return self._collects(leaf.source)
 
     def _collects(self, source: Source) -> bool:
