@@ -25,10 +25,10 @@ IS_NEW := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 COMMA := ,
 fail = { echo >&2 '$(1)'; exit 1; }
 
-.PHONY: help demo test soak lint format bench lock clean
+.PHONY: help demo test soak mutants lint format bench lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-14s%s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-15s%s\n", $$1, $$2 }'
 
 demo: $(VENV)/.demo ## the whole story on this machine, with a real model; DEMO=--once checks it and ends
 	@$(VENV)/bin/bailment demo $(DEMO)
@@ -38,6 +38,9 @@ test: $(VENV)/.dev ## every test but the soaks, fast ones first; TEST=tests/ledg
 
 soak: $(VENV)/.dev ## kill loops, fuzzing and long logs: takes long
 	@$(RUN) pytest -m soak $(TEST)
+
+mutants: $(VENV)/.dev ## bend each rule of the evaluator, see that a test notices; TEST=MODULE for one
+	@$(RUN) tests.mutation $(TEST)
 
 lint: $(VENV)/.dev ## style, types and import contracts
 	@$(RUN) ruff check .
