@@ -10,12 +10,12 @@ from bailment.assurance.intake import Submission, receive
 from bailment.assurance.item import Item
 from bailment.assurance.preflight import (
     Outlook,
-    described,
     kind_for,
     leaves,
     outlook,
     sayings,
 )
+from bailment.assurance.wording import label
 from bailment.spec.compiled import CompiledSpec, TierOf, compile_spec
 from bailment.spec.validation import load
 
@@ -58,7 +58,7 @@ evidence_kinds:
 tiers:
   T1:
     name: general
-    require: [MFA, PHR, ROSTER, SECRETS, SIGNED, AUDIT, USE, DRILL, EITHER]
+    require: [MFA, PHR, ROSTER, SECRETS, SIGNED, AUDIT, USE, DRILL, EITHER, PULLED, VETTED]
     freshness: {machine: P30D, process: P365D}
 requirements:
   MFA:
@@ -100,6 +100,13 @@ requirements:
         - all:
             - {kind: scuba.entra, check: MS.AAD.2v1, min_independence: pulled}
             - {kind: gw.use, claim: bound_ppm, min: 1000000, min_independence: observed}
+  PULLED:
+    title: Everybody is in the directory that the issuer reads
+    satisfied_by: {join: {seen: gw.use, covered_by: [idp.roster]}, min_independence: pulled}
+  VETTED:
+    title: Everybody is on a list that an assessor signed, or on the issuer's
+    satisfied_by:
+      {join: {seen: gw.use, covered_by: [idp.roster, drill.revoke]}, min_independence: third-party}
 exceptions_policy:
   {max_ttl: P30D, max_renewals: 1, approvers: 2, compensating: required, never_for: []}
 lapse:
@@ -164,21 +171,21 @@ def test_without_evidence_what_the_recipient_owes_is_missing_and_the_rest_is_the
         "USE": "for the issuer",
         "DRILL": "for the issuer",
         "EITHER": "for the issuer",
+        "PULLED": "for the issuer",
+        "VETTED": "missing",
     }
-    assert found["MFA"].missing == ("scuba.entra passes MS.AAD.3.1v1",)
+    assert found["MFA"].missing == ("scuba.entra MS.AAD.3.1v1",)
     assert found["MFA"].remedy == "Demand one."
-    assert found["PHR"].missing == ("scuba.entra passes MS.AAD.3.1v1 (for the issuer to collect)",)
-    assert found["ROSTER"].missing == ("everybody in gw.use is in idp.roster",)
-    assert found["AUDIT"].missing == (
-        "report.soc2 cc6_1_exceptions at most 0 (signed by an assessor)",
-    )
-    assert found["SIGNED"].missing == ("attest.executive tier at least 1 and at most 4",)
+    assert found["PHR"].missing == ("scuba.entra MS.AAD.3.1v1 (for the issuer to collect)",)
+    assert found["ROSTER"].missing == ("people in gw.use by idp.roster",)
+    assert found["AUDIT"].missing == ("report.soc2 cc6_1_exceptions <= 0 (signed by an assessor)",)
+    assert found["SIGNED"].missing == ("attest.executive tier >= 1 <= 4",)
     assert found["EITHER"].missing == (
-        "1 of: maester.entra passes MT.1; "
-        "scuba.entra passes MS.AAD.2v1 (for the issuer to collect) "
-        "and gw.use bound_ppm at least 1000000 (for the issuer to collect)",
+        "1 of: maester.entra MT.1; "
+        "scuba.entra MS.AAD.2v1 (for the issuer to collect) "
+        "and gw.use bound_ppm >= 1000000 (for the issuer to collect)",
     )
-    assert [one.ready for one in found.values()].count(True) == 4
+    assert [one.ready for one in found.values()].count(True) == 5
 
 
 def test_a_pass_proves_what_it_is_strong_enough_for(spec: CompiledSpec) -> None:
@@ -218,14 +225,29 @@ def test_a_part_leaves_the_rest_missing(spec: CompiledSpec) -> None:
     found = stands(spec, sent(spec, statement()))
     assert (found["SECRETS"].state, found["SECRETS"].missing) == (
         "missing",
-        ("scan.secrets passes complete",),
+        ("scan.secrets complete",),
     )
 
 
 def test_a_roster_covers_people_whom_the_issuer_then_matches(spec: CompiledSpec) -> None:
     item = sent(spec, roster())
-    assert says(spec, item) == [("ROSTER", "covers", "")]
-    assert stands(spec, item)["ROSTER"].state == "for the issuer"
+    assert says(spec, item) == [
+        ("ROSTER", "covers", ""),
+        ("PULLED", "too weak", "pulled"),
+        ("VETTED", "too weak", "third-party"),
+    ]
+    found = stands(spec, item)
+    assert [found[id_].state for id_ in ("ROSTER", "PULLED", "VETTED")] == [
+        "for the issuer",
+        "for the issuer",
+        "missing",
+    ]
+    assert found["VETTED"].missing == (
+        "people in gw.use by idp.roster, drill.revoke (signed by an assessor)",
+    )
+    sealed = sent(spec, envelope(roster(), ED25519))
+    for items in ([item, sealed], [sealed, item], [sealed]):
+        assert stands(spec, *items)["VETTED"].state == "for the issuer"
 
 
 def test_what_an_assessor_must_sign_proves_nothing_until_it_does(spec: CompiledSpec) -> None:
@@ -269,9 +291,9 @@ def test_a_kind_is_that_which_the_report_names_or_to_which_it_says_most(
 
 
 def test_leaves_come_in_the_order_of_the_rule(tier: TierOf) -> None:
-    either = tier.requirements[-1]
-    assert [described(leaf) for leaf in leaves(either.rule)] == [
-        "maester.entra passes MT.1",
-        "scuba.entra passes MS.AAD.2v1",
-        "gw.use bound_ppm at least 1000000",
+    (either,) = (one for one in tier.requirements if one.id == "EITHER")
+    assert [label(leaf) for leaf in leaves(either.rule)] == [
+        "maester.entra MT.1",
+        "scuba.entra MS.AAD.2v1",
+        "gw.use bound_ppm >= 1000000",
     ]

@@ -35,7 +35,7 @@ from ..assurance.test_preflight import SPEC
 #: What a recipient can send for the spec of these tests, all of it good.
 GOOD: dict[str, Any] = {
     "scuba.json": scubagear(),
-    "roster.json": roster(),
+    "roster.json": envelope(roster(), ED25519),
     "secrets.json": statement(passedTests=["no-secrets", "complete"]),
     "tier.json": envelope(attestation(), P256),
     "soc2.json": envelope(manifest(kind="report.soc2"), ED25519),
@@ -77,11 +77,11 @@ def test_all_that_the_recipient_can_send_is_enough(folder: Path) -> None:
         f"  T3 of the spec {'5' * 64}\n  declares the document {'7' * 64}\n",
     )
     assert f"{folder}/scuba.json: ScubaGear 1.8.0 as scuba.entra, of 2026-06-01T12:00:00Z" in out
-    assert "counts as self-tool\n  MFA proves: scuba.entra passes MS.AAD.3.1v1\n" in out
-    assert "  PHR too weak, needs pulled: scuba.entra passes MS.AAD.3.1v1\n" in out
+    assert "counts as self-tool\n  MFA proves: scuba.entra MS.AAD.3.1v1\n" in out
+    assert "  PHR too weak, needs pulled: scuba.entra MS.AAD.3.1v1\n" in out
     assert "SOC 2 Type 2 as report.soc2, of 2026-05-31T23:59:59Z, counts as third-party" in out
-    assert "  ROSTER covers: everybody in gw.use is in idp.roster\n" in out
-    assert out.endswith("  proven: 4 of 9\n    MFA   A second factor\n"
+    assert "  ROSTER covers: people in gw.use by idp.roster\n" in out
+    assert out.endswith("  proven: 4 of 11\n    MFA   A second factor\n"
                         "    SECRETS No secrets lie about\n    SIGNED Somebody answers for it\n"
                         "    AUDIT An assessor looked\n")  # fmt: skip
 
@@ -90,7 +90,8 @@ def test_all_that_the_recipient_can_send_is_enough(folder: Path) -> None:
 def test_whatever_is_left_out_is_missing(name: str, folder: Path) -> None:
     status, out, _ = run(folder, *(other for other in GOOD if other != name))
     assert status == 1
-    assert "\n  missing: 1 of 9\n" in out
+    missing = 2 if name == "roster.json" else 1
+    assert f"\n  missing: {missing} of 11\n" in out
 
 
 def test_a_failure_is_told_first_and_ends_with_1(folder: Path) -> None:
@@ -98,8 +99,8 @@ def test_a_failure_is_told_first_and_ends_with_1(folder: Path) -> None:
     (folder / "scuba.json").write_bytes(data(bad))
     status, out, err = run(folder, *GOOD)
     assert status == 1
-    assert "  MFA fails: scuba.entra passes MS.AAD.3.1v1\n" in out
-    assert out.index("  failed: 2 of 9") < out.index("  for the issuer: ")
+    assert "  MFA fails: scuba.entra MS.AAD.3.1v1\n" in out
+    assert out.index("  failed: 2 of 11") < out.index("  for the issuer: ")
     assert "lists 0" in err  # the sample's total of passes
 
 
@@ -153,7 +154,7 @@ def test_programs_get_json(folder: Path) -> None:
     assert item["dated"] == "2026-06-01T12:00:00Z"
     assert good["says"][0] == {
         "requirement": "MFA",
-        "evidence": "scuba.entra passes MS.AAD.3.1v1",
+        "evidence": "scuba.entra MS.AAD.3.1v1",
         "says": "proves",
         "needs": "",
     }

@@ -15,7 +15,8 @@ from bailment.assurance.adapters import drill, observation
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.evaluation import Verdict, evaluate
 from bailment.assurance.item import Item
-from bailment.assurance.proof_tree import Proof
+from bailment.assurance.proof_tree import Proof, reads
+from bailment.assurance.wording import label
 from bailment.spec.compiled import (
     AtLeast,
     Check,
@@ -98,7 +99,7 @@ def sayings(tier: TierOf, item: Item, now: int) -> Iterator[Said]:
                 if source.kind == item.kind:
                     says = _says(leaf, source, item, now)
                     needs = LADDER[source.rank] if says == "too weak" else ""
-                    yield Said(required.id, described(leaf), says, needs)
+                    yield Said(required.id, label(leaf), says, needs)
 
 
 def outlook(spec: CompiledSpec, tier: TierOf, items: Sequence[Item], now: int) -> list[Outlook]:
@@ -127,23 +128,6 @@ def leaves(node: Node) -> Iterator[Leaf]:
         yield node
 
 
-def described(leaf: Leaf) -> str:
-    """A leaf in words: `scuba.entra passes MS.AAD.3.1v1`."""
-    match leaf:
-        case Check():
-            return f"{leaf.source.kind} passes {leaf.check}"
-        case Claim():
-            bounds = [
-                f"{word} {bound}"
-                for word, bound in (("at least", leaf.least), ("at most", leaf.most))
-                if bound is not None
-            ]
-            return f"{leaf.source.kind} {leaf.claim} {' and '.join(bounds)}"
-        case Join():
-            covering = " or ".join(source.kind for source in leaf.covered_by)
-            return f"everybody in {leaf.seen.kind} is in {covering}"
-
-
 def _asked(leaf: Leaf) -> Iterator[tuple[Source, str]]:
     """Each source that a leaf asks, with the check or claim that it asks for."""
     match leaf:
@@ -157,29 +141,14 @@ def _asked(leaf: Leaf) -> Iterator[tuple[Source, str]]:
 
 
 def _says(leaf: Leaf, source: Source, item: Item, now: int) -> Says:
-    match leaf:
-        case Check():
-            result = item.checks.get(leaf.check, "inconclusive")
-        case Claim():
-            result = _within(leaf, item.claims.get(leaf.claim))
-        case Join():
-            result = "pass"
-    if result == "inconclusive":
-        return "says nothing"
-    if result == "fail":
-        return "fails"
+    found = True if isinstance(leaf, Join) else reads(leaf, item)
+    if not found:
+        return "says nothing" if found is None else "fails"
     if RANK[item.independence] < source.rank:
         return "too weak"
     if item.dated + source.max_age <= now:
         return "too old"
     return "covers" if isinstance(leaf, Join) else "proves"
-
-
-def _within(leaf: Claim, number: int | None) -> Literal["pass", "fail", "inconclusive"]:
-    if number is None:
-        return "inconclusive"
-    low = leaf.least is not None and number < leaf.least
-    return "fail" if low or (leaf.most is not None and number > leaf.most) else "pass"
 
 
 class _Gap:
@@ -209,10 +178,10 @@ class _Gap:
                 choices = "; ".join(" and ".join(lines) for lines in below if lines)
                 yield f"{node.count - held} of: {choices}"
         elif self._is_issuers(node):
-            yield f"{described(node)} (for the issuer to collect)"
+            yield f"{label(node)} (for the issuer to collect)"
         else:
             signed = any(source.rank == RANK["third-party"] for source, _ in _asked(node))
-            yield described(node) + (" (signed by an assessor)" if signed else "")
+            yield label(node) + (" (signed by an assessor)" if signed else "")
 
     def _settled(self, node: Node, proof: Proof) -> bool:
         """Whether nothing that the recipient could send is missing, where nothing failed."""
