@@ -49,8 +49,8 @@ evidence_kinds:
   scuba.entra: {adapter: scubagear/1, class: machine, max_age: P7D, scope: tenant}
   maester.entra: {adapter: maester/1, class: machine, max_age: P7D, scope: tenant}
   idp.roster: {adapter: scim/1, class: machine, max_age: P1D, scope: tenant}
-  scan.secrets: {adapter: in-toto-test-result/1, class: machine, max_age: P30D, scope: org}
   scan.other: {adapter: in-toto-test-result/1, class: machine, max_age: P30D, scope: org}
+  scan.secrets: {adapter: in-toto-test-result/1, class: machine, max_age: P30D, scope: org}
   attest.executive: {adapter: dsse-attestation/1, class: process, max_age: P90D, scope: org}
   report.soc2: {adapter: document/1, class: process, max_age: P365D, scope: org}
   gw.use: {adapter: gateway/1, class: machine, max_age: P1D, scope: org}
@@ -58,7 +58,7 @@ evidence_kinds:
 tiers:
   T1:
     name: general
-    require: [MFA, PHR, ROSTER, SECRETS, SIGNED, AUDIT, USE, DRILL, EITHER, PULLED, VETTED]
+    require: [MFA, PHR, ROSTER, SECRETS, SIGNED, AUDIT, USE, DRILL, EITHER, PULLED, VETTED, TWO]
     freshness: {machine: P30D, process: P365D}
 requirements:
   MFA:
@@ -107,6 +107,14 @@ requirements:
     title: Everybody is on a list that an assessor signed, or on the issuer's
     satisfied_by:
       {join: {seen: gw.use, covered_by: [idp.roster, drill.revoke]}, min_independence: third-party}
+  TWO:
+    title: Two scanners agree
+    satisfied_by:
+      at_least: 2
+      of:
+        - {kind: scuba.entra, check: MS.AAD.3.1v1, min_independence: self-tool}
+        - {kind: maester.entra, check: MT.1, min_independence: self-tool}
+        - {kind: scan.other, check: mfa, min_independence: self-tool}
 exceptions_policy:
   {max_ttl: P30D, max_renewals: 1, approvers: 2, compensating: required, never_for: []}
 lapse:
@@ -173,6 +181,7 @@ def test_without_evidence_what_the_recipient_owes_is_missing_and_the_rest_is_the
         "EITHER": "for the issuer",
         "PULLED": "for the issuer",
         "VETTED": "missing",
+        "TWO": "missing",
     }
     assert found["MFA"].missing == ("scuba.entra MS.AAD.3.1v1",)
     assert found["MFA"].remedy == "Demand one."
@@ -194,10 +203,12 @@ def test_a_pass_proves_what_it_is_strong_enough_for(spec: CompiledSpec) -> None:
         ("MFA", "proves", ""),
         ("PHR", "too weak", "pulled"),
         ("EITHER", "says nothing", ""),
+        ("TWO", "proves", ""),
     ]
     found = stands(spec, item)
     assert (found["MFA"].state, found["MFA"].missing) == ("proven", ())
     assert found["PHR"].state == "for the issuer"
+    assert found["TWO"].missing == ("1 of: maester.entra MT.1; scan.other mfa",)
 
 
 def test_a_failure_fails_whatever_the_issuer_would_collect(spec: CompiledSpec) -> None:
@@ -284,6 +295,9 @@ def test_a_kind_is_that_which_the_report_names_or_to_which_it_says_most(
         return kind.name if kind else ""
 
     assert name(statement()) == "scan.secrets"
+    assert (
+        name(statement(passedTests=["mfa"])) == name(statement(passedTests=["?"])) == "scan.other"
+    )
     assert name(maester()) == "maester.entra"
     assert name(observation(kind="gw.register")) == ""
     assert name(roster(kind="idp.roster")) == "idp.roster"

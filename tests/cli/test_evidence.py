@@ -24,6 +24,8 @@ from ..assurance.reports import (
     data,
     envelope,
     finding,
+    maester,
+    maester_test,
     manifest,
     roster,
     scubagear,
@@ -36,6 +38,7 @@ from ..assurance.test_preflight import SPEC
 GOOD: dict[str, Any] = {
     "scuba.json": scubagear(),
     "roster.json": envelope(roster(), ED25519),
+    "maester.json": maester(maester_test(id="MT.1")),
     "secrets.json": statement(passedTests=["no-secrets", "complete"]),
     "tier.json": envelope(attestation(), P256),
     "soc2.json": envelope(manifest(kind="report.soc2"), ED25519),
@@ -81,17 +84,18 @@ def test_all_that_the_recipient_can_send_is_enough(folder: Path) -> None:
     assert "  PHR too weak, needs pulled: scuba.entra MS.AAD.3.1v1\n" in out
     assert "SOC 2 Type 2 as report.soc2, of 2026-05-31T23:59:59Z, counts as third-party" in out
     assert "  ROSTER covers: people in gw.use by idp.roster\n" in out
-    assert out.endswith("  proven: 4 of 11\n    MFA   A second factor\n"
+    assert out.endswith("  proven: 6 of 12\n    MFA   A second factor\n"
                         "    SECRETS No secrets lie about\n    SIGNED Somebody answers for it\n"
-                        "    AUDIT An assessor looked\n")  # fmt: skip
+                        "    AUDIT An assessor looked\n    EITHER One scanner or the issuer\n"
+                        "    TWO   Two scanners agree\n")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", sorted(GOOD))
 def test_whatever_is_left_out_is_missing(name: str, folder: Path) -> None:
     status, out, _ = run(folder, *(other for other in GOOD if other != name))
     assert status == 1
-    missing = 2 if name == "roster.json" else 1
-    assert f"\n  missing: {missing} of 11\n" in out
+    missing = 2 if name in ("roster.json", "scuba.json") else 1
+    assert f"\n  missing: {missing} of 12\n" in out
 
 
 def test_a_failure_is_told_first_and_ends_with_1(folder: Path) -> None:
@@ -100,7 +104,7 @@ def test_a_failure_is_told_first_and_ends_with_1(folder: Path) -> None:
     status, out, err = run(folder, *GOOD)
     assert status == 1
     assert "  MFA fails: scuba.entra MS.AAD.3.1v1\n" in out
-    assert out.index("  failed: 2 of 11") < out.index("  for the issuer: ")
+    assert out.index("  failed: 3 of 12") < out.index("  for the issuer: ")
     assert "lists 0" in err  # the sample's total of passes
 
 
@@ -130,7 +134,7 @@ def test_a_file_may_be_named_with_its_kind(folder: Path) -> None:
         app, [f"scan.other={folder / 'secrets.json'}", "--spec", str(folder / "spec.yaml")]
     )
     assert "as scan.other" in result.stdout
-    assert "  nothing of this tier asks for it\n" in result.stdout
+    assert "  TWO says nothing: scan.other mfa\n" in result.stdout
     assert "whose reports these are was not checked" in result.stderr
 
 
