@@ -67,6 +67,15 @@ def test_a_shorter_age_shows_when_it_begins_to_tell() -> None:
     assert effect == Effect("acme", AGE - 60 + GRACE, 1, 0, "none", because)
 
 
+def test_of_several_that_lapse_sooner_the_first_is_named() -> None:
+    old = spec((MFA, LEGACY))
+    new = spec((required(check("mfa", age=40), "MFA"), required(check("legacy", age=50), "LEGACY")))
+    holding = held(old, 0, passed(), passed(check="legacy"))
+    (effect,) = plan(old, new, {"acme": holding}, 10)
+    assert effect.at == 40 + GRACE
+    assert [one.requirement for one in effect.because] == ["MFA"]
+
+
 def test_a_longer_age_shows_when_the_tier_would_have_been_lost() -> None:
     new = spec(required(check("mfa", age=AGE + 60), "MFA"))
     (effect,) = plan(OLD, new, {"acme": held(OLD, 0, passed())}, 10)

@@ -7,7 +7,7 @@ import pytest
 from bailment.canonical import MAX_INTEGER
 from bailment.spec.reading import MAX_BYTES, MAX_DEPTH, read
 
-from .example import marked
+from .example import ROOT, marked
 
 IN_QUOTES = "write it in quotes"
 
@@ -56,6 +56,7 @@ REFUSED = {
     "reordered text": ("a: x«\u202ey", "invisible character, U+202E", "remove it"),
     "reordered text by an escape": ('a: «"x\\u202ey"', "U+202E", "remove it"),
     "control by an escape": ('{"a": «"\\u001b[0m"}', "U+001B", "remove it"),
+    "control after an empty line": ("\n«\x7f", "U+007F", "remove it"),
     "carriage return by an escape": ('a: «"\\r"', "U+000D", "remove it"),
     "line separator": ("a: x«\u2028y", "invisible character, U+2028", "remove it"),
     "control": ("a: «\x1b[0m", "U+001B", "remove it"),
@@ -103,6 +104,12 @@ def test_a_text_that_is_too_long_is_not_read() -> None:
     assert not read(b"a: 1 #" + b"x" * (MAX_BYTES - 6)).problems
     (found,) = read(b"a: 1 #" + b"x" * (MAX_BYTES - 5)).problems
     assert "longer than 1024 KiB" in found.what
+    assert (found.line, found.column) == (1, 1)
+
+
+def test_the_format_states_the_bounds() -> None:
+    text = " ".join((ROOT / "formats" / "spec.md").read_text().split())
+    assert f"at most {MAX_BYTES >> 20} MiB, nested at most {MAX_DEPTH} deep" in text
 
 
 def test_everything_refused_is_found_at_once() -> None:
