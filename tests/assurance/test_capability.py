@@ -249,6 +249,7 @@ def test_a_tier_before_that_is_made_up_is_seen() -> None:
 def test_a_decision_below_the_proposal_is_said_loudly() -> None:
     assert list(warnings(GOOD)) == []
     assert list(warnings(replace(GOOD, tier="T4"))) == []
+    assert list(warnings(replace(GOOD, before="T3"))) == []
     assert list(warnings(replace(GOOD, tier="T2", before="T4"))) == [
         "T2 is below T3, which the results propose",
         "T2 is below T4, which the model had",
