@@ -246,7 +246,7 @@ async def _healthz(port: int, tls: ssl.SSLContext) -> bytes:
 async def test_a_tls_key_that_others_can_read_stops_the_start(
     folder: Folder, pem: Path, mode: int
 ) -> None:
-    pem.chmod(mode)
+    pem.chmod(mode)  # noqa: ASYNC240 - nothing else runs
     words = await refused(folder)
     assert f"`{pem}` is a secret that others may read (mode {mode:04o})" in words
 

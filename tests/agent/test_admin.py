@@ -68,7 +68,8 @@ async def test_a_person_a_device_and_a_token_follow_from_one_another(
     assert (link.kind, link.parent, link.subject) == ("device", person.id, shown.device)
     assert link.key == device.public.jwk
     assert person.until == link.until == organisation.until
-    assert gateway.people[granted.person].items() > {"name": "Ann", "email": "ann@example.org"}.items()
+    known = gateway.people[granted.person]
+    assert known.items() > {"name": "Ann", "email": "ann@example.org"}.items()
 
 
 async def test_the_code_alone_confirms_a_device(

@@ -16,7 +16,7 @@ def become(directory: Path) -> NoReturn:
     """Serve from `directory` in this process's place: same id, same terminal, same limits."""
     # -P: what lies in the current folder is not ours to import.
     command = [sys.executable, "-P", "-m", __name__, "serve", "-d", str(directory)]
-    os.execv(sys.executable, command)
+    os.execv(sys.executable, command)  # noqa: S606 - our own program
 
 
 def _serve() -> None:

@@ -268,7 +268,7 @@ class FindingRaised(Facts, frozen=True):
     sentence: str
     since: int
     until: int
-    numbers: dict[str, int] = {}
+    numbers: dict[str, int] = msgspec.field(default_factory=dict)
     model: str = ""
 
 
