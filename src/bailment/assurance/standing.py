@@ -196,11 +196,11 @@ def _footings(before: Standing, evaluation: Evaluation, at: int) -> Iterator[Foo
 
 
 class _Support(NamedTuple):
-    """The tier that a footing supports, as what, until when, and what then lapses; the greatest
-    is the one that counts."""
+    """The tier that a footing supports, as its own or a lower one, until when, as what, and what
+    then lapses; the greatest is the one that counts."""
 
     tier: int
-    better: int
+    own: bool
     until: int
     phase: Phase
     requirements: tuple[str, ...]
@@ -212,12 +212,12 @@ def _support(footing: Footing, lapse: Lapsing, at: int) -> _Support | None:
     down = lapses + lapse.grace + footing.delay
     over = lapses + lapse.grace + lapse.suspend_after
     if at < lapses:
-        return _Support(footing.rank, 2, lapses, "earned", footing.requirements)
+        return _Support(footing.rank, True, lapses, "earned", footing.requirements)
     if at < down:
-        return _Support(footing.rank, 1, down, "grace", footing.requirements)
+        return _Support(footing.rank, True, down, "grace", footing.requirements)
     lower = min(footing.rank - 1, lapse.then)
     if at < over and lower:
-        return _Support(lower, 0, over, "stepped-down", footing.requirements)
+        return _Support(lower, False, over, "stepped-down", footing.requirements)
     return None
 
 
@@ -251,7 +251,7 @@ def _step(
     found = [_support(footing, lapse, at) for footing in footings if footing.rank not in gone]
     top = max((one for one in found if one is not None), default=None)
     if top is None:
-        top = _Support(0, 0, NEVER, "none", lapsed)
+        top = _Support(0, False, NEVER, "none", lapsed)
     if against:
         tier = min(top.tier, lapse.contradicted)
         because = tuple(one.requirement for one in against)
