@@ -15,7 +15,7 @@ import pytest
 from bailment.ledger.records import AccessClosed, AccessOpened
 from bailment.store.view import open_view
 
-from ..world import STREAM, Asked, Device, World, broken, canned, chunk, events, world
+from ..world import PATIENCE, STREAM, Asked, Device, World, broken, canned, chunk, events, world
 from .scripted import Peer
 
 pytestmark = [pytest.mark.anyio, pytest.mark.journey]
@@ -37,9 +37,9 @@ async def serving(lab: World) -> AsyncIterator[asyncio.subprocess.Process]:
         *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(2 * PATIENCE):  # a new process loads all that it needs
             while not await ready(lab):
-                assert process.returncode is None
+                assert process.returncode is None, await process.communicate()
                 await asyncio.sleep(0.05)  # it has no other way to tell
         yield process
     finally:
@@ -90,7 +90,7 @@ async def test_asked_to_stop_it_closes_every_access_and_ends_well(
             process.send_signal(number)
             await wire.end()
             assert broken(wire.body) == "draining"
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     assert outcomes(lab) == ["complete", "complete", "aborted"]
     assert not lab.folder.control_socket.exists()
 
@@ -107,7 +107,7 @@ async def test_killed_it_starts_again_and_closes_what_was_open(lab: World) -> No
     assert len(open_view(lab.folder).fold.admission.open) == 1
     async with serving(lab) as process:
         process.terminate()
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     assert outcomes(lab) == ["complete", "aborted"]
 
 
