@@ -9,6 +9,7 @@ import msgspec
 from bailment import canonical
 from bailment.access import jws
 from bailment.access.assured import sign_spec, standing_record
+from bailment.assurance.capability import Decision, propose
 from bailment.assurance.item import Item
 from bailment.ledger.evidence_records import (
     ApproverRegistered,
@@ -19,6 +20,7 @@ from bailment.ledger.evidence_records import (
 )
 from bailment.ledger.records import SpecApplied, spec_digest
 from bailment.spec.policy import policy_of
+from bailment.spec.terms import TIERS
 from bailment.spec.validation import load
 
 from .book import Book, Party
@@ -96,8 +98,21 @@ class Specified(Book):
         )
 
     def tiered(self, model: str, tier: str, *names: str) -> ModelTiered:
-        decision = {"model": model, "tier": tier, "reasons": "as the results say"}
-        return ModelTiered(model, tier, decision, self.sign("tier", decision, *names), "tests")
+        rank = self.register.state.tiers.get(model, 0)
+        before = TIERS[rank - 1] if rank else None
+        proposal = propose(self.register.spec, (), model="", before=before)
+        decision = Decision(
+            model,
+            tier,
+            self.register.state.spec,
+            "as is known",
+            self.register.state.decided.get(model, self.time - 1) + 1,
+            unevaluated=proposal.unevaluated,
+            proposed=proposal.tier or msgspec.UNSET,
+            before=before or msgspec.UNSET,
+        )
+        told = msgspec.to_builtins(decision)
+        return ModelTiered(model, tier, told, self.sign("tier", told, *names), "tests")
 
     def enclave(self, recipient: str, *tenants: str) -> None:
         self.add(EnclaveDeclared(recipient, {"tenant": tenants}, "tests"), recipient)

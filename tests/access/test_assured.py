@@ -12,7 +12,11 @@ from bailment.access.decision import Allowed, decide, models_of
 from bailment.access.fold import Fold
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
-from bailment.ledger.evidence_records import EnclaveDeclared, EvidenceReceived
+from bailment.ledger.evidence_records import (
+    ApproverRegistered,
+    EnclaveDeclared,
+    EvidenceReceived,
+)
 from bailment.ledger.records import ModelRegistered, Policy, SpecApplied
 
 from .book import Book, Party
@@ -234,6 +238,37 @@ def test_a_tier_is_signed_by_an_approver(book: Specified) -> None:
     assert "no model" in refusal(book, book.tiered("gone", "T1", "ada"))
     book.approvers["cy"] = Party()
     assert "no approver's" in refusal(book, book.tiered("small", "T2", "cy"))
+
+
+def test_an_earlier_decision_does_not_count_again(book: Specified) -> None:
+    lower = book.tiered("small", "T1", "ada")
+    book.add(lower)
+    book.time += 10
+    book.add(book.tiered("small", "T2", "ada"))
+    book.time += 10
+    assert "another tier than the decision says" in refusal(book, lower)
+    book.add(book.tiered("small", "T1", "ada"))
+    book.time += 10
+    once = book.tiered("small", "T2", "bo")
+    book.add(once)
+    book.time += 10
+    book.add(book.tiered("small", "T1", "bo"))
+    assert "older than the last" in refusal(book, once)
+
+
+def test_who_else_approves_is_approved(book: Specified) -> None:
+    """One person with the run of the issuer's machine is not two approvers."""
+    new = Party().public.jwk
+    told = {"approver": "cy", "key": new}
+    alone = ApproverRegistered("cy", new, "tests")
+    assert "it takes 2 approvers" in refusal(book, alone)
+    both = book.sign("approver", told, "ada", "bo")
+    assert refusal(book, msgspec.structs.replace(alone, approvals=both)) == ""
+    assert "did not sign this" in refusal(book, ApproverRegistered("dee", new, "tests", both))
+    gone = ApproverRegistered("ada", {}, "tests")
+    assert "it takes 2 approvers" in refusal(book, gone)
+    again = {**book.approvers["ada"].public.jwk, "kid": "another"}
+    assert "an approver's already" in refusal(book, ApproverRegistered("eve", again, "tests"))
 
 
 def test_an_exception_takes_two_people_and_never_what_the_spec_forbids(

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import UNSET
 
 from bailment import canonical
-from bailment.access import jwk as jwks
 from bailment.access import jws
+from bailment.access.approval import EXCEPTION, approved
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, Proven
 from bailment.assurance.adapters.reading import scope_key
@@ -26,21 +26,18 @@ from bailment.assurance.mass_change import Change, held_standing
 from bailment.assurance.standing import Standing, advance
 from bailment.errors import FormatError
 from bailment.ledger.evidence_records import (
-    ApproverRegistered,
     EnclaveDeclared,
     EvidenceReceived,
     ExceptionGranted,
-    ModelTiered,
     StandingEvaluated,
 )
 from bailment.ledger.records import SpecApplied, spec_digest
-from bailment.spec.compiled import CompiledSpec, rank_of
+from bailment.spec.compiled import CompiledSpec
 from bailment.spec.terms import TIERS
 
 _KINDS = ("tenant", "account", "org")
 #: Ids in an enclave, and characters in each.
 _MOST_IDS, _LONGEST_ID = 256, 200
-_MOST_APPROVALS = 16
 _SPEC_TYP = "bailment-spec+jwt"
 
 _T = TypeVar("_T")
@@ -139,23 +136,6 @@ def declared(register: Indexed, facts: EnclaveDeclared, now: int) -> Refused | N
     return None
 
 
-def approver(register: Indexed, facts: ApproverRegistered, now: int) -> Refused | None:
-    """An approver's key is nobody else's."""
-    if not facts.key:
-        known = facts.approver in register.state.approvers
-        return None if known else _wrong("there is no such approver")
-    if any(
-        key == facts.key and name != facts.approver
-        for name, key in register.state.approvers.items()
-    ):
-        return _wrong("the key is another approver's")
-    try:
-        jwks.parse(facts.key)
-    except FormatError as error:
-        return _wrong(str(error))
-    return None
-
-
 def sign_spec(digest: str, key: ec.EllipticCurvePrivateKey) -> str:
     """The issuer's signature of the spec with this digest, as `signed_by_issuer` reads it."""
     return jws.sign({"typ": _SPEC_TYP}, canonical.encode({"digest": digest}), key)
@@ -173,21 +153,6 @@ def signed_by_issuer(register: Indexed, facts: SpecApplied) -> Refused | None:
     if not fits or not jws.verify(signature, register.key(register.state.issuer)):
         return _wrong("the issuer did not sign this spec")
     return None
-
-
-def tiered(register: Indexed, facts: ModelTiered, now: int) -> Refused | None:
-    """A tier of the spec, for a model there is, decided and signed by an approver."""
-    if register.spec is None:
-        return _wrong("there is no spec, and so no tier")
-    if facts.model not in register.state.models:
-        return _wrong(f"there is no model `{facts.model}`")
-    if register.state.models[facts.model].canary is True:
-        return _wrong("a canary has no tier")
-    if facts.tier not in TIERS or register.spec.tier(rank_of(facts.tier)) is None:
-        return _wrong(f"the spec has no tier `{facts.tier}`")
-    if (facts.decision.get("model"), facts.decision.get("tier")) != (facts.model, facts.tier):
-        return _wrong("the decision is about another model or tier")
-    return approved(register, "tier", facts.decision, facts.approvals, 1)
 
 
 def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | None:
@@ -255,7 +220,7 @@ def excepted(register: Indexed, facts: ExceptionGranted, now: int) -> Refused | 
         return _wrong(why)
     told = {"recipient": facts.recipient, "grant": facts.grant, "text": facts.text}
     number = register.spec.exceptions.approvers
-    return approved(register, "exception", told, facts.approvals, number, grant.approvers)
+    return approved(register, EXCEPTION, told, facts.approvals, number, grant.approvers)
 
 
 def stood(register: Indexed, facts: StandingEvaluated, now: int) -> Refused | None:
@@ -270,42 +235,6 @@ def stood(register: Indexed, facts: StandingEvaluated, now: int) -> Refused | No
     derived = standing_record(register, facts.recipient, facts.at, held=facts.held is True)
     if canonical.encode(derived) != canonical.encode(facts):
         return _wrong("the standing does not follow from the spec and the evidence")
-    return None
-
-
-def approved(
-    register: Indexed,
-    kind: str,
-    told: dict[str, Any],
-    approvals: tuple[str, ...],
-    number: int,
-    names: tuple[str, ...] = (),
-) -> Refused | None:
-    """Whether so many registered approvers (just these, if named) signed what is told.
-
-    An approval is a compact JWS, `typ` `bailment-KIND+jwt`, over its canonical JSON.
-    """
-    payload = canonical.encode(told)
-    keys = {
-        register.key(key).thumbprint: name for name, key in register.state.approvers.items() if key
-    }
-    signed: set[str] = set()
-    for compact in approvals[:_MOST_APPROVALS]:
-        try:
-            approval = jws.parse(compact)
-        except FormatError as error:
-            return _wrong(f"an approval is malformed: {error}")
-        name = keys.get(str(approval.header.get("kid", "")))
-        if name is None:
-            return _wrong("an approval is by a key that is no approver's")
-        fits = approval.header.get("typ") == f"bailment-{kind}+jwt" and approval.payload == payload
-        if not fits or not jws.verify(approval, register.key(register.state.approvers[name])):
-            return _wrong(f"`{name}` did not sign this")
-        signed.add(name)
-    if names and signed != set(names):
-        return _wrong("the approvers named are not those who signed")
-    if len(signed) < number:
-        return _wrong(f"it takes {number} approvers, and {len(signed)} signed")
     return None
 
 

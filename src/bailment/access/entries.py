@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bailment.access import assured, jws
+from bailment.access import assured, decided, jws
 from bailment.access import jwk as jwks
 from bailment.access.chain import Link, narrows, read_link
 from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_along
@@ -240,8 +240,8 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     HoldLifted: _lifted,
     PersonErased: _erased,
     EnclaveDeclared: assured.declared,
-    ApproverRegistered: assured.approver,
-    ModelTiered: assured.tiered,
+    ApproverRegistered: decided.approver,
+    ModelTiered: decided.tiered,
     EvidenceReceived: assured.received,
     ExceptionGranted: assured.excepted,
     StandingEvaluated: assured.stood,

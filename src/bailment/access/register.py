@@ -106,6 +106,7 @@ class Register(Indexed):
                 state.approvers[facts.approver] = facts.key
             case ModelTiered():
                 state.tiers[facts.model] = rank_of(facts.tier)
+                state.decided[facts.model] = facts.decision["decided"]
             case EvidenceReceived():
                 self._receive(facts.recipient, item_of(facts.item))
             case ExceptionGranted():

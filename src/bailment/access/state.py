@@ -82,6 +82,7 @@ class State(msgspec.Struct, omit_defaults=True):
     document: dict[str, Any] = {}
     approvers: dict[str, dict[str, str]] = {}
     tiers: dict[str, int] = {}
+    decided: dict[str, int] = {}  # when each model's tier was decided, ms
     proven: dict[str, Proven] = {}
     submitted: dict[str, str] = {}  # what every report is known again by, and whose it was
 

@@ -9,6 +9,7 @@ import msgspec
 import typer
 
 from bailment import canonical
+from bailment.access.approval import APPROVER
 from bailment.assurance.capability import caveats, decide
 from bailment.cli import approver, capability
 from bailment.cli.console import Dir, act
@@ -25,23 +26,42 @@ Ids = Annotated[list[str] | None, typer.Option(help="Its id; repeat for more.")]
 Signer = Annotated[Path, typer.Option("--key", help="The folder of the approver's key.")]
 
 
+Signers = Annotated[
+    list[Path] | None,
+    typer.Option("--sign", help="The folder of an approver who signs this; repeat for each."),
+]
+
+
 def approver_add(
     name: Annotated[str, typer.Argument(help="A short name for the person, like ada.")],
     key: Annotated[Path, typer.Option(help="The public key (JWK), as `approver key` wrote it.")],
+    signers: Signers = None,
     directory: Dir = Path(),
 ) -> None:
-    """Register a person whose signature approves tiers and exceptions."""
-    act(Folder(directory), "approver-add", approver=name, key=read_jwk(key).jwk)
+    """Register a person whose signature approves tiers and exceptions.
+
+    Once there are as many approvers as an exception takes, so many of them sign for each other one.
+    """
+    _change_approver(name, read_jwk(key).jwk, signers, directory)
     say(f"{name} approves from now on")
 
 
 def approver_remove(
     name: Annotated[str, typer.Argument(help="The name that it was added under.")],
+    signers: Signers = None,
     directory: Dir = Path(),
 ) -> None:
     """End it: what the person signed before still stands."""
-    act(Folder(directory), "approver-add", approver=name, key={})
+    _change_approver(name, {}, signers, directory)
     say(f"{name} approves nothing from now on")
+
+
+def _change_approver(
+    name: str, key: dict[str, str], signers: list[Path] | None, directory: Path
+) -> None:
+    told = {"approver": name, "key": key}
+    approvals = [approver.sign(APPROVER, told, folder) for folder in signers or ()]
+    act(Folder(directory), "approver-add", approver=name, key=key, approvals=approvals)
 
 
 def model_tier(

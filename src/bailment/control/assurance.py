@@ -97,9 +97,12 @@ class Assurance:
         }
         await self._actions.append(lambda now: records.EnclaveDeclared(recipient, told, author))
 
-    async def register_approver(self, name: str, key: dict[str, str], author: str) -> None:
+    async def register_approver(
+        self, name: str, key: dict[str, str], author: str, approvals: tuple[str, ...] = ()
+    ) -> None:
         """Let a person's signature approve decisions; without a key, no longer."""
-        await self._actions.append(lambda now: records.ApproverRegistered(name, key, author))
+        facts = records.ApproverRegistered(name, key, author, approvals)
+        await self._actions.append(lambda now: _fitting(facts))
 
     async def decide_tier(
         self, decision: dict[str, Any], approvals: tuple[str, ...], author: str

@@ -44,6 +44,7 @@ class AddApprover(Act, frozen=True, tag="approver-add"):
 
     approver: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
     key: dict[str, str]
+    approvals: tuple[str, ...] = ()
 
 
 class DecideTier(Act, frozen=True, tag="model-tier"):
@@ -83,7 +84,8 @@ async def perform(assurance: Assurance, evaluator: Evaluator, act: AssuranceActs
             scopes = {"tenant": act.tenant, "account": act.account, "org": act.org}
             await assurance.declare_enclave(act.recipient, scopes, act.author)
         case AddApprover():
-            await assurance.register_approver(act.approver, act.key, act.author)
+            approver = act.approver, act.key, act.author, act.approvals
+            await assurance.register_approver(*approver)
         case DecideTier():
             await assurance.decide_tier(act.decision, act.approvals, act.author)
         case GrantException():

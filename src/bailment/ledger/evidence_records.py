@@ -28,13 +28,17 @@ class EnclaveDeclared(Facts, frozen=True):
 
 
 class ApproverRegistered(Facts, frozen=True):
-    """Somebody whose signature approves decisions; `key` is a public JWK. An empty one ends it."""
+    """Somebody whose signature approves decisions; `key` is a public JWK. An empty one ends it.
+
+    `approvals` are those of the approvers there are, once they are as many as an exception takes.
+    """
 
     TYPE: ClassVar[str] = "approver.registered"
     REGISTERS: ClassVar[bool] = True
     approver: str
     key: dict[str, str]
     author: str
+    approvals: tuple[str, ...] = ()
 
 
 class ModelTiered(Facts, frozen=True):
