@@ -264,6 +264,16 @@ def test_what_came_later_changes_no_earlier_answer(log: Seen) -> None:
         assert observe(log.along, asked, "acme", ID) == item, kind
 
 
+def test_who_reads_back_knows_which_spec_was_in_force_when(log: Seen) -> None:
+    spec, policy, stop = log.register.spec, log.register.policy, log.fold.size
+    log.add(log.spec(SEEN.replace(b"1.0.0", b"1.2.0").replace(b"PT5M", b"PT4M")))
+    sightings = log.sightings()
+    assert sightings.in_force(stop) == (spec, policy)
+    assert sightings.in_force(log.fold.size) == (log.register.spec, log.register.policy)
+    assert log.register.policy != policy
+    assert log.register.spec != spec
+
+
 def test_more_of_the_same_says_nothing_else(log: Seen) -> None:
     spec = log.register.spec
     log.use(log.at_home)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ from typing import Any
 import msgspec
 import pytest
 
+from bailment.access.revoking import LONGEST
+from bailment.access.sightings import Sightings
 from bailment.agent.profile import Device as Profiled
 from bailment.agent.profile import Profile
 from bailment.agent.rehearsal import rehearse
 from bailment.auditor.audit import audit_export
 from bailment.auditor.findings import Kind
+from bailment.control.observations import Observer
 from bailment.ledger.evidence_records import EvidenceReceived
 from bailment.ledger.records import AccessOpened, HoldAdded, HoldLifted, ModelRegistered
+from bailment.spec.quantity import DAY
 
 from ..access.small_spec import SPEC
 from ..auditor.forge import Forgery
@@ -155,6 +160,7 @@ async def test_a_drill_leaves_nothing_but_a_hold_that_was_lifted(stage: Stage) -
     (lifted,) = stage.world.of(HoldLifted, since)
     assert (held.subject, held.hold) == (f"person:{stage.person}", lifted.hold)
     assert "drill" not in (held.reason + lifted.reason).lower()
+    assert stage.world.clock.now() < held.until <= stage.world.clock.now() + LONGEST
     (item,) = stage.items("drill.revoke")
     assert (item["id"], item["report"]) == (done["item"], f"drill:{held.hold}")
     assert (item["collector"], item["independence"]) == ("gateway", "observed")
@@ -196,3 +202,27 @@ async def test_an_auditor_measures_and_counts_the_same(stage: Stage, tmp_path: P
         report = audit_export(forgery.write(tmp_path / name, signer), signer.public)
         named = {(finding.kind, finding.index) for finding in report.findings}
         assert (Kind.FALSE_OBSERVATION, at) in named, name
+
+
+async def test_a_longer_window_asked_for_while_the_log_is_read_back_is_read_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    observer, applied, spans = Observer(stage.world.issuer.log), threading.Event(), []
+    read = observer._read
+
+    def slowly(sightings: Sightings, since: int, size: int) -> None:
+        applied.wait(10)
+        spans.append(observer._span)
+        read(sightings, since, size)
+
+    monkeypatch.setattr(observer, "_read", slowly)
+    starting = asyncio.create_task(observer.start())
+    await asyncio.sleep(0)
+    await stage.lab.apply(
+        TEXT.replace(b"1.0.0", b"1.0.1").replace(
+            b"class: machine, max_age: P1D", b"class: machine, max_age: P2D"
+        )
+    )
+    applied.set()
+    await starting
+    assert spans == [DAY, 2 * DAY]

@@ -18,7 +18,7 @@ from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
 from bailment.access.chain import Link, read_link
-from bailment.access.state import Indexed
+from bailment.access.state import Indexed, read_spec
 from bailment.errors import FormatError
 from bailment.ledger.evidence_records import EnclaveDeclared, EvidenceReceived, ExceptionGranted
 from bailment.ledger.facts import Facts
@@ -31,7 +31,7 @@ from bailment.ledger.records import (
     SpecApplied,
     TokenIssued,
 )
-from bailment.spec.compiled import CompiledSpec
+from bailment.spec.compiled import CompiledSpec, compile_spec
 from bailment.spec.policy import MAX_TOKEN_MS
 
 BOUND = "dpop-body"
@@ -233,8 +233,9 @@ class Sightings:
                 scopes = (one for scopes in facts.scopes.values() for one in scopes)
                 history.append((index, frozenset(scopes)))
             case SpecApplied():
-                force = InForce(self.register.spec, self.register.policy)
-                self._specs.append((index, force))
+                told = facts.document or {}  # the register may be ahead and have another
+                spec = compile_spec(read_spec(told)) if told else None
+                self._specs.append((index, InForce(spec, facts.policy)))
 
     def _issued(self, index: int, leaf: Leaf, facts: TokenIssued) -> None:
         kept = self._keep(leaf.recipient)

@@ -26,6 +26,7 @@ from bailment.assurance.schedule import Schedule
 from bailment.assurance.standing import Standing, step_at
 from bailment.control.actions import Actions, Denied
 from bailment.control.assurance import Assurance
+from bailment.control.observations import AFRESH
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
@@ -44,8 +45,6 @@ logger = structlog.get_logger("bailment.evaluator")
 
 #: The longest sleep in one piece (seconds): the wall clock may be set while it lasts.
 _NAP = 60.0
-#: Observations are made anew so many times within the age at which they are too old.
-_AFRESH = 3
 _HELD, _RELEASED = "standing-held", "standing-released"
 
 
@@ -318,7 +317,7 @@ class Evaluator:
         spec = self._register.spec
         kinds = spec.kinds.values() if spec else ()
         ages = [kind.max_age for kind in kinds if kind.adapter == observation.ADAPTER]
-        return max(1, min(ages) // _AFRESH) if ages else 0
+        return max(1, min(ages) // AFRESH) if ages else 0
 
     def _next_observation(self, name: str) -> int:
         """When a recipient was last observed, and as much later; 0 if it never was."""

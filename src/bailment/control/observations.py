@@ -20,7 +20,7 @@ from bailment.store.log import Log
 from bailment.store.sequencer import News
 
 #: What would be read no otherwise is observed anew so many times within its age.
-_AFRESH = 3
+AFRESH = 3
 
 
 class Observer:
@@ -63,6 +63,8 @@ class Observer:
             sightings.follow(news)
         self._sightings, self._since, self._unread = sightings, since, None
         self._tell(sightings.changed() | self._register.state.recipients.keys())
+        if self._too_short():  # by a spec that was applied meanwhile
+            await self.start()
 
     def changed(self) -> set[str]:
         """Of whom there is something new to observe since this was last asked."""
@@ -101,7 +103,7 @@ class Observer:
             if (one.kind, one.scope, one.collector) == (item.kind, item.scope, COLLECTOR)
         ]
         last = max(known, key=lambda one: one.dated, default=None)
-        if last is not None and _AFRESH * (item.dated - last.dated) < kind.max_age:
+        if last is not None and AFRESH * (item.dated - last.dated) < kind.max_age:
             return item if item.dated > last.dated and differs(spec, last, item) else None
         return item
 

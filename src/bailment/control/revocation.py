@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from bailment.access.fold import Fold
 from bailment.access.reasons import Reason, Refused
-from bailment.access.revoking import CLAIMS, Revocation, measured
+from bailment.access.revoking import CLAIMS, LONGEST, Revocation, measured
 from bailment.assurance.adapters import drill
 from bailment.assurance.item import Item
 from bailment.control.actions import Actions, Denied
@@ -141,7 +141,9 @@ class RevocationDrill:
             return bool(seen) and seen[0].took_effect
 
         with self._listening(notice) as effect:
-            hold = await self._actions.hold(subject, "access revoked", author)
+            # It ends by itself should nobody be left to lift it.
+            until = self._actions.log.sequencer.time + LONGEST
+            hold = await self._actions.hold(subject, "access revoked", author, until)
             try:
                 async with asyncio.timeout(_EFFECT):
                     await effect.wait()
