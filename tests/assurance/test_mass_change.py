@@ -118,3 +118,9 @@ def test_without_grace_a_new_expiry_is_held_at_the_instant() -> None:
 
 def test_a_first_evaluation_is_no_change() -> None:
     assert held(change(STALE, 101), change(STALE, 101)) == []
+
+
+def test_one_alone_is_never_many() -> None:
+    assert held(change(STALE), total=1) == []
+    assert held(change(STALE), change(FRESH), total=2) == []
+    assert held(change(STALE), change(STALE), total=2) == [0, 1]

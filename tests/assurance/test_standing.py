@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from bailment.assurance.evaluation import evaluate
 from bailment.assurance.grant import Grant
 from bailment.assurance.item import Item
-from bailment.assurance.standing import Standing, advance, defer, step_at, tier_at
+from bailment.assurance.standing import Standing, advance, step_at, tier_at
 from bailment.spec.compiled import Lapsing
 from tests.assurance.cases import (
     LAPSE,
@@ -123,7 +123,6 @@ def test_what_never_lapses_stays() -> None:
     assert path(found) == [(0, 1, "earned")]
     assert found.footings[0].requirements == ()
     assert (found.footings[0].failed, found.due(0)) == (False, None)
-    assert defer(found, LAPSE, 1, 2).footings == found.footings
 
 
 def test_a_tier_that_was_never_held_has_no_grace() -> None:
@@ -363,72 +362,6 @@ def test_what_is_left_during_a_contradiction_still_lapses() -> None:
     assert path(found) == [(50, 1, "contradicted"), (121, 0, "contradicted")]
 
 
-# Notices that cannot be delivered
-
-
-def graced() -> Standing:
-    return standing(prove(a=0, b=0, c=0), 50, 101)
-
-
-def test_without_a_delivered_notice_a_step_down_waits() -> None:
-    found = defer(graced(), LAPSE, 103, 112)
-    assert path(found) == [(103, 3, "grace"), (112, 2, "stepped-down"), (121, 0, "none")]
-
-
-def test_no_step_down_waits_beyond_the_suspension() -> None:
-    found = defer(graced(), LAPSE, 103, 10**9)
-    assert path(found) == [(103, 3, "grace"), (121, 0, "none")]
-
-
-def test_a_step_that_is_put_off_is_announced_again() -> None:
-    found = defer(graced(), LAPSE, 106, 110)
-    assert [at for at, step, _ in notices(found) if step == 110] == [107, 109]
-
-
-def test_a_step_is_put_off_and_never_brought_forward() -> None:
-    once = defer(graced(), LAPSE, 103, 112)
-    assert defer(once, LAPSE, 104, 108).steps[1].at == 112
-    assert defer(graced(), LAPSE, 103, 104).steps[1].at == 107
-
-
-def test_a_step_that_was_put_off_may_be_put_off_again_until_it_is_taken() -> None:
-    once = defer(graced(), LAPSE, 103, 112)
-    assert defer(once, LAPSE, 108, 115).steps[1].at == 115
-    assert defer(once, LAPSE, 112, 115).tier == 2
-    assert defer(graced(), LAPSE, 107, 115).tier == 2
-
-
-def test_a_step_may_be_put_off_before_its_lapse() -> None:
-    at_once = replace(LAPSE, grace=0)
-    items = prove(a=0, b=0, c=0)
-    late = defer(standing(items, 50, lapse=at_once), at_once, 99, 105)
-    assert path(late)[:3] == [(99, 3, "earned"), (100, 3, "grace"), (105, 2, "stepped-down")]
-    assert path(standing(items, 100, previous=late, lapse=at_once))[0] == (100, 3, "grace")
-
-
-def test_what_was_put_off_for_one_lapse_is_not_for_an_earlier_one() -> None:
-    late = defer(standing(prove(a=0, b=0, c=0), 50), LAPSE, 90, 115)
-    items = [*prove(a=0, b=0, c=0), failed(94, "c")]
-    assert path(standing(items, 95, previous=late))[:2] == [(95, 3, "grace"), (102, 2, "grace")]
-
-
-def test_what_was_put_off_stays_so_when_evaluated_again_and_ends_with_new_evidence() -> None:
-    late = defer(graced(), LAPSE, 103, 112)
-    items = prove(a=0, b=0, c=0)
-    assert path(standing(items, 108, previous=late))[0] == (108, 3, "grace")
-    renewed = standing(items + prove(a=109, b=109, c=109), 109, previous=late)
-    assert path(renewed)[:3] == [(109, 3, "earned"), (209, 3, "grace"), (216, 2, "stepped-down")]
-
-
-def test_a_step_that_was_taken_is_not_taken_back() -> None:
-    assert defer(graced(), LAPSE, 110, 10**9).tier == 2
-
-
-def test_a_contradiction_is_not_put_off() -> None:
-    found = standing([*prove(a=0, b=0, c=0), ALERT], 40, 50)
-    assert defer(found, LAPSE, 51, 10**9).tier == 1
-
-
 # Laws
 
 
@@ -455,7 +388,7 @@ def test_a_schedule_never_raises_anybody_and_ends_where_it_says(
     assert found.steps[0].at == found.at == instants[-1]
     assert all(a.at < b.at and a.tier >= b.tier for a, b in pairwise(found.steps))
     if found.footings and not found.contradictions:
-        latest = max(one.lapses + one.delay for one in found.footings if one.lapses is not None)
+        latest = max(one.lapses for one in found.footings if one.lapses is not None)
         end = latest + LAPSE.grace + LAPSE.suspend_after
         assert found.steps[-1].at <= max(end, found.at)
     assert found.steps[-1].tier == 0

@@ -15,6 +15,7 @@ from bailment.assurance.capability import propose
 from bailment.assurance.evaluation import evaluate
 from bailment.assurance.intake import Collector, Submission, receive
 from bailment.assurance.item import Item
+from bailment.assurance.mass_change import many
 from bailment.assurance.results import read as read_results
 from bailment.assurance.signers import Signer, parse_key
 from bailment.assurance.standing import advance, tier_at
@@ -167,8 +168,9 @@ def test_a_roster_of_yesterday_lapses_to_the_millisecond_and_takes_t3_with_it(
     assert next(step for step in standing.steps if step.at == end).requirements == ("AM-1",)
 
 
-def test_one_of_three_may_fall_without_being_held(spec: CompiledSpec) -> None:
-    assert spec.lapse.mass_change_hold * 3 > 1_000_000
+def test_one_of_three_may_fall_without_being_held_and_two_may_not(spec: CompiledSpec) -> None:
+    assert not many(1, 3, spec.lapse)
+    assert many(2, 3, spec.lapse)
 
 
 def test_the_results_propose_t3(spec: CompiledSpec) -> None:

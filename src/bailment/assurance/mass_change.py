@@ -1,8 +1,8 @@
 """Many recipients falling at once: more likely our collector's outage than theirs.
 
-If one run of evaluations would change more recipients than the spec's share, their expiries are
-held until a later run changes fewer, and a person is paged. What evidence shows to have failed is
-not held, and contradictions never are.
+If one run of evaluations would change more recipients than the spec's share, and more than one,
+their expiries are held until a later run changes fewer, and a person is paged. What evidence shows
+to have failed is not held, and contradictions never are.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def hold_mass_change(
     changes if a tier of it has lapsed and the step down is new or still to come, or if a
     contradiction came up: an outage that strikes one recipient after another is seen as well.
     """
-    changed = [name for name, change in changes.items() if _changes(change, lapse)]
-    if len(changed) * MILLION <= lapse.mass_change_hold * total:
+    changed = [name for name, change in changes.items() if falls(change, lapse)]
+    if not many(len(changed), total, lapse):
         return {}
     return {
         name: held
@@ -44,7 +44,13 @@ def hold_mass_change(
     }
 
 
-def _changes(change: Change, lapse: Lapsing) -> bool:
+def many(changed: int, total: int, lapse: Lapsing) -> bool:
+    """Whether so many changing are held. One alone never is: that something expires is ordinary."""
+    return changed > 1 and changed * MILLION > lapse.mass_change_hold * total
+
+
+def falls(change: Change, lapse: Lapsing) -> bool:
+    """Whether the recipient changes, as `hold_mass_change` counts it."""
     old = change.before.contradictions if change.before else ()
     if {one.requirement for one in change.after.contradictions} - {one.requirement for one in old}:
         return True
@@ -68,7 +74,7 @@ def _falling(footing: Footing, change: Change, lapse: Lapsing) -> bool:
     at = change.after.at
     if footing.lapses is None or footing.lapses > at:
         return False
-    if at < footing.lapses + lapse.grace + footing.delay:
+    if at < footing.lapses + lapse.grace:
         return True
     before = change.before
     return before is not None and not any(

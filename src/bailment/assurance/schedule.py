@@ -12,9 +12,6 @@ class Schedule:
         self._at: dict[str, int] = {}
         self._heap: list[tuple[int, str]] = []  # also holds what was replaced since
 
-    def __len__(self) -> int:
-        return len(self._at)
-
     def put(self, name: str, at: int | None) -> None:
         """The name's next instant, in place of what it had; None: nothing more."""
         if at is None:

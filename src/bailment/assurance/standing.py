@@ -15,8 +15,7 @@ where the requirement belongs to a tier that was held when it came up: nobody lo
 only a higher one asks for.
 
 Nobody is locked out silently. Every step down is announced: ahead of the lapse as the policy says,
-and at the lapse; where the lapse could not be foreseen, at once. While no notice can be delivered,
-a step down waits (`defer`), at longest until the suspension was due.
+and at the lapse; where the lapse could not be foreseen, at once.
 
 Tiers are ranks, 0 for none; times are ms since the epoch.
 """
@@ -41,15 +40,13 @@ Phase = Literal["earned", "grace", "stepped-down", "contradicted", "none"]
 class Footing(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tier that evidence holds or held, until when, and the requirements that then lapse.
 
-    `failed`: evidence shows one of them to be unmet, rather than being too old. `delay` is by how
-    much the step down waits for its notices.
+    `failed`: evidence shows one of them to be unmet, rather than being too old.
     """
 
     rank: int
     lapses: int | None = None
     requirements: tuple[str, ...] = ()
     failed: bool = False
-    delay: int = 0
 
 
 class Contradiction(msgspec.Struct, frozen=True):
@@ -135,20 +132,6 @@ def advance(previous: Standing | None, evaluation: Evaluation, lapse: Lapsing, a
     return scheduled(standing, lapse, tier_at(previous, at))
 
 
-def defer(standing: Standing, lapse: Lapsing, at: int, until: int) -> Standing:
-    """The standing from `at` on if no step down but by contradiction may come before `until`,
-    because no notice of it could be delivered. None waits beyond the instant of its suspension."""
-    footings = []
-    for footing in standing.footings:
-        if footing.lapses is not None and footing.lapses + lapse.grace + footing.delay > at:
-            wanted = until - footing.lapses - lapse.grace
-            delay = min(max(wanted, footing.delay), lapse.suspend_after)
-            footing = replace(footing, delay=delay)
-        footings.append(footing)
-    tier = tier_at(standing, at)
-    return scheduled(replace(standing, at=at, footings=tuple(footings)), lapse, tier)
-
-
 def scheduled(standing: Standing, lapse: Lapsing, before: int) -> Standing:
     """The standing with the steps and notices that follow from its footings and contradictions.
 
@@ -191,7 +174,6 @@ def _footings(before: Standing, evaluation: Evaluation, at: int) -> Iterator[Foo
                 old.lapses if foreseen else at,
                 tuple(verdict.requirement for verdict in tier.blocking),
                 any(verdict.status == "failed" for verdict in tier.blocking),
-                old.delay if foreseen else 0,
             )
 
 
@@ -209,7 +191,7 @@ class _Support(NamedTuple):
 def _support(footing: Footing, lapse: Lapsing, at: int) -> _Support | None:
     """What a footing supports at an instant; None if nothing any more."""
     lapses = _lapses(footing)
-    down = lapses + lapse.grace + footing.delay
+    down = lapses + lapse.grace
     over = lapses + lapse.grace + lapse.suspend_after
     if at < lapses:
         return _Support(footing.rank, True, lapses, "earned", footing.requirements)

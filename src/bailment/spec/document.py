@@ -251,7 +251,10 @@ class Lapse(Part, frozen=True):
     contradicted: Annotated[Contradicted, says("What a contradiction does.")]
     mass_change_hold: Annotated[
         Share,
-        says("Where more recipients than this would change at once, expiries wait for a person."),
+        says(
+            "Where more recipients than this, and more than one, would change at once, expiries "
+            "wait for a person."
+        ),
     ]
 
 

@@ -198,9 +198,9 @@ def _lapse(document: Document) -> Iterator[str]:
     yield f"- {words(lapse.suspend_after)} after that, it is suspended."
     yield f"- A contradiction takes it to {_down(lapse.contradicted.step_down)} {after}."
     yield (
-        f"- If more than {lapse.mass_change_hold} of all recipients would change at one time, "
-        "expiries wait for a person, since that is more likely the issuer's outage than theirs. "
-        "Contradictions never wait."
+        f"- If more than {lapse.mass_change_hold} of all recipients, and more than one, would "
+        "change at one time, expiries wait for a person, since that is more likely the issuer's "
+        "outage than theirs. Contradictions never wait."
     )
     yield ""
 
