@@ -44,7 +44,7 @@ def judge(body: bytes) -> None:
     assert found.adapter in ADAPTERS
     for scopes in (tuple(found.checks), tuple(found.checks)[:1]):
         handed = Submission(
-            kind(found.adapter), scopes, "recipient", "r", 0, people={"p" * 32: ["x"]}
+            kind(found.adapter), scopes, "gateway", "r", 0, people={"p" * 32: ["x"]}
         )
         items = receive(found, handed, item="0" * 32, now=THEN)
         for item in () if isinstance(items, EvidenceRefused) else items:

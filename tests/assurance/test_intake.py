@@ -29,6 +29,7 @@ from .reports import (
     TENANT,
     THEN,
     attestation,
+    drill,
     envelope,
     finding,
     maester,
@@ -59,7 +60,7 @@ def handed(found: Report, cap: str = "observed", **over: Any) -> Submission:
     fields: dict[str, Any] = {
         "kind": kind(found, cap),
         "scopes": SCOPES,
-        "by": "recipient",
+        "by": "gateway" if found.adapter == "gateway/1" else "recipient",
         "collector": "acme",
         "skew": SKEW,
     }
@@ -108,7 +109,7 @@ TOOLS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("adapter", sorted(set(EVERY) - {"dsse-attestation/1"}))
+@pytest.mark.parametrize("adapter", sorted(set(EVERY) - {"dsse-attestation/1", "gateway/1"}))
 def test_what_the_recipient_hands_in_is_its_word_or_its_tools(adapter: str) -> None:
     expected = "self-tool" if adapter in TOOLS else "self"
     assert item(report(EVERY[adapter])).independence == expected
@@ -127,13 +128,20 @@ def test_what_others_collect_is_worth_what_they_are(
 ) -> None:
     for adapter in TOOLS:
         assert item(report(EVERY[adapter]), by=by).independence == tools
-    for adapter in ("gateway/1", "drill/1"):
-        assert item(report(EVERY[adapter]), by=by).independence == watched
+    assert item(report(drill()), by=by).independence == watched
     for adapter in ("document/1", "oscal-ar/1"):
         assert item(report(EVERY[adapter]), by=by).independence == "self"
 
 
-@pytest.mark.parametrize("adapter", sorted(set(EVERY) - {"dsse-attestation/1"}))
+@pytest.mark.parametrize("by", ["recipient", "peer", "issuer"])
+def test_what_the_gateway_saw_is_nobody_elses_to_hand_in(by: Collector) -> None:
+    for seen in (observation(), envelope(observation(), ED25519)):
+        found = report(seen, ASSESSOR)
+        assert reason(found, by=by) == EvidenceReason.NOT_OBSERVED
+        assert item(found, by="gateway").independence == "observed"
+
+
+@pytest.mark.parametrize("adapter", sorted(set(EVERY) - {"dsse-attestation/1", "gateway/1"}))
 def test_an_assessor_s_signature_makes_it_a_third_partys(adapter: str) -> None:
     found = item(report(envelope(EVERY[adapter], ED25519), ASSESSOR))
     assert (found.independence, found.collector) == ("third-party", "assessor")

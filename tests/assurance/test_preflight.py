@@ -15,6 +15,7 @@ from bailment.assurance.preflight import (
     outlook,
     sayings,
 )
+from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
 from bailment.assurance.wording import label
 from bailment.spec.compiled import CompiledSpec, TierOf, compile_spec
 from bailment.spec.validation import load
@@ -282,9 +283,12 @@ def test_a_claim_has_bounds_on_both_sides(spec: CompiledSpec) -> None:
 
 
 def test_what_only_the_gateway_sees_is_worth_nothing_from_the_recipient(spec: CompiledSpec) -> None:
-    item = sent(spec, observation(people=[ALICE]))
-    assert ("USE", "too weak", "observed") in says(spec, item)
-    assert stands(spec, item)["USE"].state == "for the issuer"
+    found = report(observation(people=[ALICE]))
+    handed = Submission(spec.kinds["gw.use"], {ORG}, "recipient", "acme", 0)
+    refused = receive(found, handed, item="0" * 32, now=THEN)
+    assert isinstance(refused, EvidenceRefused)
+    assert refused.reason == EvidenceReason.NOT_OBSERVED
+    assert stands(spec)["USE"].state == "for the issuer"
 
 
 def test_a_kind_is_that_which_the_report_names_or_to_which_it_says_most(

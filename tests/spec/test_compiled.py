@@ -124,11 +124,12 @@ def test_distinct_is_kept() -> None:
     assert rule(spec, 3, "AM-02").distinct
 
 
-def test_both_sides_of_a_join_are_narrowed() -> None:
+def test_both_sides_of_a_join_are_narrowed_and_who_was_seen_is_always_observed() -> None:
     plain = "{join: {seen: gw.people, covered_by: [idp.roster]}}"
+    assert rule(compiled(), 3, "AM-01").seen.rank == RANK["observed"]
     spec = compiled((plain, plain[:-1] + ", min_independence: pulled}"))
     assert rule(spec, 3, "AM-01") == Join(
-        Source("gw.people", RANK["pulled"], DAY), (Source("idp.roster", RANK["pulled"], DAY),)
+        Source("gw.people", RANK["observed"], DAY), (Source("idp.roster", RANK["pulled"], DAY),)
     )
 
 

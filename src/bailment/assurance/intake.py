@@ -62,8 +62,8 @@ class Submission:
     """What a report is handed in as.
 
     `scopes` are the ids of the recipient's enclave that fit the kind; `by` is who collected it,
-    under the stable id `collector`; `reports` and `digests` are those of every item accepted so
-    far, of every recipient; `people` is what each person of the recipient is known by
+    under the stable id `collector`; `reports` are those of every item accepted so far of this
+    recipient, `digests` those of every recipient's; `people` is what each of its people is known by
     (`matching.match`), None where nobody can say. `skew` is how far clocks may differ, ms.
     """
 
@@ -130,6 +130,11 @@ def _refusal(report: Report, handed: Submission, now: int) -> EvidenceRefused | 
     if report.adapter != kind.adapter or report.kind not in ("", kind.name):
         what = report.kind or report.adapter
         return EvidenceRefused(EvidenceReason.KIND, f"it is `{what}` and not `{kind.name}`")
+    if report.adapter == observation.ADAPTER and handed.by != "gateway":
+        return EvidenceRefused(
+            EvidenceReason.NOT_OBSERVED,
+            "the gateway did not see this: it is made from its log alone",
+        )
     if report.report in handed.reports or report.digest in handed.digests:
         return EvidenceRefused(EvidenceReason.REUSED, "it was submitted before; collect it anew")
     if report.claimed is not None and report.claimed > now + handed.skew:

@@ -34,6 +34,7 @@ class EvidenceReason(StrEnum):
 
     # What it is handed in as.
     KIND = "evidence-kind"
+    NOT_OBSERVED = "evidence-not-observed"
     SCOPE = "evidence-scope"
     REUSED = "evidence-reused"
     FUTURE = "evidence-future"

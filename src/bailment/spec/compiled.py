@@ -26,7 +26,7 @@ from bailment.spec.document import (
     digest,
 )
 from bailment.spec.quantity import date_ms, duration_ms, number_ppm, share_ppm
-from bailment.spec.terms import RANK, SUSPENDED, TIERS, Class, TierName
+from bailment.spec.terms import GATEWAY, RANK, SUSPENDED, TIERS, Class, TierName
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -297,6 +297,8 @@ class _Resolve:
             duration_ms(getattr(self._freshness, kind.class_)),
         )
         lowest = "self" if rule.min_independence is UNSET else rule.min_independence
+        if kind.adapter == GATEWAY:
+            lowest = "observed"  # whatever else says so, the gateway did not see it
         return Source(name, RANK[lowest], duration_ms(said) if said else usual)
 
 

@@ -27,6 +27,8 @@ TIERS: tuple[TierName, ...] = ("T1", "T2", "T3", "T4")
 #: Where standing may step down to; `suspended` is no tier at all.
 Destination = Literal["T1", "T2", "T3", "T4", "suspended"]
 SUSPENDED: Destination = "suspended"
+#: The adapter of what the issuer's own gateway saw, which nobody else can have seen.
+GATEWAY = "gateway/1"
 #: The ways in which evidence ages.
 Class = Literal["machine", "process"]
 

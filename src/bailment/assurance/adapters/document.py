@@ -99,7 +99,7 @@ def read(value: Any) -> Report:
         tool=plain(said.title),
         report=said.id,
         kind=said.kind,
-        checks={scope_id(one, f"$.scope[{at}]"): dict(checks) for at, one in enumerate(said.scope)},
+        checks={scope_id(one, f"$.scope[{at}]"): checks for at, one in enumerate(said.scope)},
         claims=_exceptions(said.exceptions),
         claimed=claimed,
         expires=day_end_ms(said.expires, "$.expires") if said.expires else None,

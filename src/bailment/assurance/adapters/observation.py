@@ -25,8 +25,9 @@ from bailment.assurance.adapters.reading import (
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.reasons import EvidenceReason
 from bailment.spec.prose import counted
+from bailment.spec.terms import GATEWAY
 
-ADAPTER = "gateway/1"
+ADAPTER = GATEWAY
 #: How many things the other claims are about; a name that no count may have.
 OBSERVED = "observed"
 

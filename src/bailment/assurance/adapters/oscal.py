@@ -21,7 +21,7 @@ from bailment.assurance.adapters.reading import (
     scope_id,
     time_ms,
 )
-from bailment.assurance.adapters.report import Checks, Report, record, worst
+from bailment.assurance.adapters.report import Checks, Report, bounded, record, worst
 from bailment.assurance.item import Result
 from bailment.assurance.reasons import EvidenceReason
 from bailment.spec.prose import counted
@@ -125,11 +125,12 @@ def read(value: Any) -> Report:
     result, place = assessment.results[at], f"{place}[{at}]"
     notes = [f"{counted(len(starts) - 1, 'older result')} left out"] if len(starts) > 1 else []
     checks: dict[str, Checks] = {}
-    for scope, finding, verdict, doubt in _findings(result, place):
+    for scopes, finding, verdict, doubt in _findings(result, place):
         if doubt:
             notes.append(f"{plain(finding.target.target_id)}: {doubt}; read as {verdict}")
-        for check in _checks(finding.target.target_id, verdict):
-            record(checks.setdefault(scope, {}), check, verdict)
+        for scope in scopes:
+            for check in _checks(finding.target.target_id, verdict):
+                record(checks.setdefault(scope, {}), check, verdict)
     times = [
         (
             time_ms(one.collected, f"{place}.observations[{number}].collected"),
@@ -148,11 +149,15 @@ def read(value: Any) -> Report:
     )
 
 
-def _findings(result: _Result, place: str) -> Iterator[tuple[str, _Finding, Result, str]]:
-    """Each finding for each of its subjects, with the verdict and what speaks against its word."""
+def _findings(result: _Result, place: str) -> Iterator[tuple[list[str], _Finding, Result, str]]:
+    """Each finding with its subjects, the verdict and what speaks against its word.
+
+    Unreadable once all of them together have more subjects than a report may have results.
+    """
     observations = _by_id(result.observations, f"{place}.observations")
     risks = _by_id(result.risks, f"{place}.risks")
-    everything = _subjects(result.observations)
+    everything: list[str] = []
+    results = 0
     for number, finding in enumerate(result.findings):
         where = f"{place}.findings[{number}]"
         seen = [
@@ -162,11 +167,15 @@ def _findings(result: _Result, place: str) -> Iterator[tuple[str, _Finding, Resu
         fears = (*finding.related_risks, *finding.associated_risks)
         feared = [_cited(one.risk_uuid, risks, where) for one in fears]
         verdict, doubt = _verdict(finding.target.status, seen, feared)
-        scopes = _subjects(seen) or everything
+        named = sum(len(one.subjects) for one in seen)
+        if not named and not everything:
+            everything = _subjects(result.observations, f"{place}.observations")
+        results += named or len(everything)
+        bounded(results)
+        scopes = _subjects(seen, where) if named else everything
         if not scopes:
             scope_id(None, where)
-        for scope in sorted(scopes):
-            yield scope_id(scope, where), finding, verdict, doubt
+        yield scopes, finding, verdict, doubt
 
 
 def _verdict(status: _Status, seen: list[_Observation], feared: list[_Risk]) -> tuple[Result, str]:
@@ -205,5 +214,6 @@ def _cited(uuid: str, listed: Mapping[str, T], where: str) -> T:
     return found
 
 
-def _subjects(observations: Iterable[_Observation]) -> set[str]:
-    return {subject.subject_uuid for one in observations for subject in one.subjects}
+def _subjects(observations: Iterable[_Observation], where: str) -> list[str]:
+    named = {subject.subject_uuid for one in observations for subject in one.subjects}
+    return sorted({scope_id(one, where) for one in named})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import msgspec
@@ -35,6 +35,7 @@ _TIME = re.compile(
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _GUID = re.compile(r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _SCOPE = re.compile(r"[!-~]{1,200}")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 #: An id that a report gives itself, and what a format may count.
 ReportId = Annotated[str, Meta(pattern=r"^[!-~]{1,200}\Z")]
@@ -94,13 +95,18 @@ def as_type(value: object, kind: type[T]) -> T:
 
 def scope_id(text: object, where: str) -> str:
     """A tenant, account or organisation id, by its `scope_key`; Unreadable if it is none."""
-    if not isinstance(text, str) or not _SCOPE.fullmatch(text):
+    if not isinstance(text, str) or not is_scope(text):
         raise Unreadable(
             EvidenceReason.SCOPE_MISSING,
             "the report does not say which tenant or account it is about",
             where,
         )
     return scope_key(text)
+
+
+def is_scope(text: str) -> bool:
+    """Whether a report can name it as a scope: 1 to 200 printable ASCII characters, no space."""
+    return _SCOPE.fullmatch(text) is not None
 
 
 def scope_key(text: str) -> str:
@@ -129,7 +135,7 @@ def plain(text: str, length: int = 60) -> str:
 
 def _moment(text: str, where: str) -> int:
     try:
-        ms = int(datetime.fromisoformat(text.upper()).timestamp() * 1000)
+        ms = (datetime.fromisoformat(text.upper()) - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         _no_time(text, where)
     return ms if ms >= 0 else _no_time(text, where)

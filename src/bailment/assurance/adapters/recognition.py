@@ -72,16 +72,19 @@ _MARKED = frozenset({"scubagear/1", "maester/1"})
 _STATEMENTS = frozenset({intoto.ADAPTER, attestation.ADAPTER})
 
 
-def read(data: bytes, known: Sequence[Signer] = ()) -> Report | EvidenceRefused:
-    """The report that a file is, signed by whom of the `known`; never an exception."""
+def read(data: bytes, known: Sequence[Signer] = (), wanted: str = "") -> Report | EvidenceRefused:
+    """The report that a file is, signed by whom of the `known`; never an exception.
+
+    Of another adapter than the one `wanted`, if it is said, nothing is read.
+    """
     try:
         value, marked = parse(data)
         if not dsse.recognises(value):
-            return finished(_report(value, marked), data)
+            return finished(_report(value, marked, wanted), data)
         if marked:
             raise _mark()
         opened = dsse.open_envelope(value, known)
-        report = _report(*parse(opened.payload))
+        report = _report(*parse(opened.payload), wanted)
         if opened.is_statement != (report.adapter in _STATEMENTS):
             raise Unreadable(
                 EvidenceReason.SHAPE, "the payload is not of the type that was signed", "$.payload"
@@ -92,9 +95,11 @@ def read(data: bytes, known: Sequence[Signer] = ()) -> Report | EvidenceRefused:
         return EvidenceRefused(error.reason, str(error), error.where)
 
 
-def _report(value: Any, marked: bool) -> Report:
+def _report(value: Any, marked: bool, wanted: str) -> Report:
     for one in _FORMATS:
         if adapter := one.recognises(value):
+            if wanted not in ("", adapter):
+                raise Unreadable(EvidenceReason.KIND, f"it is `{adapter}` and not `{wanted}`")
             if marked and adapter not in _MARKED:
                 raise _mark()
             report = one.read(value)

@@ -17,6 +17,8 @@ from bailment.spec.prose import counted
 #: The check that says whether a report that `covers` scopes covers all of the recipient's.
 COVERS_CHECK = "scope-covers-access"
 MAX_CHECKS = 4_000
+#: Of all scopes together, so that a small file cannot multiply the one by the other.
+MAX_RESULTS = 100_000
 MAX_NOTES = 30
 MAX_NOTE = 300
 
@@ -92,12 +94,26 @@ def record(checks: Checks, check: str, result: Result) -> None:
     name = check_name(check)
     before = checks.get(name)
     checks[name] = result if before is None else worst((before, result))
-    if len(checks) > MAX_CHECKS:
-        raise Unreadable(EvidenceReason.TOO_LARGE, f"more than {MAX_CHECKS} different checks")
+
+
+def bounded(results: int) -> None:
+    """Unreadable if so many results, those of each scope counted, are more than a report has."""
+    if results > MAX_RESULTS:
+        raise Unreadable(
+            EvidenceReason.TOO_LARGE,
+            f"more than {MAX_RESULTS} results, those of each scope counted",
+        )
 
 
 def finished(report: Report, data: bytes) -> Report:
-    """The report with its raw digest, an id if it came without, and notes within bounds."""
+    """The report with its raw digest, an id if it came without, and notes within bounds.
+
+    Unreadable if it has more checks than `MAX_CHECKS` in a scope or `MAX_RESULTS` in all.
+    """
+    sizes = [len(checks) for checks in report.checks.values()]
+    if max(sizes, default=0) > MAX_CHECKS:
+        raise Unreadable(EvidenceReason.TOO_LARGE, f"more than {MAX_CHECKS} different checks")
+    bounded(sum(sizes))
     notes = tuple(note[:MAX_NOTE] for note in report.notes[:MAX_NOTES])
     if left := len(report.notes) - len(notes):
         notes += (counted(left, "more note"),)
@@ -111,18 +127,24 @@ def finished(report: Report, data: bytes) -> Report:
 
 def _derived(report: Report) -> str:
     """An id for a report that has none, of what it says: spelling it anew makes no new report."""
+    distinct = {id(checks): checks for checks in report.checks.values()}  # scopes may share them
+    said = {key: _hash(dict(checks)) for key, checks in distinct.items()}
     core = [
         report.adapter,
         report.kind,
         report.claimed,
-        dict(report.checks),
+        {scope: said[id(checks)] for scope, checks in report.checks.items()},
         dict(report.claims),
         [[a.id, a.user_name, *a.emails, a.active] for a in report.accounts or ()],
         list(report.people),
         list(report.besides),
     ]
-    text = json.dumps(core, sort_keys=True)  # ASCII, so that lone surrogates in names do not matter
-    return "derived:" + hashlib.sha256(text.encode()).hexdigest()
+    return "derived:" + _hash(core)
+
+
+def _hash(value: object) -> str:
+    text = json.dumps(value, sort_keys=True)  # ASCII: lone surrogates in names do not matter
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def disagreement(what: str, said: int, counted: int) -> Iterable[str]:
