@@ -118,6 +118,26 @@ def test_nothing_satisfies_nothing() -> None:
     assert status(all_of(check())) == "missing"
 
 
+def test_a_failure_cites_the_newest_of_each_scope_that_fails() -> None:
+    items = [failed(0), failed(1), passed(1, scope="b"), failed(1, scope="c"), passed(0, scope="c")]
+    assert set(judge(check(), items, 1).proof.items) == {items[1].id, items[3].id}
+
+
+def test_what_does_not_count_cites_the_newest_of_it() -> None:
+    weak = [passed(dated, scope=f"{dated}", independence="self") for dated in (0, 2, 1)]
+    assert judge(check(least="pulled"), weak, 2).proof.items == (weak[1].id,)
+    silent = [item(dated=dated, scope=f"{dated}") for dated in (0, 2, 1)]
+    assert judge(check(), silent, 2).proof.items == (silent[1].id,)
+
+
+def test_a_leaf_that_two_requirements_share_is_proven_for_each_instant() -> None:
+    """The first is looked at in the future too, because something else is still to come."""
+    leaf = check()
+    shared = spec((required(leaf, "R"), required(leaf, "S")))
+    found = evaluate(shared, [passed(), passed(9, kind="log")], [], 0)
+    assert [verdict.status for verdict in found.tiers[0].verdicts] == ["satisfied", "satisfied"]
+
+
 def test_inconclusive_never_counts() -> None:
     verdict = judge(check(), [item(checks={"mfa": "inconclusive"})])
     assert (verdict.status, verdict.proof.why) == ("missing", "inconclusive")
@@ -393,9 +413,14 @@ def test_statements_add_up_where_lists_replace_each_other() -> None:
     assert (verdict.status, verdict.until) == ("satisfied", AGE)
     assert set(verdict.proof.items) == {item.id for item in items}
     assert judge(signed, [items[0], items[1], later], 50).proof.people == ("bob",)
-    assert judge(signed, [items[0], later], 50).proof.items == tuple(
-        sorted((items[0].id, later.id))
-    )
+    assert set(judge(signed, [items[0], later], 50).proof.items) == {items[0].id, later.id}
+    known = [items[0], people("terms", "dan", dated=50), items[1]]
+    assert set(judge(signed, known, 50).proof.items) == {items[0].id, items[1].id}
+
+
+def test_every_list_that_was_looked_at_is_cited() -> None:
+    items = [people("seen", "ann"), people("roster", "ann"), people("log", "bob")]
+    assert set(judge(JOIN, items).proof.items) == {item.id for item in items}
 
 
 def test_a_join_lasts_as_long_as_everybody_is_covered() -> None:
@@ -453,6 +478,8 @@ def test_the_last_sighting_ends_a_contradiction() -> None:
     asked = required(check(), "R", SHARED)
     items = [passed(), *(item("log", date, claims={"shared": 1}) for date in (0, 3))]
     assert judge(asked, items, 3).until == 10
+    [seen] = judge(asked, items, 3).against
+    assert (seen.outcome, seen.until, len(seen.items)) == ("satisfied", 10, 2)
 
 
 def test_any_of_several_contradictions_is_enough() -> None:
