@@ -159,13 +159,11 @@ def test_an_access_taken_out_from_under_an_observation_is_missed(
     assert {kind for kind, _ in named} == {Kind.FALSE_OBSERVATION}
 
 
-def test_what_a_recipient_says_of_itself_is_its_word_and_not_checked(
-    watched: Watched, tmp_path: Path
-) -> None:
+def test_nobody_speaks_for_the_gateway(watched: Watched, tmp_path: Path) -> None:
     forgery = watched.forgery()
     at = of_use(forgery)
     facts = forgery.rows[at].facts
     assert isinstance(facts, EvidenceReceived)
     claimed = {"independence": "self", "collector": watched.recipient, "report": "ours"}
     forgery.rows[at].change(item={**facts.item, **claimed, "claims": {"bound_ppm": 1}})
-    assert audit(watched, forgery, tmp_path) == []
+    assert audit(watched, forgery, tmp_path) == [(Kind.BAD_RECORD, at)]

@@ -52,6 +52,7 @@ class Kind(StrEnum):
 
     # Evidence.
     FALSE_OBSERVATION = "false-observation"
+    UNEVALUATED = "unevaluated"
 
     # A recipient's view.
     ALTERED_PERSONAL = "altered-personal"

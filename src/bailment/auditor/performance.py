@@ -15,6 +15,7 @@ from bailment.auditor.decisions import Decisions
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.observations import Observations
 from bailment.auditor.signatures import Signatures
+from bailment.auditor.standings import Standings
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
@@ -46,6 +47,7 @@ class Performance:
         self.types: Counter[str] = Counter()
         self.decisions = Decisions(self.fold, findings, signatures)
         self._observations = Observations(self.fold, findings)
+        self._standings = Standings(self.fold, findings)
         self._origin = origin
         self._findings = findings
         self._snapshots = snapshots
@@ -190,6 +192,7 @@ class Performance:
         if facts.REGISTERS:
             self._register(index, leaf, facts)
         self._observations.follow(index, leaf, facts)
+        self._standings.follow(index, leaf, facts)
 
     def _register(self, index: int, leaf: Leaf, facts: Facts) -> None:
         register = self.fold.register

@@ -1,0 +1,72 @@
+"""Whether what was received was evaluated: a standing that is in the log follows, by the register's
+own rule, but one that should be there may have been left out."""
+
+from __future__ import annotations
+
+from bailment.access.assured import evaluated
+from bailment.access.fold import Fold
+from bailment.assurance.standing import tier_at
+from bailment.auditor.findings import Findings, Kind
+from bailment.ledger.evidence_records import (
+    EnclaveDeclared,
+    EvidenceReceived,
+    ExceptionGranted,
+    StandingEvaluated,
+)
+from bailment.ledger.facts import Facts
+from bailment.ledger.leaf import Leaf
+from bailment.ledger.records import AccessOpened, SpecApplied
+from bailment.spec.terms import TIERS
+
+_CHANGES = (EnclaveDeclared, EvidenceReceived, ExceptionGranted)
+
+
+class Standings:
+    """Follows a log, record by record, after the register.
+
+    A change that alters no tier needs no record. So a finding is raised only where an access was
+    opened that the standing made anew does not reach, and later after the change than
+    `heads_ms`, in which an honest issuer evaluates many times over.
+    """
+
+    def __init__(self, fold: Fold, findings: Findings) -> None:
+        self._fold = fold
+        self._findings = findings
+        self._changed: dict[str, tuple[int, int]] = {}  # by recipient: entry and time
+        self._held: set[str] = set()
+
+    def follow(self, index: int, leaf: Leaf, facts: Facts) -> None:
+        """Take the next entry, which the register has folded."""
+        match facts:
+            case StandingEvaluated():
+                self._changed.pop(facts.recipient, None)
+                if facts.held is True:
+                    self._held.add(facts.recipient)
+                else:
+                    self._held.discard(facts.recipient)
+            case SpecApplied():
+                for recipient in self._fold.register.state.recipients:
+                    self._changed.setdefault(recipient, (index, leaf.time))
+            case AccessOpened():
+                self._judge(index, leaf, facts)
+            case _ if isinstance(facts, _CHANGES):
+                self._changed.setdefault(facts.recipient, (index, leaf.time))
+
+    def _judge(self, index: int, leaf: Leaf, facts: AccessOpened) -> None:
+        register, recipient = self._fold.register, leaf.recipient
+        needed = register.state.tiers.get(facts.model, 0)
+        changed, since = self._changed.get(recipient, (0, leaf.time))
+        if register.spec is None or not needed or recipient in self._held:
+            return
+        if leaf.time - since <= register.policy.heads_ms:
+            return
+        standing = evaluated(register, recipient, register.spec, leaf.time).standing
+        has = tier_at(standing, leaf.time)
+        if has < needed:
+            self._findings.add(
+                index,
+                Kind.UNEVALUATED,
+                f"opened for {TIERS[needed - 1]} after entry {changed}, which takes the recipient "
+                f"to {TIERS[has - 1] if has else 'no tier'} and was never evaluated",
+            )
+        self._changed.pop(recipient, None)  # once is enough, until something changes again
