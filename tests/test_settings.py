@@ -72,6 +72,10 @@ def test_a_file_with_no_more_than_needed_is_enough(tmp_path: Path) -> None:
         (MODEL.replace("512", "0"), "models.small.output must lie between 1 and"),
         (MODEL.replace("context = 4096\n", ""), "`context`"),
         (MODEL + "pool = 0", "pool"),
+        (
+            MODEL + MODEL.replace("small", "canary") + "canary = true",
+            "models.canary is a canary and has the server of models.small",
+        ),
         (MODEL + "meter = { seconds = 0 }", "meter.seconds"),
         ("[listen]\nhost = '0.0.0.0'", "listen.host `0.0.0.0` is not loopback and there is no TLS"),
         ("[listen]\nhost = '192.0.2.1'", "is not loopback and there is no TLS"),

@@ -177,6 +177,16 @@ def _check(settings: Settings, path: Path) -> None:
             raise ConfigurationError(
                 f"`{path}`: models.{name}.output must lie between 1 and models.{name}.context"
             )
+        shared = [
+            other
+            for other, one in settings.models.items()
+            if model.canary and not one.canary and one.url == model.url
+        ]
+        if shared:
+            raise ConfigurationError(
+                f"`{path}`: models.{name} is a canary and has the server of models.{shared[0]}",
+                hint="give the canary a server of its own: it asks for no standing",
+            )
     for name, digest in settings.auditors.items():
         if not re.fullmatch(r"[0-9a-f]{64}", digest):
             raise ConfigurationError(f"`{path}`: auditors.{name} is not a SHA-256 in hex")

@@ -86,8 +86,9 @@ def test_standing_decides_and_says_what_is_lacking(book: Specified, acme: Acme) 
     book.judge(acme.name)
     answer = acme.asks()
     assert isinstance(answer, Refused)
-    assert "`small` is T2, and standing is none now: ID-1 missing (Nobody unknown); ID-2" in (
-        answer.detail
+    assert (
+        "`small` is T2, and standing is none now: ID-1 missing (Nobody unknown; by roster); ID-2"
+        in (answer.detail)
     )
     acme.passes()
     assert reason(acme.asks()) is Reason.STANDING_TOO_LOW, "evidence alone is no standing"
@@ -106,7 +107,7 @@ def test_what_expires_refuses_at_that_very_millisecond(book: Specified, acme: Ac
     book.time = expires
     answer = acme.asks()
     assert isinstance(answer, Refused)
-    assert "standing is T1 now: ID-2 expired (Strong sign-in)" in answer.detail
+    assert "standing is T1 now: ID-2 expired (Strong sign-in; by scan)" in answer.detail
 
 
 def test_a_contradiction_acts_at_once(book: Specified, acme: Acme) -> None:
@@ -268,6 +269,8 @@ def test_who_else_approves_is_approved(book: Specified) -> None:
     gone = ApproverRegistered("ada", {}, "tests")
     assert "it takes 2 approvers" in refusal(book, gone)
     again = {**book.approvers["ada"].public.jwk, "kid": "another"}
+    theirs = ApproverRegistered("dee", book.recipient().public.jwk, "tests")
+    assert "the key is a recipient's" in refusal(book, theirs)
     assert "an approver's already" in refusal(book, ApproverRegistered("eve", again, "tests"))
 
 

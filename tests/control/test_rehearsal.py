@@ -97,7 +97,7 @@ async def endless(peer: Peer, asked: Asked) -> None:
 
 @pytest.fixture
 async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
-    more = CANARY.format(model=f"unix://{tmp_path / 'model.sock'}")
+    more = CANARY.format(model=f"unix://{tmp_path}/./model.sock")
     async with world(tmp_path, more=more, start=False) as made:
         settings = made.folder.settings
         settings.write_text(settings.read_text().replace(

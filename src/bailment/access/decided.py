@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
+from bailment import canonical
 from bailment.access import jwk as jwks
 from bailment.access.approval import APPROVER, TIER, approved
 from bailment.access.reasons import Reason, Refused
@@ -26,6 +27,11 @@ def approver(register: Indexed, facts: ApproverRegistered, now: int) -> Refused 
             return _wrong(str(error))
         if any(register.key(key).thumbprint == thumbprint for key in known.values()):
             return _wrong("the key is an approver's already")
+        if any(
+            register.key(one.key).thumbprint == thumbprint
+            for one in register.state.recipients.values()
+        ):
+            return _wrong("the key is a recipient's, which must not approve what it may do")
     elif facts.approver not in known:
         return _wrong("there is no such approver")
     if register.spec is None or len(known) < register.spec.exceptions.approvers:
@@ -47,7 +53,8 @@ def tiered(register: Indexed, facts: ModelTiered, now: int) -> Refused | None:
         return _wrong("a canary has no tier")
     try:
         decision = msgspec.convert(facts.decision, Decision)
-    except msgspec.ValidationError as error:
+        canonical.check(facts.decision)
+    except (msgspec.ValidationError, FormatError) as error:
         return _wrong(f"the decision is wrong: {error}")
     if (decision.model, decision.tier) != (facts.model, facts.tier):
         return _wrong("the decision is about another model or tier")

@@ -9,8 +9,10 @@ from __future__ import annotations
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed
 from bailment.assurance.standing import Standing, tier_at
-from bailment.spec.compiled import CompiledSpec
+from bailment.spec.compiled import CompiledSpec, Required, sources
 from bailment.spec.terms import TIERS
+
+_ASK = "`bailment standing show` tells the recipient's admin more, `bailment why` the issuer"
 
 
 def reach(register: Indexed, recipient: str, model: str, now: int) -> Refused | None:
@@ -46,17 +48,24 @@ def _lacking(
     tier = spec.tier(needed)
     if tier is None:
         return f"the spec has no {_tier(needed)}"
-    known = unmet.get(tier.name, {})
-    if standing is not None:
-        for step in standing.steps:
-            if step.at <= now:  # what has lapsed since the evaluation
-                known = known | {one: "expired" for one in step.requirements if one not in known}
     if standing is None:
         return "nothing has been evaluated yet"
-    titles = {one.id: one.title for one in tier.requirements}
-    shown = [f"{one} {status} ({titles.get(one, one)})" for one, status in sorted(known.items())]
+    known = dict(unmet.get(tier.name, {}))
+    for step in standing.steps:
+        if step.at <= now:  # what has lapsed since the evaluation
+            known = dict.fromkeys(step.requirements, "expired") | known
+    shown = [
+        f"{one.id} {known[one.id]} ({one.title}; by {_kinds(one)})"
+        for one in tier.requirements
+        if one.id in known
+    ]
     more = f", and {len(shown) - 3} more" if len(shown) > 3 else ""
-    return "; ".join(shown[:3]) + more + f"; `bailment why RECIPIENT {tier.name}` says what to do"
+    return "; ".join(shown[:3]) + more + f"; {_ASK}"
+
+
+def _kinds(required: Required) -> str:
+    """The evidence that can meet a requirement."""
+    return ", ".join(dict.fromkeys(source.kind for source in sources(required.rule)))
 
 
 def _tier(rank: int) -> str:

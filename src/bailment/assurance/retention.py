@@ -6,11 +6,11 @@ one is kept while it says what no newer one does, or contradicts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from bailment.assurance.item import Item
 from bailment.assurance.proof_tree import newness, reads
-from bailment.spec.compiled import AtLeast, Check, Claim, CompiledSpec, Join, Node, Source
+from bailment.spec.compiled import Check, Claim, CompiledSpec, sources
 from bailment.spec.terms import RANK
 
 
@@ -25,7 +25,7 @@ def retained(items: Sequence[Item], new: Item, spec: CompiledSpec, now: int) -> 
         return [*items, new]
     required = [one for tier in spec.tiers for one in tier.requirements]
     asked = max(
-        (s.rank for one in required for s in _sources(one.rule) if s.kind == new.kind), default=0
+        (s.rank for one in required for s in sources(one.rule) if s.kind == new.kind), default=0
     )
     if RANK[new.independence] < asked:  # to some rule it says nothing, and mends nothing
         return [*items, new]
@@ -48,14 +48,3 @@ def _said(item: Item) -> set[tuple[str, str]]:
     """What an item says anything about."""
     checks = {("check", name) for name, result in item.checks.items() if result != "inconclusive"}
     return checks | {("claim", name) for name in item.claims}
-
-
-def _sources(node: Node) -> Iterator[Source]:
-    match node:
-        case AtLeast():
-            for below in node.of:
-                yield from _sources(below)
-        case Join():
-            yield from (node.seen, *node.covered_by)
-        case _:
-            yield node.source

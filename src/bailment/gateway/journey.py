@@ -88,7 +88,7 @@ class Journey:
         way = route(arrival.method, arrival.path, anthropic=anthropic)
         dialect = shape(arrival.path, anthropic=anthropic)
         nonce = self.nonces.current(now_ms())
-        exchange = Exchange(send, nonce, dialect, self.settings.issuer.contact)
+        exchange = Exchange(send, nonce, dialect, self.fold.register.policy.contact)
         if isinstance(way, Refused):
             await self._turn_away(way, exchange)
             return

@@ -181,6 +181,18 @@ def rank_of(tier: str) -> int:
     return 0 if tier == SUSPENDED else TIERS.index(tier) + 1
 
 
+def sources(node: Node) -> Iterator[Source]:
+    """All evidence that a rule looks at."""
+    match node:
+        case AtLeast():
+            for below in node.of:
+                yield from sources(below)
+        case Join():
+            yield from (node.seen, *node.covered_by)
+        case _:
+            yield node.source
+
+
 def compile_spec(document: Document) -> CompiledSpec:
     """The document, resolved. It must be free of errors (`validation.check`)."""
     metadata = document.metadata
