@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -13,7 +15,7 @@ from bailment.access import jwk
 from bailment.access.chain import commit_person
 from bailment.ledger.records import EnrolmentRequested, InvitationIssued, PersonErased
 from bailment.store.people import People
-from bailment.store.reader import LogReader
+from bailment.store.reader import LogReader, Stored
 from bailment.store.vault import Vault, person_key
 
 from .checks import Seen, check, recheck
@@ -63,7 +65,7 @@ async def test_an_erased_person_has_no_name_here_nor_after_a_restart(issuer: Iss
         people = People(log.fold.register, log.reader)
         assert people.name(device.person) == "ada"
         log.vault.destroy(person_key(device.person))
-        people.forget()
+        people.forget(device.person)
         assert people.name(device.person) == f"erased:{device.person[:8]}"
         assert people.find("ada") == []
     async with issuer.open() as log:
@@ -71,6 +73,34 @@ async def test_an_erased_person_has_no_name_here_nor_after_a_restart(issuer: Iss
         for stored in log.reader.stored():
             log.reader.open(stored)
             assert log.reader.personal(stored) is None
+
+
+async def test_who_is_erased_while_names_are_read_has_none_and_the_others_are_kept(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with issuer.open() as log:
+        await issuer.begin(log)
+        party = await issuer.recipient(log)
+        links = [await issuer.person(log, party, name) for name in ("ada", "bob")]
+        ada, bob = (log.fold.register.links[link].subject for link in links)
+        people = People(log.fold.register, log.reader)
+        read, go = log.reader.personal, threading.Event()
+
+        def slowly(stored: Stored) -> bytes | None:
+            found = read(stored)
+            go.wait(10)
+            return found
+
+        monkeypatch.setattr(log.reader, "personal", slowly)
+        loading = asyncio.create_task(people.load([ada, bob]))
+        await asyncio.sleep(0)
+        log.vault.destroy(person_key(ada))
+        people.forget(ada)
+        go.set()
+        await loading
+        monkeypatch.setattr(log.reader, "stored", None)  # nothing is read again
+        assert people.of(ada) == {}
+        assert people.name(bob) == "bob"
 
 
 async def test_a_name_that_the_admin_did_not_sign_is_not_shown(issuer: Issuer) -> None:
@@ -111,7 +141,7 @@ async def test_a_device_is_called_what_its_person_called_it_until_it_is_erased(
         )
         assert people.device(another) == "Ada's own"
         log.vault.destroy(person_key(device.person))
-        people.forget()
+        people.forget(device.person)
         assert people.device(another) == ""
         assert people.device("00" * 16) == ""
 

@@ -66,6 +66,7 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.FEATURE_REFUSED: Answer(400, "this feature is not offered here", told=True),
     Reason.ROUTE_UNKNOWN: Answer(404, "there is nothing here"),
     Reason.METHOD_NOT_ALLOWED: Answer(405, "this method is not allowed here"),
+    Reason.TOO_OFTEN: Answer(429, "this is asked too often", told=True),
     Reason.UPSTREAM_UNREACHABLE: Answer(502, "the model server cannot be reached"),
     Reason.UPSTREAM_TIMEOUT: Answer(504, "the model server did not answer in time"),
     Reason.UPSTREAM_INVALID: Answer(502, "the model server answered with garbage"),

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     FEATURE_REFUSED = "feature-refused"
     ROUTE_UNKNOWN = "route-unknown"
     METHOD_NOT_ALLOWED = "method-not-allowed"
+    TOO_OFTEN = "too-often"
 
     # The model server failed (502, 504).
     UPSTREAM_UNREACHABLE = "upstream-unreachable"

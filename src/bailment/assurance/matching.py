@@ -21,6 +21,8 @@ from typing import NamedTuple
 from bailment.assurance.adapters.report import Account
 
 MAX_NAME = 320  # the longest email address
+#: Of a roster; a directory with more is handed in by parts that are scopes of their own.
+MAX_ACCOUNTS = 100_000
 
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 
 import msgspec
 
+from bailment import canonical
 from bailment.access.chain import Link, commit_person, narrows, read_link, sign_link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.slot import slot_of
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
+from bailment.ledger.export import MAX_BODY
 from bailment.ledger.facts import Facts
+from bailment.ledger.leaf import SALT_SIZE
 from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
@@ -37,6 +40,7 @@ from bailment.store.sequencer import Sequenced
 from bailment.store.vault import person_key
 
 _ATTEMPTS = 50
+_TOO_LONG = f"it takes more than {MAX_BODY >> 10} KiB, which a record has not"
 
 
 class Denied(BailmentError):
@@ -77,6 +81,8 @@ class Actions:
         for _ in range(_ATTEMPTS):
             now = max(now_ms(), self.log.fold.time)
             facts = make(now)
+            if SALT_SIZE + len(canonical.encode(facts)) > MAX_BODY:
+                raise Denied(Refused(Reason.CHAIN_BROKEN, _TOO_LONG))
             refused = register.check(facts, now)
             if refused is not None:
                 raise Denied(refused)
@@ -190,7 +196,7 @@ class Actions:
         facts = PersonErased(person, author, reason)
         await self.append(lambda now: facts)
         self.log.vault.destroy(person_key(person))
-        self.people.forget()
+        self.people.forget(person)
 
 
 def invitation_hash(code: str) -> str:

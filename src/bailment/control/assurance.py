@@ -28,16 +28,16 @@ from bailment.assurance.adapters.reading import scope_key
 from bailment.assurance.adapters.recognition import read
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.capability import Decision, objection
+from bailment.assurance.capacity import is_crowded
 from bailment.assurance.intake import Collector, Submission
 from bailment.assurance.item import Item
-from bailment.assurance.reasons import EvidenceRefused
+from bailment.assurance.matching import MAX_ACCOUNTS
+from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
 from bailment.assurance.signers import Signer, parse_key
 from bailment.control.actions import Actions, Denied
 from bailment.errors import ConfigurationError, FormatError
 from bailment.ledger import evidence_records as records
-from bailment.ledger.export import MAX_BODY
 from bailment.ledger.facts import Facts
-from bailment.ledger.leaf import SALT_SIZE
 from bailment.ledger.records import SpecApplied, spec_digest
 from bailment.settings import Assessor
 from bailment.spec.compiled import Kind
@@ -69,6 +69,8 @@ class Assurance:
         self._signers = signers
         #: Of two that hand in the same at once, one is first.
         self._intake = asyncio.Lock()
+        #: A file may take a hundred times its size in memory while it is parsed: one at a time.
+        self._parsing = asyncio.Lock()
 
     @property
     def _register(self) -> Register:
@@ -83,7 +85,7 @@ class Assurance:
                 raise Denied(Refused(Reason.CHAIN_BROKEN, f"the plan is stale: {why}"))
             facts = SpecApplied(policy, author, plan.document, plan=plan.digest)
             signature = sign_spec(spec_digest(facts), self._actions.secrets.issuer)
-            return _fitting(msgspec.structs.replace(facts, signature=signature))
+            return msgspec.structs.replace(facts, signature=signature)
 
         await self._actions.append(make)
         return self._register.state.spec
@@ -102,7 +104,7 @@ class Assurance:
     ) -> None:
         """Let a person's signature approve decisions; without a key, no longer."""
         facts = records.ApproverRegistered(name, key, author, approvals)
-        await self._actions.append(lambda now: _fitting(facts))
+        await self._actions.append(lambda now: facts)
 
     async def decide_tier(
         self, decision: dict[str, Any], approvals: tuple[str, ...], author: str
@@ -118,7 +120,7 @@ class Assurance:
             if spec is not None and (why := objection(decided, spec)):
                 raise _denied(why)
             told = decided.model, decided.tier, decision, approvals, author
-            return _fitting(records.ModelTiered(*told))
+            return records.ModelTiered(*told)
 
         await self._actions.append(make)
 
@@ -132,7 +134,7 @@ class Assurance:
     ) -> None:
         """Excuse a recipient from a requirement, as the approvers signed it."""
         facts = records.ExceptionGranted(recipient, grant, text, approvals, author)
-        await self._actions.append(lambda now: _fitting(facts))
+        await self._actions.append(lambda now: facts)
 
     async def receive(self, handed: Handed, data: bytes) -> tuple[Item, ...] | EvidenceRefused:
         """Take a file in as evidence: its items, each a record, or why it is none, which is a
@@ -140,10 +142,13 @@ class Assurance:
         kind = self._kind(handed)
         handle = self._register.state.recipients[handed.recipient].handle
         signers = (*self._signers.get("", ()), *self._signers.get(handle, ()))
-        report = await asyncio.to_thread(read, data, signers)
+        async with self._parsing:
+            report = await asyncio.to_thread(read, data, signers)
         async with self._intake:
             taken = (
-                report if isinstance(report, EvidenceRefused) else self._take(report, handed, kind)
+                report
+                if isinstance(report, EvidenceRefused)
+                else await self._take(report, handed, kind)
             )
             if isinstance(taken, EvidenceRefused):
                 digest = hashlib.sha256(data).hexdigest()
@@ -184,36 +189,50 @@ class Assurance:
             raise _denied("a peer is another recipient")
         return kind
 
-    def _take(
+    async def _take(
         self, report: Report, handed: Handed, kind: Kind
     ) -> tuple[Item, ...] | EvidenceRefused:
+        if report.accounts is not None and len(report.accounts) > MAX_ACCOUNTS:
+            return EvidenceRefused(
+                EvidenceReason.TOO_LARGE, f"a roster lists at most {MAX_ACCOUNTS} accounts"
+            )
         register, log = self._register, self._actions.log
         traces = traces_of(kind.name, report.report, report.digest)
         again = any(trace in register.state.submitted for trace in traces)
         collector = handed.recipient if handed.by == "recipient" else handed.collector
         submission = Submission(
             kind=kind,
-            scopes=register.proven(handed.recipient).scopes.get(kind.scope, ()),
+            scopes=tuple(register.proven(handed.recipient).scopes.get(kind.scope, ())),
             by=handed.by,
             collector=collector or handed.by,
             skew=register.policy.skew_ms,
             reports=(report.report,) if again else (),
-            people=self._people(handed.recipient),
+            people=await self._people(handed.recipient, named=report.accounts is not None),
             simulated=handed.simulated,
         )
-        now = log.sequencer.time
-        return intake.receive(report, submission, item=os.urandom(16).hex(), now=now)
+        item, now = os.urandom(16).hex(), log.sequencer.time
+        # Matching takes seconds for a large roster; nothing that it is given ever changes.
+        taken = await asyncio.to_thread(intake.receive, report, submission, item=item, now=now)
+        spec, kept = register.spec, register.proven(handed.recipient).items
+        if spec is None or isinstance(taken, EvidenceRefused):
+            return taken
+        if is_crowded(kept, taken, spec, now):
+            raise _denied("too many items count already: hand in fewer; older ones still count")
+        return taken
 
-    def _people(self, recipient: str) -> dict[str, tuple[str, ...]]:
-        """What each of the recipient's people is known by in a directory: the email address that
-        its admin signed."""
+    async def _people(self, recipient: str, *, named: bool) -> dict[str, tuple[str, ...]]:
+        """The recipient's people, and if `named` what each is known by in a directory: the email
+        address that its admin signed."""
         register, people = self._register, self._actions.people
-        named = {
+        theirs = {
             link.subject
             for link in register.links.values()
             if link.kind == "person" and register.recipient_of(link.id) == recipient
         }
-        emails = {person: people.of(person).get("email", "") for person in named}
+        if not named:
+            return dict.fromkeys(theirs, ())
+        await people.load(theirs)
+        emails = {person: people.of(person).get("email", "") for person in theirs}
         return {person: (email,) if email else () for person, email in emails.items()}
 
 
@@ -234,13 +253,6 @@ def known_signers(assessors: Mapping[str, Assessor], folder: Path) -> dict[str, 
         )
         found[one.recipient] = (*found.get(one.recipient, ()), signer)
     return found
-
-
-def _fitting(facts: Facts) -> Facts:
-    """The facts, if a record and those who export it have room for them."""
-    if SALT_SIZE + len(canonical.encode(facts)) > MAX_BODY:
-        raise _denied(f"it takes more than {MAX_BODY >> 10} KiB, which a record has not")
-    return facts
 
 
 def _denied(detail: str) -> Denied:

@@ -72,6 +72,14 @@ async def proven(
     may: Callable[[Proof], Refused | None] = lambda proof: None,
 ) -> Proven | Refused:
     """The body, at most so many bytes of it, of a request with a DPoP proof by a key that `may`."""
+    proof = shown_proof(request, fold, nonces, may)
+    return proof if isinstance(proof, Refused) else await proven_body(request, proof, most)
+
+
+def shown_proof(
+    request: Request, fold: Fold, nonces: Nonces, may: Callable[[Proof], Refused | None]
+) -> Proof | Refused:
+    """The DPoP proof of a request, by a key that `may`; nothing of the body was read yet."""
     shown = presented_proof(request.scope["headers"])
     if isinstance(shown, Refused):
         return shown
@@ -90,9 +98,11 @@ async def proven(
         skew_ms=policy.skew_ms,
         expected_thumbprint=proof.thumbprint,
     )
-    refused = refused or may(proof)
-    if refused is not None:
-        return refused
+    return refused or may(proof) or proof
+
+
+async def proven_body(request: Request, proof: Proof, most: int) -> Proven | Refused:
+    """The body that the proof was made for, at most so many bytes of it."""
     body = await bounded_body(request, most)
     if isinstance(body, Refused):
         return body

@@ -1,12 +1,10 @@
 """What a recipient's admin asks of its own standing over HTTP, and the evidence that it hands in.
 
-Each request carries a DPoP proof by the admin's key, which is looked at before the body is read:
-nobody else can make the issuer read megabytes.
+Each request carries a DPoP proof by the admin's key. It is looked at before the body is read, as is
+how much the recipient has handed in: nobody can make the issuer read more megabytes than that.
 """
 
 from __future__ import annotations
-
-from collections import defaultdict, deque
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -19,10 +17,8 @@ from bailment.control.actions import Actions
 from bailment.control.assurance import Assurance, Handed
 from bailment.control.assurance_acts import take
 from bailment.control.evaluator import Evaluator
-from bailment.control.requests import Proven, answer, proven, refusal
-
-#: A recipient may hand in so many files in so many ms: each is a record and an evaluation.
-_MOST, _WITHIN = 120, 3_600_000
+from bailment.control.requests import answer, proven, proven_body, refusal, shown_proof
+from bailment.control.uploads import Uploads
 
 
 class StandingRoutes:
@@ -35,32 +31,33 @@ class StandingRoutes:
         self._assurance = assurance
         self._evaluator = evaluator
         self._nonces = nonces
-        self._handed: dict[str, deque[int]] = defaultdict(deque)
+        self._uploads = Uploads()
 
     async def standing(self, request: Request) -> Response:
         """How the recipient stands, and why."""
-        sent = await self._proven(request, 0)
+        fold = self._actions.log.fold
+        sent = await proven(request, fold, self._nonces, most=0, may=self._is_admins)
         if isinstance(sent, Refused):
             return self._refusal(sent)
         return answer(self._assurance.account(self._recipient(sent.proof)))
 
     async def evidence(self, request: Request) -> Response:
         """Take in the body as evidence that the recipient collected itself."""
-        sent = await self._proven(request, MAX_SIZE)
-        if isinstance(sent, Refused):
-            return self._refusal(sent)
-        recipient = self._recipient(sent.proof)
-        refused = self._too_often(recipient)
+        proof = shown_proof(request, self._actions.log.fold, self._nonces, self._is_admins)
+        if isinstance(proof, Refused):
+            return self._refusal(proof)
+        recipient, now = self._recipient(proof), self._actions.log.sequencer.time
+        refused = self._uploads.refusal(recipient, now)
         if refused is not None:
             return self._refusal(refused)
-        kind = request.path_params["kind"]
-        handed = Handed(recipient, kind, "recipient", f"recipient:{recipient}")
-        return await take(self._assurance, self._evaluator, handed, sent.body)
-
-    async def _proven(self, request: Request, most: int) -> Proven | Refused:
-        return await proven(
-            request, self._actions.log.fold, self._nonces, most=most, may=self._is_admins
+        handed = Handed(
+            recipient, request.path_params["kind"], "recipient", f"recipient:{recipient}"
         )
+        with self._uploads.upload(recipient, now):
+            sent = await proven_body(request, proof, MAX_SIZE)
+            if isinstance(sent, Refused):
+                return self._refusal(sent)
+            return await take(self._assurance, self._evaluator, handed, sent.body)
 
     def _is_admins(self, proof: Proof) -> Refused | None:
         if self._recipient(proof):
@@ -74,15 +71,6 @@ class StandingRoutes:
             if register.key(recipient.key).thumbprint == proof.thumbprint:
                 return name
         return ""
-
-    def _too_often(self, recipient: str) -> Refused | None:
-        now, before = self._actions.log.sequencer.time, self._handed[recipient]
-        while before and before[0] <= now - _WITHIN:
-            before.popleft()
-        if len(before) >= _MOST:
-            return Refused(Reason.OVERLOADED, f"at most {_MOST} files in an hour")
-        before.append(now)
-        return None
 
     def _refusal(self, refused: Refused) -> Response:
         return refusal(refused, self._actions.log.fold.register.policy.contact)

@@ -3,6 +3,9 @@ their key is destroyed."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
+
 import msgspec
 
 from bailment.access.chain import commit_person
@@ -16,22 +19,37 @@ class People:
     def __init__(self, register: Register, reader: LogReader) -> None:
         self._register = register
         self._reader = reader
+        #: By the index of the record; of somebody erased it is empty.
         self._known: dict[int, dict[str, str]] = {}
+        self._devices: dict[int, dict[str, str]] = {}
 
     def of(self, person: str) -> dict[str, str]:
         """`name` and `email` of a person; empty once erased.
 
         Where it is not what the admin signed, the name is `misnamed:` and the id's beginning.
         """
-        link_id = self._register.link_of.get(person, "")
-        granted = self._register.state.links.get(link_id)
-        if granted is None:
+        at = self._record(person)
+        if at is None:
             return {}
-        found = self._personal(granted.index)
-        signed = self._register.links[link_id].personal
-        if found and signed and signed != commit_person(found):
-            return {"name": f"misnamed:{person[:8]}"}
-        return found
+        index, signed = at
+        if index not in self._known:
+            found = self._read(index, person, signed)
+            if found is None:
+                return {}
+            self._known[index] = found
+        return self._known[index]
+
+    async def load(self, people: Iterable[str]) -> None:
+        """Read what `of` is to tell of many, beside the event loop."""
+        records = [(at, person) for person in people if (at := self._record(person))]
+        wanted = [(*at, person) for at, person in records if at[0] not in self._known]
+
+        def read() -> dict[int, dict[str, str] | None]:
+            return {index: self._read(index, person, signed) for index, signed, person in wanted}
+
+        for index, found in (await asyncio.to_thread(read) if wanted else {}).items():
+            if found is not None:  # and unless its person was erased meanwhile
+                self._known.setdefault(index, found)
 
     def name(self, person: str) -> str:
         """What to print for a person: the name, or the id of somebody erased."""
@@ -41,7 +59,10 @@ class People:
         """What its person called a device; empty once the person was erased."""
         state = self._register.state
         if device in state.enrolled:
-            return self._personal(state.enrolled[device]).get("device", "")
+            index = state.enrolled[device]
+            if index not in self._devices:
+                self._devices[index] = self._personal(index) or {}
+            return self._devices[index].get("device", "")
         known = state.devices.get(device)
         return known.name if known is not None else ""
 
@@ -52,20 +73,35 @@ class People:
             {p for p in people if text == p or text in (self.of(p).get(k) for k in _SOUGHT)}
         )
 
-    def forget(self) -> None:
-        """Somebody was erased."""
-        self._known.clear()
+    def forget(self, person: str) -> None:
+        """This person was erased."""
+        self._devices.clear()
+        for link in self._register.links.values():
+            if (link.kind, link.subject) == ("person", person):
+                self._known[self._register.state.links[link.id].index] = {}
 
-    def _personal(self, index: int) -> dict[str, str]:
-        """The personal part of a record; empty if its key was destroyed."""
-        found = self._known.get(index)
-        if found is None:
-            stored = next(self._reader.stored(index, index + 1), None)
-            personal = self._reader.personal(stored) if stored is not None else None
-            found = msgspec.json.decode(personal, type=dict[str, str]) if personal else {}
-            if found:
-                self._known[index] = found
+    def _record(self, person: str) -> tuple[int, str] | None:
+        """The index of the record that names a person, and what its admin signed of that."""
+        link_id = self._register.link_of.get(person, "")
+        granted = self._register.state.links.get(link_id)
+        if granted is None:
+            return None
+        return granted.index, self._register.links[link_id].personal
+
+    def _read(self, index: int, person: str, signed: str) -> dict[str, str] | None:
+        """What `of` tells of a person, from the record; looks at nothing that changes."""
+        found = self._personal(index)
+        if found and signed and signed != commit_person(found):
+            return {"name": f"misnamed:{person[:8]}"}
         return found
+
+    def _personal(self, index: int) -> dict[str, str] | None:
+        """The personal part of a record; empty if its key was destroyed, None if there is none."""
+        stored = next(self._reader.stored(index, index + 1), None)
+        if stored is None:
+            return None
+        personal = self._reader.personal(stored)
+        return msgspec.json.decode(personal, type=dict[str, str]) if personal else {}
 
 
 _SOUGHT = ("email", "name")
