@@ -103,12 +103,52 @@ def _apply(lab: Lab) -> None:
     done = team("spec", "plan", lab.root / "spec.yaml", "-o", plan)
     assert (done.status, done.out.splitlines()[0]) == (10, "from no spec to small 1.0.0")
     assert f"nobody may use `{MODEL}`" in done.err
+    spec, drawn = (line.removeprefix(f"{what} sha256 ") for what, line in _digests(done.out))
+    assert spec == digest(load(TEXT))
+    _edited(lab, plan)
     found = team.json("spec", "apply", plan)
-    assert found["spec"] == digest(load(TEXT))
+    assert found == {"spec": spec, "plan": drawn}
     again = team("spec", "plan", lab.root / "spec.yaml")
     assert (again.status, again.out) == (0, "this spec is in force already: nothing to apply\n")
     done = team("spec", "apply", plan)
-    assert (done.status, "in force already" in done.err) == (1, True)
+    assert (done.status, "in force already" in done.err) == (1, True), done.err
+
+
+def _digests(said: str) -> list[tuple[str, str]]:
+    return list(zip(("spec", "plan"), said.splitlines()[1:3], strict=True))
+
+
+def _edited(lab: Lab, plan: Path) -> None:
+    """What is no longer what was drawn is not applied, though it is still a plan."""
+    value = json.loads(plan.read_bytes())
+    value["document"]["metadata"]["version"] = "9.9.9"
+    edited = lab.root / "edited.json"
+    edited.write_text(json.dumps(value))
+    done = lab.team("spec", "apply", edited)
+    assert (done.status, "the plan was edited; draw it anew" in done.err) == (1, True)
+
+
+def test_a_plan_says_what_changes_in_the_spec_even_if_nobody_stands_otherwise(lab: Lab) -> None:
+    file = lab.root / "next.yaml"
+    file.write_bytes(TEXT.replace(b"version: 1.0.0", b"version: 1.0.1"))
+    done = lab.team("spec", "plan", file)
+    assert "  ~ /metadata/version 1.0.0 → 1.0.1\n" in done.out
+    assert "0 of 1 recipients" in done.out
+
+
+def test_a_plan_is_not_saved_over_a_file_that_is_none(lab: Lab) -> None:
+    team, spec = lab.team, lab.root / "next.yaml"
+    spec.write_bytes(TEXT.replace(b"version: 1.0.0", b"version: 1.0.2"))
+    before, out = spec.read_bytes(), lab.root / "again.json"
+    done = team("spec", "plan", spec, "-o", spec)
+    assert (done.status, "exists, and is no plan" in done.err) == (1, True)
+    assert "--force" in done.err
+    assert spec.read_bytes() == before
+    for _ in range(2):
+        assert team("spec", "plan", spec, "-o", out).status == 10
+    out.write_text("a diary")
+    assert team("spec", "plan", spec, "-o", out, "--force").status == 10
+    assert json.loads(out.read_bytes())["format"] == "bailment-plan/v1"
 
 
 def _decide(lab: Lab) -> None:
@@ -122,7 +162,9 @@ def _decide(lab: Lab) -> None:
     team.ok(*words)
     rows = {row["model"]: row["tier"] for row in team.json("model", "list")}
     assert rows == {MODEL: "T2", "other": None}
-    assert "nobody has decided the tier of `other`" in team.ok("doctor")
+    page = team.ok("doctor")
+    assert "nobody has decided the tier of `other`" in page
+    assert "bailment model tier other TIER --reason WHY --key FOLDER" in page.replace("\n", " ")
 
 
 def _look(lab: Lab) -> None:

@@ -1,7 +1,9 @@
 """A plan to apply a spec, as it is saved and read by people, and what makes it stale.
 
 What was read is what is applied: the plan carries the whole spec, and the effects that its reader
-saw. It is stale once another spec is in force, or once it would do something else.
+saw. It is stale once another spec is in force, or once it would do something else. The file has the
+digest of all else in it, so that a careless edit is found out; whoever edits with care writes
+another digest, which is not the one that was read.
 """
 
 from __future__ import annotations
@@ -40,9 +42,20 @@ class SpecPlan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return canonical.digest(canonical.encode(self))
 
     @property
+    def spec(self) -> str:
+        """The digest of the spec to be applied, hex."""
+        return canonical.digest(canonical.encode(self.document))
+
+    @property
     def pending(self) -> bool:
         """Whether applying it changes anything: the spec, if nobody's standing."""
-        return canonical.digest(canonical.encode(self.document)) != self.before
+        return self.spec != self.before
+
+    @property
+    def saved(self) -> dict[str, Any]:
+        """The JSON value of its file: the plan, and its digest."""
+        value: dict[str, Any] = canonical.decode(canonical.encode(self))
+        return {"digest": self.digest, **value}
 
 
 def draw(register: Indexed, document: dict[str, Any], at: int) -> SpecPlan:
@@ -65,14 +78,28 @@ def draw(register: Indexed, document: dict[str, Any], at: int) -> SpecPlan:
 
 
 def read_plan(data: bytes) -> SpecPlan:
-    """A plan from a file; FormatError if it is none."""
+    """A plan from its file; FormatError if it is none, or was edited."""
     if len(data) > MAX_PLAN:
         raise FormatError(f"a plan has at most {MAX_PLAN >> 10} KiB")
+    hint = "bailment spec plan FILE -o PLAN writes one"
     try:
-        return msgspec.convert(canonical.parse_unique(data), SpecPlan)
+        value = canonical.parse_unique(data)
+        digest = value.pop("digest", "") if isinstance(value, dict) else ""
+        read = msgspec.convert(value, SpecPlan)
     except (FormatError, msgspec.ValidationError) as error:
-        hint = "bailment spec plan FILE -o PLAN writes one"
         raise FormatError(f"not a plan: {error}", hint=hint) from None
+    if digest != read.digest:
+        raise FormatError("the plan was edited; draw it anew", hint=hint)
+    return read
+
+
+def is_plan(data: bytes) -> bool:
+    """Whether it is a plan's file, even of an edited one."""
+    try:
+        value = canonical.parse_unique(data)
+    except FormatError:
+        return False
+    return isinstance(value, dict) and value.get("format") == FORMAT
 
 
 def stale(register: Indexed, saved: SpecPlan, now: int) -> str:

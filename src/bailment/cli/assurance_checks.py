@@ -28,7 +28,8 @@ def examine_assurance(register: Indexed, now: int) -> Iterator[Finding]:
     for name, model in sorted(state.models.items()):
         if not state.tiers.get(name) and model.canary is not True:
             says = f"nobody has decided the tier of `{name}`, so that nobody may use it"
-            yield Finding(f"tier {name}", True, says, f"bailment model tier {name} TIER")
+            mend = f"bailment model tier {name} TIER --reason WHY --key FOLDER"
+            yield Finding(f"tier {name}", True, says, mend)
     if not state.approvers:
         says = "there is no approver, so that no tier can be decided and nobody excused"
         yield Finding("approvers", True, says, "bailment approver add NAME --key FILE")
