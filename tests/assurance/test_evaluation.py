@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 import pytest
 
@@ -13,7 +15,7 @@ from bailment.assurance.evaluation import (
     evaluation_digest,
 )
 from bailment.assurance.item import Item
-from bailment.assurance.proof_tree import Proof
+from bailment.assurance.proof_tree import NEVER, Proof
 from bailment.spec.compiled import Join, Node
 from tests.assurance.cases import (
     AGE,
@@ -219,6 +221,12 @@ def test_a_pass_ends_by_its_own_word_where_that_is_sooner() -> None:
     assert judge(check(), [passed(expires=AGE + 9)]).until == AGE
 
 
+@pytest.mark.parametrize("rule", [check, lambda age: all_of(check(age=age))])
+def test_what_ends_later_than_a_record_can_say_has_no_end(rule: Callable[..., Node]) -> None:
+    ends = [judge(rule(age=age), [passed()]).until for age in (NEVER - 1, NEVER, NEVER + 1)]
+    assert ends == [NEVER - 1, None, None]
+
+
 def test_a_failure_does_not_age() -> None:
     verdict = judge(check(), [failed()], at=10 * AGE)
     assert (verdict.status, verdict.until) == ("failed", None)
@@ -301,14 +309,17 @@ def test_with_distinct_one_collector_counts_once() -> None:
     assert judge(at_least(2, *rule.of), same).status == "satisfied"
 
 
-def test_with_distinct_the_longest_lived_of_each_collector_count() -> None:
-    rule = at_least(2, *(check(kind=kind) for kind in ("scan", "log", "seen")), distinct=True)
+@pytest.mark.parametrize(("dates", "until"), [((0, 20, 30), 20), ((30, 20, 0), 0)])
+def test_with_distinct_the_longest_lived_of_each_collector_count(
+    dates: tuple[int, ...], until: int
+) -> None:
+    kinds, collectors = ("scan", "log", "seen"), ("ann", "ann", "bob")
+    rule = at_least(2, *(check(kind=kind) for kind in kinds), distinct=True)
     items = [
-        passed(0, kind="scan", collector="ann"),
-        passed(20, kind="log", collector="ann"),
-        passed(30, kind="seen", collector="bob"),
+        passed(dated, kind=kind, collector=who)
+        for dated, kind, who in zip(dates, kinds, collectors, strict=True)
     ]
-    assert judge(rule, items, at=30).until == 20 + AGE
+    assert judge(rule, items, at=30).until == until + AGE
 
 
 def test_with_distinct_parts_that_share_a_collector_count_once() -> None:
@@ -414,6 +425,8 @@ def test_statements_add_up_where_lists_replace_each_other() -> None:
     assert set(verdict.proof.items) == {item.id for item in items}
     assert judge(signed, [items[0], items[1], later], 50).proof.people == ("bob",)
     assert set(judge(signed, [items[0], later], 50).proof.items) == {items[0].id, later.id}
+    others = [people("terms", "dan", dated=dated) for dated in (50, 49)]
+    assert set(judge(signed, [items[0], *others], 50).proof.items) == {items[0].id, others[0].id}
     known = [items[0], people("terms", "dan", dated=50), items[1]]
     assert set(judge(signed, known, 50).proof.items) == {items[0].id, items[1].id}
 
@@ -531,6 +544,11 @@ def test_a_tier_is_held_by_all_of_its_requirements() -> None:
     assert (whole.earned, whole.tiers[0].lapses, whole.until) == (1, AGE, AGE)
 
 
+def test_a_tier_lapses_with_the_first_of_those_that_lapse() -> None:
+    asked = (required(check(age=NEVER), "A"), required(check(), "B"))
+    assert evaluate(spec(asked), [passed()], [], 0).tiers[0].lapses == AGE
+
+
 def test_the_highest_tier_held_is_earned() -> None:
     tiers = (required(check("a"), "A"), required(check("b"), "B"), required(check("c"), "C"))
     assert evaluate(spec(*tiers), [passed(check="a"), passed(check="c")], [], 0).earned == 3
@@ -570,6 +588,17 @@ def test_what_contradicts_is_in_the_record() -> None:
 def test_an_exception_that_the_policy_does_not_allow_is_not_in_the_record() -> None:
     alone = grant(approvers=("ann", "ann"))
     assert evaluate(spec(required(check())), [], [alone], 0).exceptions == ()
+
+
+def test_what_a_record_cites_is_in_order() -> None:
+    items = [passed(scope=str(number), id=f"{99 - number:032}") for number in range(40)]
+    grants = [grant(f"g{number}", f"R{number}") for number in (3, 1, 2)]
+    rule = all_of(check(), check("other"))
+    found = evaluate(spec(tuple(required(rule, f"R{n}") for n in range(4))), items, grants, 0)
+    ids = sorted(item.id for item in items)
+    assert list(found.tiers[0].verdicts[0].proof.of[0].items) == ids
+    assert [id_ for id_, _ in found.items] == ids
+    assert found.exceptions == ("g1", "g2", "g3")
 
 
 def test_inputs_commit_to_all_that_was_there() -> None:

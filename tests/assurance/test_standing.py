@@ -357,6 +357,20 @@ def test_a_contradiction_may_act_after_a_while_and_is_announced() -> None:
     assert path(standing(items, 40, 50, 56, lapse=lapse))[0] == (56, 1, "contradicted")
 
 
+def test_of_two_contradictions_the_earlier_acts_first() -> None:
+    lapse = replace(LAPSE, contradicted_after=20, contradicted=2)
+    tiers = spec(
+        (A,), (A, B), (A, B, required(C.rule, "C", SHARED)), (required(A.rule, "A", claim("x", 1)),)
+    )
+    items = [*prove(a=0, b=0, c=0), ALERT, item(dated=55, claims={"x": 1})]
+    found = None
+    for at in (40, 50, 55):
+        known = [one for one in items if one.received <= at]
+        found = advance(found, evaluate(tiers, known, [], at), lapse, at)
+    assert found is not None
+    assert path(found)[:3] == [(55, 4, "grace"), (62, 2, "earned"), (70, 2, "contradicted")]
+
+
 def test_what_is_left_during_a_contradiction_still_lapses() -> None:
     found = standing([*prove(a=0, b=0, c=0), ALERT], 40, 50)
     assert path(found) == [(50, 1, "contradicted"), (121, 0, "contradicted")]
