@@ -26,6 +26,8 @@ from bailment.spec.validation import load
 from .book import Book, Party
 
 HOUR = 3_600_000
+#: The adapters of its kinds, and of those that tests add.
+ADAPTERS = {"roster": "scim/1", "scan": "scubagear/1", "word": "scim/1", "gw.use": "gateway/1"}
 SPEC = b"""
 apiVersion: bailment/v1
 kind: DistributionSpec
@@ -122,7 +124,7 @@ class Specified(Book):
         values = {
             "id": name,
             "kind": kind,
-            "adapter": "scim/1",
+            "adapter": ADAPTERS.get(kind, ""),
             "independence": "pulled",
             "collector": "lab",
             "report": name,

@@ -22,6 +22,16 @@ from bailment.ledger.records import ModelRegistered, Policy, SpecApplied
 from .book import Book, Party
 from .small_spec import HOUR, SPEC, Specified
 
+#: With a kind of a tool's word at most, and one of the gateway's.
+WIDER = SPEC.replace(
+    b"tiers:\n",
+    b"""  word: {adapter: scim/1, class: machine, max_age: P7D, scope: tenant, caps_at: self-tool}
+  gw.use: {adapter: gateway/1, class: machine, max_age: P1D, scope: tenant}
+tiers:
+""",
+    1,
+)
+
 
 @pytest.fixture
 def book() -> Specified:
@@ -31,12 +41,12 @@ def book() -> Specified:
 class Acme:
     """A recipient with a person's device and a good token."""
 
-    def __init__(self, book: Specified) -> None:
+    def __init__(self, book: Specified, tenant: str = "tenant-a") -> None:
         self.book = book
         self.party = book.recipient()
         self.name = self.party.its.subject
         self.laptop = book.device(self.party, book.person(self.party))
-        book.enclave(self.name, "tenant-a")
+        book.enclave(self.name, tenant)
 
     def passes(self, **given: Any) -> None:
         book = self.book
@@ -181,6 +191,10 @@ def test_two_recipients_share_no_enclave(book: Specified, acme: Acme) -> None:
     facts = EnclaveDeclared(other, {"account": ("tenant-a",)}, "tests")
     assert refusal(book, facts) == "`tenant-a` is another recipient's"
     assert refusal(book, EnclaveDeclared(other, {"galaxy": ("x",)}, "tests"))
+    for odd in ("", "a b", "t\u00e9nant", "a\x1b[2J", "a\u202eb", "x" * 201):
+        assert "printable ASCII" in refusal(
+            book, EnclaveDeclared(other, {"tenant": (odd,)}, "tests")
+        )
     guid = "0A1B2C3D-0000-4000-8000-00000000000F"
     shouted = EnclaveDeclared(other, {"tenant": (guid,)}, "tests")
     assert refusal(book, shouted) == f"`{guid}` is written `{guid.lower()}`"
@@ -191,8 +205,13 @@ def test_two_recipients_share_no_enclave(book: Specified, acme: Acme) -> None:
     ("change", "said"),
     [
         ({"kind": "astrology"}, "the spec has no evidence `astrology`"),
-        ({"scope": "tenant-b"}, "another enclave"),
+        ({"scope": "tenant-c"}, "another enclave"),
         ({"scope": "tenant-a tenant-b"}, "another enclave"),
+        ({"scope": "account-a"}, "another enclave"),
+        ({"adapter": "scim/1"}, "`scan` is of `scubagear/1`, and not of `scim/1`"),
+        ({"kind": "word", "independence": "peer"}, "never worth more than `self-tool`"),
+        ({"kind": "gw.use", "independence": "third-party"}, "the gateway did not see this"),
+        ({"kind": "gw.use", "independence": "observed", "claims": {"n": 2**53}}, "2^53 - 1"),
         ({"received": 2**53 - 1}, "from the future"),
         ({"report": "known"}, "submitted before"),
         ({"digest": "ab" * 32}, "submitted before"),
@@ -201,6 +220,11 @@ def test_two_recipients_share_no_enclave(book: Specified, acme: Acme) -> None:
 def test_an_item_that_is_no_evidence_enters_no_log(
     book: Specified, acme: Acme, change: dict[str, Any], said: str
 ) -> None:
+    book.add(book.spec(WIDER))
+    scopes = {"tenant": ("tenant-a", "tenant-b"), "account": ("account-a",)}
+    book.add(EnclaveDeclared(acme.name, scopes, "tests"), acme.name)
+    book.show(acme.name, book.item("word", independence="self-tool"))
+    book.show(acme.name, book.item("gw.use", independence="observed"))
     book.show(acme.name, book.item("scan", report="known", digest="ab" * 32))
     assert refusal(book, book.evidence(acme.name, book.item("scan"))) == ""
     assert said in refusal(book, book.evidence(acme.name, book.item(**{"kind": "scan", **change})))
@@ -213,6 +237,16 @@ def test_a_report_is_known_again_when_its_item_is_gone(book: Specified, acme: Ac
     book.show(acme.name, book.item("scan", checks={"MFA": "pass"}))
     assert len(book.register.proven(acme.name).items) == 1, "the newer one says as much"
     again = msgspec.structs.replace(old, id=book.new_id(), received=book.time)
+    assert refusal(book, book.evidence(acme.name, again)) == "the report was submitted before"
+
+
+def test_nobody_uses_up_the_id_of_anothers_report_and_bytes_are_known_again_anywhere(
+    book: Specified, acme: Acme
+) -> None:
+    other = Acme(book, "tenant-b")
+    book.show(other.name, book.item("scan", scope="tenant-b", report="theirs", digest="ab" * 32))
+    assert refusal(book, book.evidence(acme.name, book.item("scan", report="theirs"))) == ""
+    again = book.item("scan", report="other", digest="ab" * 32)
     assert refusal(book, book.evidence(acme.name, again)) == "the report was submitted before"
 
 
@@ -284,6 +318,10 @@ def test_an_exception_takes_two_people_and_never_what_the_spec_forbids(
     good = book.grant_exception(acme.name, "ID-2", "ada", "bo")
     once = msgspec.structs.replace(good, approvals=good.approvals[:1])
     assert "not those who signed" in refusal(book, once)
+    for member in ("from", "until", "renewals"):
+        for number in (-1, 2**53):
+            odd = msgspec.structs.replace(good, grant={**good.grant, member: number})
+            assert "the grant is wrong" in refusal(book, odd)
     unwritten = msgspec.structs.replace(good, text=" ")
     assert "in writing" in refusal(book, unwritten)
     book.add(good, acme.name)

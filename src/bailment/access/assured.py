@@ -18,7 +18,7 @@ from bailment.access import jws
 from bailment.access.approval import EXCEPTION, approved
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, Proven
-from bailment.assurance.adapters.reading import scope_key
+from bailment.assurance.adapters.reading import is_scope, scope_key
 from bailment.assurance.evaluation import Evaluation, evaluate, evaluation_digest
 from bailment.assurance.grant import Grant, objection
 from bailment.assurance.item import Item
@@ -32,12 +32,12 @@ from bailment.ledger.evidence_records import (
     StandingEvaluated,
 )
 from bailment.ledger.records import SpecApplied, spec_digest
-from bailment.spec.compiled import CompiledSpec
-from bailment.spec.terms import TIERS
+from bailment.spec.compiled import CompiledSpec, Kind
+from bailment.spec.terms import GATEWAY, LADDER, RANK, TIERS
 
 _KINDS = ("tenant", "account", "org")
-#: Ids in an enclave, and characters in each.
-_MOST_IDS, _LONGEST_ID = 256, 200
+#: Ids in an enclave.
+_MOST_IDS = 256
 _SPEC_TYP = "bailment-spec+jwt"
 
 _T = TypeVar("_T")
@@ -83,7 +83,7 @@ def evaluated(
 def counting(proven: Proven) -> list[Item]:
     """The items about what is the recipient's enclave now."""
     ours = {scope for scopes in proven.scopes.values() for scope in scopes}
-    return [item for item in proven.items if ours.issuperset(item.scope.split(" "))]
+    return [item for item in proven.items if item.scope in ours]
 
 
 def standing_record(
@@ -124,8 +124,10 @@ def declared(register: Indexed, facts: EnclaveDeclared, now: int) -> Refused | N
     if not set(facts.scopes) <= set(_KINDS):
         return _wrong(f"an enclave has {', '.join(f'`{kind}`' for kind in _KINDS)}")
     ids = [one for scopes in facts.scopes.values() for one in scopes]
-    if len(ids) > _MOST_IDS or any(not 0 < len(one) <= _LONGEST_ID or " " in one for one in ids):
-        return _wrong(f"an enclave has at most {_MOST_IDS} ids, without spaces")
+    if len(ids) > _MOST_IDS or not all(map(is_scope, ids)):
+        return _wrong(
+            f"an enclave has at most {_MOST_IDS} ids, of 1 to 200 printable ASCII characters"
+        )
     odd = next((one for one in ids if scope_key(one) != one), None)
     if odd is not None:
         return _wrong(f"`{odd}` is written `{scope_key(odd)}`")
@@ -166,18 +168,21 @@ def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | 
         canonical.check(facts.item)
     except FormatError as error:
         return _wrong(str(error))
-    if item.kind not in register.spec.kinds:
+    kind = register.spec.kinds.get(item.kind)
+    if kind is None:
         return _wrong(f"the spec has no evidence `{item.kind}`")
+    if why := _overstated(item, kind):
+        return _wrong(why)
     if not item.dated <= item.received <= now:
         return _wrong("the item is from the future")
-    mine = {one for ids in register.proven(facts.recipient).scopes.values() for one in ids}
-    if not mine.issuperset(item.scope.split(" ")):
+    if item.scope not in register.proven(facts.recipient).scopes.get(kind.scope, ()):
         return _wrong("the item is about another enclave")
     mark = submission(facts.recipient, item)
-    known = [register.state.submitted.get(trace) for trace in traces(item)]
+    left = traces(facts.recipient, item)
+    known = [register.state.submitted.get(trace) for trace in left]
     again = any(
         one.id == item.id
-        or (one.scope == item.scope and not set(traces(item)).isdisjoint(traces(one)))
+        or (one.scope == item.scope and not set(left).isdisjoint(traces(facts.recipient, one)))
         for one in register.proven(facts.recipient).items
     )
     if again or any(one not in (None, mark) for one in known):
@@ -185,14 +190,26 @@ def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | 
     return None
 
 
-def traces(item: Item) -> tuple[str, str]:
-    """By what a report is known again, though the item may be gone: its own id, and its bytes."""
-    return traces_of(item.kind, item.report, item.digest)
+def _overstated(item: Item, kind: Kind) -> str:
+    """Why the item cannot be of its kind, or not worth what it says; empty if it can."""
+    if item.adapter != kind.adapter:
+        return f"`{kind.name}` is of `{kind.adapter}`, and not of `{item.adapter}`"
+    if RANK[item.independence] > kind.cap:
+        return f"`{kind.name}` is never worth more than `{LADDER[kind.cap]}`"
+    if item.adapter == GATEWAY and item.independence != "observed":
+        return "the gateway did not see this"
+    return ""
 
 
-def traces_of(kind: str, report: str, digest: str) -> tuple[str, str]:
+def traces(recipient: str, item: Item) -> tuple[str, str]:
+    """By what a report is known again, though the item may be gone: its own id, which another
+    recipient's may have too, and its bytes."""
+    return traces_of(recipient, item.kind, item.report, item.digest)
+
+
+def traces_of(recipient: str, kind: str, report: str, digest: str) -> tuple[str, str]:
     """The same of a report that is no item yet."""
-    return sha256(f"{kind} {report}".encode()).hexdigest()[:32], digest[:32]
+    return sha256(f"{recipient} {kind} {report}".encode()).hexdigest()[:32], digest[:32]
 
 
 def submission(recipient: str, item: Item) -> str:
@@ -208,6 +225,7 @@ def excepted(register: Indexed, facts: ExceptionGranted, now: int) -> Refused | 
         return _wrong("there is no spec to be excused from")
     try:
         grant = grant_of(facts.grant)
+        canonical.check(facts.grant)
     except FormatError as error:
         return _wrong(str(error))
     others = register.proven(facts.recipient).grants

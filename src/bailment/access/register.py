@@ -127,7 +127,7 @@ class Register(Indexed):
         if self.spec is not None:
             proven.items = retained(proven.items, item, self.spec, item.received)
         mark = submission(recipient, item)
-        self.state.submitted |= dict.fromkeys(traces(item), mark)
+        self.state.submitted |= dict.fromkeys(traces(recipient, item), mark)
 
     def _prove(self, recipient: str) -> Proven:
         return self.state.proven.setdefault(recipient, Proven())

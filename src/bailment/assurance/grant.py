@@ -8,10 +8,15 @@ policy, or by hand, excuses nobody.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
+from bailment import canonical
 from bailment.spec.compiled import Exceptions
+
+_Natural = Annotated[int, Meta(ge=0, le=canonical.MAX_INTEGER)]
 
 
 class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -23,11 +28,11 @@ class Grant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 
     id: str
     requirement: str
-    from_: int = msgspec.field(name="from")
-    until: int
+    from_: _Natural = msgspec.field(name="from")
+    until: _Natural
     approvers: tuple[str, ...]
     compensating: tuple[str, ...] = ()
-    renewals: int = 0
+    renewals: _Natural = 0
 
 
 def objection(grant: Grant, policy: Exceptions, others: Iterable[Grant]) -> str:

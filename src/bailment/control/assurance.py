@@ -143,7 +143,7 @@ class Assurance:
         handle = self._register.state.recipients[handed.recipient].handle
         signers = (*self._signers.get("", ()), *self._signers.get(handle, ()))
         async with self._parsing:
-            report = await asyncio.to_thread(read, data, signers)
+            report = await asyncio.to_thread(read, data, signers, kind.adapter)
         async with self._intake:
             taken = (
                 report
@@ -197,7 +197,7 @@ class Assurance:
                 EvidenceReason.TOO_LARGE, f"a roster lists at most {MAX_ACCOUNTS} accounts"
             )
         register, log = self._register, self._actions.log
-        traces = traces_of(kind.name, report.report, report.digest)
+        traces = traces_of(handed.recipient, kind.name, report.report, report.digest)
         again = any(trace in register.state.submitted for trace in traces)
         collector = handed.recipient if handed.by == "recipient" else handed.collector
         submission = Submission(
