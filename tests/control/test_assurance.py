@@ -28,7 +28,7 @@ from bailment.ledger.evidence_records import (
     StandingEvaluated,
     StandingNoticed,
 )
-from bailment.ledger.records import FindingRaised, SpecApplied
+from bailment.ledger.records import SpecApplied
 from bailment.spec.validation import load
 
 from ..access.small_spec import HOUR, SPEC
@@ -396,32 +396,6 @@ async def test_a_restart_alone_puts_nothing_on_record(lab: Lab) -> None:
     await lab.world.restart()
     await lab.act("standing-release", reason="which waits for the evaluator")
     assert lab.world.of(StandingEvaluated, size) == []
-
-
-async def test_many_who_would_fall_at_once_are_held_and_a_person_is_paged(tmp_path: Path) -> None:
-    async with world(tmp_path) as made:
-        lab = Lab(made)
-        await lab.prepare(TEXT)
-        crowd = [await lab.acme() for _ in range(3)]
-        for acme in crowd:
-            await acme.pass_all()
-        since = made.size
-        made.clock.ahead = 2 * HOUR + 60_000
-        await made.hold("everything")
-        await made.until(lambda: made.of(FindingRaised, since))
-        (finding,) = made.of(FindingRaised, since)
-        assert finding.kind == "standing-held"
-        assert finding.numbers == {"recipients": 3, "total": 3}
-        assert [facts.held for facts in made.of(StandingEvaluated, since)] == [True] * 3
-        assert {acme.tier for acme in crowd} == {2}
-        assert all([(await acme.standing())["held_back"] for acme in crowd])
-        done = await made.act("standing-release", reason="the scanner is theirs")
-        assert sorted(done["recipients"]) == sorted(acme.id for acme in crowd)
-        told = await crowd[0].standing()
-        assert (told["phase"], told["held_back"]) == ("grace", False)
-        assert made.of(FindingRaised, since)[-1].kind == "standing-released"
-        made.clock.ahead += 2 * HOUR
-        assert [(await acme.standing())["tier"] for acme in crowd] == ["T1"] * 3
 
 
 # Exceptions and tiers

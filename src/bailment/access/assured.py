@@ -44,10 +44,11 @@ _T = TypeVar("_T")
 
 
 class Evaluated(NamedTuple):
-    """An evaluation, and the standing that follows from it."""
+    """An evaluation, the standing that follows from it, and whether anything is held in it."""
 
     evaluation: Evaluation
     standing: Standing
+    held: bool = False
 
 
 def item_of(value: dict[str, Any]) -> Item:
@@ -75,9 +76,8 @@ def evaluated(
     proven = register.proven(recipient)
     evaluation = evaluate(spec, counting(proven), proven.grants, at)
     standing = advance(proven.standing, evaluation, spec.lapse, at)
-    if held:
-        standing = held_standing(Change(proven.standing, standing), spec.lapse)
-    return Evaluated(evaluation, standing)
+    kept = held_standing(Change(proven.standing, standing), spec.lapse) if held else standing
+    return Evaluated(evaluation, kept, kept != standing)
 
 
 def counting(proven: Proven) -> list[Item]:
@@ -101,7 +101,7 @@ def standing_record(
         found.evaluation.items,
         unmet(found.evaluation),
         msgspec.to_builtins(found.standing),
-        True if held else UNSET,
+        True if found.held else UNSET,
     )
 
 
@@ -246,6 +246,8 @@ def stood(register: Indexed, facts: StandingEvaluated, now: int) -> Refused | No
     if facts.recipient not in register.state.recipients or register.spec is None:
         return _wrong("there is no such recipient, or no spec")
     before = register.proven(facts.recipient).standing
+    if facts.held is not UNSET and register.proven(facts.recipient).hold != "held":
+        return _wrong("nothing that expired is held for the recipient")
     if not (before.at if before else 0) <= facts.at <= now:
         return _wrong("the evaluation is from the future, or older than the last")
     if now - facts.at > register.policy.decision_ms:

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bailment.access import assured, decided, jws
+from bailment.access import assured, decided, held_expiry, jws
 from bailment.access import jwk as jwks
 from bailment.access.chain import Link, narrows, read_link
 from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_along
@@ -25,6 +25,8 @@ from bailment.ledger.evidence_records import (
     ExceptionGranted,
     ModelTiered,
     StandingEvaluated,
+    StandingHeld,
+    StandingReleased,
 )
 from bailment.ledger.records import (
     DelegationEnded,
@@ -245,4 +247,6 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     EvidenceReceived: assured.received,
     ExceptionGranted: assured.excepted,
     StandingEvaluated: assured.stood,
+    StandingHeld: held_expiry.held,
+    StandingReleased: held_expiry.let_go,
 }

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from bailment.access.assured import grant_of, item_of, standing_of, submission, traces
 from bailment.access.chain import read_link
 from bailment.access.entries import RULES
+from bailment.access.held_expiry import hold_after
 from bailment.access.reasons import Refused
 from bailment.access.state import Granted, Indexed, Invitation, Proven, read_spec
 from bailment.assurance.item import Item
@@ -27,6 +28,8 @@ from bailment.ledger.evidence_records import (
     ExceptionGranted,
     ModelTiered,
     StandingEvaluated,
+    StandingHeld,
+    StandingReleased,
 )
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
@@ -113,8 +116,15 @@ class Register(Indexed):
                 self._prove(facts.recipient).grants.append(grant_of(facts.grant))
             case StandingEvaluated():
                 proven = self._prove(facts.recipient)
-                proven.standing = standing_of(facts.standing)
-                proven.unmet = facts.unmet
+                standing = standing_of(facts.standing)
+                proven.hold = hold_after(self, facts, standing)
+                proven.standing, proven.unmet = standing, facts.unmet
+            case StandingHeld():
+                for one in facts.recipients:
+                    self._prove(one).hold = "held"
+            case StandingReleased():
+                for one in facts.recipients:
+                    self._prove(one).hold = "released"
             case _:
                 raise VerificationError(f"nothing folds a `{facts.TYPE}`")
 

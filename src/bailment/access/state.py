@@ -5,7 +5,7 @@ The state is a plain struct that encodes to canonical JSON: a part of each snaps
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -44,11 +44,15 @@ class Granted(msgspec.Struct):
     ended: bool = False
 
 
+#: Whether what a recipient should have lost by expiry is held, or a person let it take effect.
+Hold = Literal["", "held", "released"]
+
+
 class Proven(msgspec.Struct):
     """What a recipient has shown, and what it holds by that.
 
     `scopes` are the ids of its enclave, by `tenant`, `account` and `org`; `unmet` has for each tier
-    what keeps it from being held, as last evaluated.
+    what keeps it from being held, as last evaluated; `hold` is that of a mass change.
     """
 
     scopes: dict[str, tuple[str, ...]] = {}
@@ -56,6 +60,7 @@ class Proven(msgspec.Struct):
     grants: list[Grant] = []
     standing: Standing | None = None
     unmet: dict[str, dict[str, str]] = {}
+    hold: Hold = ""
 
 
 class State(msgspec.Struct, omit_defaults=True):

@@ -57,6 +57,12 @@ def falls(change: Change, lapse: Lapsing) -> bool:
     return any(_falling(footing, change, lapse) for footing in change.after.footings)
 
 
+def graced(standing: Standing, lapse: Lapsing, at: int) -> bool:
+    """Whether at `at` a tier has lapsed that its grace still keeps."""
+    ends = (one.lapses for one in standing.footings if one.lapses is not None)
+    return any(lapses <= at < lapses + lapse.grace for lapses in ends)
+
+
 def held_standing(change: Change, lapse: Lapsing) -> Standing:
     """As if what expired had not: it lapses when a later evaluation is put in force."""
     footings = tuple(

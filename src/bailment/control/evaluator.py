@@ -10,20 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
+from msgspec.structs import replace
 
-from bailment.access.account import held_back
 from bailment.access.assured import evaluated, standing_record, unmet
+from bailment.access.held_expiry import MOST_NAMES, released
 from bailment.access.register import Register
 from bailment.assurance.adapters import observation
 from bailment.assurance.item import Item
-from bailment.assurance.mass_change import Change, hold_mass_change
+from bailment.assurance.mass_change import Change, graced, hold_mass_change
 from bailment.assurance.schedule import Schedule
-from bailment.assurance.standing import Standing, step_at
+from bailment.assurance.standing import Standing
 from bailment.control.actions import Actions, Denied
 from bailment.control.assurance import Assurance
 from bailment.control.observations import AFRESH
@@ -31,7 +33,9 @@ from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
     ExceptionGranted,
+    StandingHeld,
     StandingNoticed,
+    StandingReleased,
 )
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import decode_leaf
@@ -45,6 +49,8 @@ logger = structlog.get_logger("bailment.evaluator")
 
 #: The longest sleep in one piece (seconds): the wall clock may be set while it lasts.
 _NAP = 60.0
+#: When to try again what the log did not take, ms.
+_PAUSE = 1000
 _HELD, _RELEASED = "standing-held", "standing-released"
 
 
@@ -82,15 +88,18 @@ class Evaluator:
         self._changed: set[str] = set()
         #: and those of whom nobody knows, since the process before may have ended in between.
         self._doubtful: set[str] = set()
-        #: Whose expiries a person let take effect: they are not held once more.
-        self._released: set[str] = set()
+        #: Those of whom the log did not take what there was to say.
+        self._refused: set[str] = set()
         #: When a recipient was last told of a step, by recipient, step and tier.
         self._told: dict[tuple[str, int, int], int] = {}
         self._wake = asyncio.Event()
-        self._rests = asyncio.Event()
+        #: One turn, or one release: neither may decide by what the other is about to change.
+        self._lock = asyncio.Lock()
+        #: Who waits for the end of the next turn to begin.
+        self._waiting: list[asyncio.Future[None]] = []
         self._log.sequencer.listeners.append(self._notice)
         if observer is not None:
-            observer.notify = self._wake_up
+            observer.notify = self._wake.set
 
     @property
     def _log(self) -> Log:
@@ -105,29 +114,36 @@ class Evaluator:
         try:
             await self._begin()
             while True:
-                await self._turn()
+                waiting, self._waiting = self._waiting, []
+                async with self._lock:
+                    await self._turn()
+                for one in waiting:
+                    if not one.done():
+                        one.set_result(None)
                 await self._rest()
         except Exception as error:
             self._log.sequencer.fail(error)
             raise
 
     async def settled(self) -> None:
-        """Return once what was appended by now is evaluated, or the log has failed."""
-        resting = asyncio.ensure_future(self._rests.wait())
-        ends = (resting, self._log.sequencer.failed)
+        """Return once what was appended by now was evaluated, or the log has failed."""
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        self._wake.set()
+        ends = (turn, self._log.sequencer.failed)
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-        resting.cancel()
 
     async def release(self, reason: str, author: str) -> tuple[str, ...]:
         """Let take effect what expired and is held: a person found that the outage is not ours."""
-        held = tuple(name for name, standing in self._standings() if held_back(standing))
-        for name in held:
-            self._released.add(name)
-            await self._record(name, held=False)
-            self._plan_ahead(name, self._log.sequencer.time)
-        if held:
-            sentence = f"{author} let what had expired take effect: {reason}"
-            await self._find(_RELEASED, sentence, recipients=len(held))
+        async with self._lock:
+            proven = self._register.state.proven
+            held = tuple(sorted(name for name, one in proven.items() if one.hold == "held"))
+            for some in _chunks(held):
+                await self._append(StandingReleased(some, reason, author))
+            self._changed.update(held)
+            if held:
+                sentence = f"{author} let what had expired take effect: {reason}"
+                await self._find(_RELEASED, sentence, recipients=len(held))
         return held
 
     # What wakes it
@@ -145,25 +161,19 @@ class Evaluator:
                     self._changed.add(facts.recipient)
                     self._observing.put(facts.recipient, 0)
         if any(facts.REGISTERS for _, _, facts in news):
-            self._wake_up()
-
-    def _wake_up(self) -> None:
-        self._rests.clear()
-        self._wake.set()
+            self._wake.set()
 
     async def _rest(self) -> None:
         """Sleep until a record comes, or something is due."""
         if self._wake.is_set():
             self._wake.clear()
             return
-        self._rests.set()
         dues = [at for at in (self._due.next(), self._observing.next()) if at is not None]
         seconds = (min(dues) - self._log.sequencer.time) / 1000 if dues else _NAP
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, min(seconds, _NAP))):
                 await self._wake.wait()
         self._wake.clear()
-        self._rests.clear()
 
     # What it does
 
@@ -196,8 +206,15 @@ class Evaluator:
         doubtful, self._doubtful = self._doubtful, set()
         await self._evaluate(spec, changed, doubtful - changed, now)
         for name in due | changed | doubtful:
-            await self._tell(name, now)
+            try:
+                await self._tell(name, now)
+            except Denied as denied:
+                logger.warning("a notice was not accepted", why=str(denied))
+                self._refused.add(name)
             self._plan_ahead(name, now)
+        for name in self._refused:
+            self._due.put(name, now + _PAUSE)
+        self._refused.clear()
 
     async def _observe(self, now: int) -> None:
         if self._observer is None:
@@ -219,25 +236,32 @@ class Evaluator:
     ) -> None:
         """Evaluate, hold what falls together, and put on record what is new."""
         found: dict[str, _Found] = {}
-        falling = set(self._falling(now))
-        self._released &= falling
+        falling = set(self._falling(spec, now))
         for name in sorted(changed | doubtful | falling):
             one = self._look(name, spec, now)
             if name not in doubtful or self._differs(name, one):
                 found[name] = one
             await asyncio.sleep(0)  # accesses go first
-        changes = {name: one.change for name, one in found.items() if name not in self._released}
-        total = len(self._register.state.recipients)
-        held = hold_mass_change(changes, total, spec.lapse)
+        changes = {
+            name: one.change
+            for name, one in found.items()
+            if not released(self._register.proven(name), spec, now)
+        }
+        held = hold_mass_change(changes, len(self._register.state.recipients), spec.lapse)
+        try:
+            await self._hold(name for name in held if self._register.proven(name).hold != "held")
+        except Denied as denied:  # other evidence came
+            self._put_back(denied, *found)
+            return
         for name, one in found.items():
             after = one._replace(change=Change(one.change.before, held.get(name, one.change.after)))
             if name in changed or self._differs(name, after):
                 await self._record(name, held=name in held)
-        await self._page(held, changes, total)
 
     def _look(self, name: str, spec: CompiledSpec, now: int) -> _Found:
-        evaluation, standing = evaluated(self._register, name, spec, now)
-        return _Found(Change(self._register.proven(name).standing, standing), unmet(evaluation))
+        after = evaluated(self._register, name, spec, now)
+        change = Change(self._register.proven(name).standing, after.standing)
+        return _Found(change, unmet(after.evaluation))
 
     def _differs(self, name: str, found: _Found) -> bool:
         """Whether what was found says anything else than what is on record."""
@@ -247,17 +271,22 @@ class Evaluator:
 
     async def _record(self, name: str, *, held: bool) -> None:
         register = self._register
-        await self._actions.append(lambda now: standing_record(register, name, now, held=held))
+        try:
+            await self._actions.append(lambda now: standing_record(register, name, now, held=held))
+        except Denied as denied:
+            self._put_back(denied, name)
 
-    async def _page(
-        self, held: dict[str, Standing], changes: dict[str, Change], total: int
-    ) -> None:
-        """Tell a person of those who are held now and were not before."""
-        new = [
-            name
-            for name in held
-            if (before := changes[name].before) is None or not held_back(before)
-        ]
+    def _put_back(self, denied: Denied, *names: str) -> None:
+        """To be done again, after a pause."""
+        logger.warning("a standing was not accepted", why=str(denied), recipients=len(names))
+        self._changed.update(names)
+        self._refused.update(names)
+
+    async def _hold(self, names: Iterator[str]) -> None:
+        """Put on record whose expiries are held now and were not before, and tell a person."""
+        new, total = tuple(sorted(names)), len(self._register.state.recipients)
+        for some in _chunks(new):
+            await self._actions.append(partial(_held_at, some))
         if new:
             sentence = (
                 f"{len(new)} of {total} recipients would have begun to lose standing at once, so "
@@ -296,11 +325,10 @@ class Evaluator:
             if proven.standing is not None:
                 yield name, proven.standing
 
-    def _falling(self, now: int) -> Iterable[str]:
+    def _falling(self, spec: CompiledSpec, now: int) -> Iterator[str]:
         """Those who are held or in grace: who falls now is held against all who are falling."""
         for name, standing in list(self._standings()):
-            step = step_at(standing, now)
-            if held_back(standing) or (step is not None and step.phase == "grace"):
+            if self._register.proven(name).hold == "held" or graced(standing, spec.lapse, now):
                 yield name
 
     def _is_over(self, name: str, now: int) -> bool:
@@ -327,8 +355,20 @@ class Evaluator:
 
 
 def _told_by(standing: Standing) -> tuple[object, ...]:
-    """What a standing says, whenever it was derived."""
-    return standing.footings, standing.contradictions, standing.until, standing.steps[-1]
+    """What a standing says, whenever it was derived: its first step is when that was."""
+    last = standing.steps[-1]
+    if len(standing.steps) == 1:
+        last = replace(last, at=0)
+    return standing.footings, standing.contradictions, standing.until, last
+
+
+def _held_at(names: tuple[str, ...], now: int) -> StandingHeld:
+    return StandingHeld(now, names)
+
+
+def _chunks(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """In as many as one record names."""
+    return (names[at : at + MOST_NAMES] for at in range(0, len(names), MOST_NAMES))
 
 
 def _notices_since(log: Log, time: int) -> list[Stored]:

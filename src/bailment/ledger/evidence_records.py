@@ -99,7 +99,7 @@ class StandingEvaluated(Facts, frozen=True):
     evidence and exceptions that were there, `items` are those that decided something, with the
     SHA-256 of the bytes they came from. `unmet` has for each tier the requirements that keep it
     from being held, with their status. `standing` is the schedule of tiers; `held` says that
-    what expired was held, since too many recipients would have fallen at once.
+    what expired was held, as a `standing.held` before it allows.
     """
 
     TYPE: ClassVar[str] = "standing.evaluated"
@@ -112,6 +112,26 @@ class StandingEvaluated(Facts, frozen=True):
     unmet: dict[str, dict[str, str]]
     standing: dict[str, Any]
     held: bool | UnsetType = UNSET
+
+
+class StandingHeld(Facts, frozen=True):
+    """What expired is held for these recipients, since more than the spec's share would fall at
+    `at`; until each is evaluated without it, or released."""
+
+    TYPE: ClassVar[str] = "standing.held"
+    REGISTERS: ClassVar[bool] = True
+    at: int
+    recipients: tuple[str, ...]
+
+
+class StandingReleased(Facts, frozen=True):
+    """A person let take effect what expired and was held: it is not held once more."""
+
+    TYPE: ClassVar[str] = "standing.released"
+    REGISTERS: ClassVar[bool] = True
+    recipients: tuple[str, ...]
+    reason: str
+    author: str
 
 
 class StandingNoticed(Facts, frozen=True):
@@ -132,5 +152,7 @@ EVIDENCE_RECORDS: tuple[type[Facts], ...] = (
     EvidenceRefused,
     ExceptionGranted,
     StandingEvaluated,
+    StandingHeld,
+    StandingReleased,
     StandingNoticed,
 )

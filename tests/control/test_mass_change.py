@@ -1,0 +1,138 @@
+"""A mass change as it is served: held by a record, once; ended by evidence or by a person."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from bailment.access.reasons import Reason, Refused
+from bailment.cli.serve import opened
+from bailment.control.actions import Denied
+from bailment.ledger.evidence_records import StandingEvaluated, StandingHeld, StandingReleased
+from bailment.ledger.records import FindingRaised
+
+from ..access.small_spec import HOUR
+from ..world import world
+from .test_assurance import TEXT, Acme, Lab
+
+pytestmark = pytest.mark.anyio
+
+
+class Outage:
+    """Three of four recipients, held since their scans became too old at once."""
+
+    def __init__(self, lab: Lab, crowd: list[Acme], other: Acme) -> None:
+        self.lab, self.world, self.crowd, self.other = lab, lab.world, crowd, other
+        self.since = self.world.size
+
+    async def look(self) -> None:
+        """Have the evaluator look at whoever may have changed; returns once it has."""
+        other = self.other
+        await self.world.act("enclave-declare", recipient=other.id, tenant=[other.tenant])
+
+    def evaluated(self, since: int) -> list[StandingEvaluated]:
+        """The standings of the crowd put on record since then."""
+        names = {acme.id for acme in self.crowd}
+        return [one for one in self.world.of(StandingEvaluated, since) if one.recipient in names]
+
+    @property
+    def holds(self) -> set[str]:
+        return {self.world.register.proven(acme.id).hold for acme in self.crowd}
+
+
+@pytest.fixture
+async def outage(tmp_path: Path) -> AsyncIterator[Outage]:
+    async with world(tmp_path) as made:
+        lab = Lab(made)
+        await lab.prepare(TEXT)
+        crowd = [await lab.acme() for _ in range(3)]
+        for acme in crowd:
+            await acme.pass_all()
+        held = Outage(lab, crowd, await lab.acme())
+        made.clock.ahead = 2 * HOUR + 60_000
+        await held.look()
+        yield held
+
+
+async def test_many_who_would_fall_at_once_are_held_and_a_person_is_paged(outage: Outage) -> None:
+    made, crowd = outage.world, outage.crowd
+    (finding,) = made.of(FindingRaised, outage.since)
+    assert finding.kind == "standing-held"
+    assert finding.numbers == {"recipients": 3, "total": 4}
+    (hold,) = made.of(StandingHeld, outage.since)
+    assert hold.recipients == tuple(sorted(acme.id for acme in crowd))
+    assert [facts.held for facts in outage.evaluated(outage.since)] == [True] * 3
+    assert {acme.tier for acme in crowd} == {2}
+    assert all([(await acme.standing())["held_back"] for acme in crowd])
+    done = await made.act("standing-release", reason="the scanner is theirs")
+    assert sorted(done["recipients"]) == sorted(acme.id for acme in crowd)
+    told = await crowd[0].standing()
+    assert (told["phase"], told["held_back"]) == ("grace", False)
+    assert made.of(FindingRaised, outage.since)[-1].kind == "standing-released"
+    made.clock.ahead += 2 * HOUR
+    assert [(await acme.standing())["tier"] for acme in crowd] == ["T1"] * 3
+
+
+async def test_while_they_are_held_nothing_more_is_put_on_record(outage: Outage) -> None:
+    size = outage.world.size
+    for _ in range(3):
+        await outage.look()
+    await outage.world.restart()
+    await outage.look()
+    assert outage.evaluated(size) == []
+    assert outage.world.of(StandingHeld, size) == []
+    assert outage.holds == {"held"}
+
+
+async def test_a_release_outlives_a_restart(outage: Outage) -> None:
+    await outage.world.act("standing-release", reason="the scanner is theirs")
+    assert outage.holds == {"released"}
+    size = outage.world.size
+    await outage.world.restart()
+    for _ in range(2):
+        await outage.look()
+    assert outage.world.of(StandingHeld, size) == []
+    assert outage.evaluated(size) == []
+    assert [(await acme.standing())["phase"] for acme in outage.crowd] == ["grace"] * 3
+
+
+async def test_a_release_that_was_all_that_reached_the_log_takes_effect(outage: Outage) -> None:
+    await outage.world.stop()
+    names = tuple(sorted(acme.id for acme in outage.crowd))
+    async with opened(outage.world.folder) as issuer:
+        await issuer.actions.append(lambda now: StandingReleased(names, "theirs", "tests"))
+    await outage.world.restart()
+    await outage.look()
+    assert [(await acme.standing())["phase"] for acme in outage.crowd] == ["grace"] * 3
+
+
+async def test_evidence_that_comes_again_ends_the_hold(outage: Outage) -> None:
+    for acme in outage.crowd:
+        assert (await acme.hand("scan", acme.scan())).json()["tier"] == "T2"
+    await outage.look()
+    assert outage.holds == {""}
+    assert not any([(await acme.standing())["held_back"] for acme in outage.crowd])
+
+
+async def test_what_the_log_does_not_take_is_tried_again(outage: Outage) -> None:
+    lab = outage.lab
+    acme = await lab.acme()
+    await acme.hand("roster", acme.roster())
+    actions = lab.world.issuer.actions
+    append = type(actions).append
+    refusals: list[str] = []
+
+    async def refusing(self: Any, make: Any, **given: Any) -> Any:
+        if not refusals and isinstance(make(self.log.sequencer.time), StandingEvaluated):
+            refusals.append(acme.id)
+            raise Denied(Refused(Reason.LOG_UNAVAILABLE, "no room"))
+        return await append(self, make, **given)
+
+    with patch.object(type(actions), "append", refusing):
+        assert (await acme.hand("scan", acme.scan())).status_code == 201
+        await lab.world.until(lambda: acme.tier == 2)
+    assert refusals == [acme.id]
