@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from bailment.access.approval import sign_approval
+from bailment.cli.approver import load as load_key
 from bailment.spec.document import digest
 from bailment.spec.validation import load
 
@@ -192,11 +194,57 @@ def test_an_exception_is_signed_by_two_on_their_own_machines(lab: Lab) -> None:
     assert (done.status, "the spec forbids exceptions from `ID-1`" in done.err) == (1, True)
     team.ok("exception", "request", "acme", "ID-2", file, *asked)
     for name in ("ada", "bo"):
-        assert team("exception", "grant", file).status == 1
-        lab.engineer.ok("exception", "sign", file, "--key", lab.root / name)
+        done = team("exception", "grant", file)
+        missing = "ada and bo" if name == "ada" else "bo"
+        assert (done.status, f"still to be signed by {missing}\n" in done.err) == (1, True)
+        assert "try: bailment exception sign" in done.err
+        said = _signed(lab, file, name)
+        assert f"signed by {name}" in said
+        for part in (
+            *("acme (", "ID-2", "their scanner is broken", "watched by hand", "ada and bo"),
+            f"signed by:    {'ada' if name == 'bo' else 'nobody'}",
+        ):
+            assert part in said
+    done = lab.engineer("exception", "sign", file, "--key", lab.root / "bo", "--yes")
+    assert (done.status, "bo has signed already" in done.err) == (1, True)
     assert "acme is excused from ID-2" in team.ok("exception", "grant", file)
     (row,) = team.json("exception", "list")
     assert (row["recipient"], row["approvers"], row["state"]) == ("acme", ["ada", "bo"], "in force")
+
+
+def _signed(lab: Lab, file: Path, name: str) -> str:
+    words = ("exception", "sign", file, "--key", lab.root / name)
+    done = lab.engineer(*words)
+    assert (done.status, "--yes" in done.err) == (1, True), "nothing is signed unasked"
+    return lab.engineer.ok(*words, "--yes")
+
+
+def test_only_the_named_approvers_sign_and_all_of_them(lab: Lab) -> None:
+    team, file = lab.team, lab.root / "named.json"
+    words = (
+        *("exception", "request", "acme", "ID-2", file, "--until", "2d"),
+        *("--compensating", "watched", "--approver", "ada", "--approver"),
+    )
+    done = team(*words, "zoe", "--reason", "x")
+    assert (done.status, "`zoe` is no registered approver" in done.err) == (1, True)
+    done = team(*words, "bo", "--reason", "a\u202eb")
+    assert (done.status, "U+202E" in done.err, file.exists()) == (2, True, False)
+    team.ok(*words, "bo", "--reason", "x")
+    team.ok("approver", "key", lab.root / "cy")
+    done = lab.engineer("exception", "sign", file, "--key", lab.root / "cy", "--yes")
+    assert (done.status, "none of those of ada and bo" in done.err) == (1, True)
+    _signed(lab, file, "ada")
+    value: dict[str, Any] = json.loads(file.read_bytes())
+    value["approvals"] += [sign_approval("exception", *_as_other(value, lab.root / "cy"))]
+    file.write_text(json.dumps(value))
+    done = team("exception", "grant", file)
+    assert (done.status, "signed and is not among ada and bo" in done.err) == (1, True)
+    assert "try: bailment exception request" in done.err
+
+
+def _as_other(value: dict[str, Any], folder: Path) -> tuple[Any, Any, str]:
+    told = {name: value[name] for name in ("recipient", "grant", "text")}
+    return told, *load_key(folder)
 
 
 def test_what_was_signed_cannot_be_changed_afterwards(lab: Lab) -> None:
@@ -204,7 +252,7 @@ def test_what_was_signed_cannot_be_changed_afterwards(lab: Lab) -> None:
     who = ("--approver", "ada", "--approver", "bo", "--compensating", "watched by hand")
     team.ok("exception", "request", "acme", "ID-2", file, "--until", "2d", "--reason", "x", *who)
     for name in ("ada", "bo"):
-        team.ok("exception", "sign", file, "--key", lab.root / name)
+        _signed(lab, file, name)
     value: dict[str, Any] = json.loads(file.read_bytes())
     value["grant"]["until"] += 1000
     file.write_text(json.dumps(value))
@@ -223,11 +271,16 @@ def test_what_was_signed_cannot_be_changed_afterwards(lab: Lab) -> None:
         (("spec", "apply", "spec.yaml"), "not a plan"),
         (("model", "tier", "nothing", "T2", "--reason", "x", "--key", "ada"), "no model `nothing`"),
         (("exception", "sign", "spec.yaml", "--key", "ada"), "is no exception"),
+        (("approver", "add", "x y", "--key", "ada"), "letters, digits,"),
+        (("approver", "add", "x", "--key", "spec.yaml"), "bailment approver key FOLDER"),
+        (("approver", "add", "x", "--key", "pem"), "it is PEM, not JSON"),
+        (("recipient", "enclave", "acme", "--tenant", ""), "an id is empty"),
         (("standing", "calendar", "nobody"), "there is no recipient `nobody`"),
     ],
 )
 def test_mistakes_are_named(lab: Lab, words: tuple[str, ...], said: str) -> None:
     files = {"spec.yaml": lab.root / "spec.yaml", "ada": lab.root / "ada"}
+    files["pem"] = lab.root / "ada" / "approver.pem"
     done = lab.team(*(files.get(word, word) for word in words))
     assert done.status in (1, 2)
     assert said.replace("spec.yaml", str(lab.root / "spec.yaml")) in done.err.replace("\n", " ")

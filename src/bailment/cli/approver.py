@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bailment.access import jwk
 from bailment.access.approval import TIER, sign_approval
@@ -35,8 +36,8 @@ def approver_key(
     note(f"have that file registered; {KEY} beside it never leaves this machine")
 
 
-def sign(kind: str, told: object, folder: Path) -> str:
-    """The approval of a decision by the key in an approver's folder."""
+def load(folder: Path) -> tuple[ec.EllipticCurvePrivateKey, str]:
+    """The key in an approver's folder, and its thumbprint."""
     from bailment.agent import private
 
     if not (folder / KEY).exists():
@@ -45,7 +46,12 @@ def sign(kind: str, told: object, folder: Path) -> str:
         )
     private.check_folder(folder)
     key = private.load_key(folder / KEY)
-    return sign_approval(kind, told, key, jwk.from_key(key.public_key()).thumbprint)
+    return key, jwk.from_key(key.public_key()).thumbprint
+
+
+def sign(kind: str, told: object, folder: Path) -> str:
+    """The approval of a decision by the key in an approver's folder."""
+    return sign_approval(kind, told, *load(folder))
 
 
 def sign_tier(decision: Decision, spec: CompiledSpec, folder: Path) -> str:

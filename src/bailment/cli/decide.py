@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,6 @@ from bailment.spec.terms import TIERS, TierName
 from bailment.store.folder import Folder
 from bailment.store.view import View, open_view
 
-Ids = Annotated[list[str] | None, typer.Option(help="Its id; repeat for more.")]
 Signer = Annotated[Path, typer.Option("--key", help="The folder of the approver's key.")]
 
 
@@ -32,8 +32,27 @@ Signers = Annotated[
 ]
 
 
+def _short_name(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        raise typer.BadParameter(
+            f"`{name}`: write 1 to 64 letters, digits, `.`, `_` and `-`, like ada"
+        )
+    return name
+
+
+def _ids(ids: list[str] | None) -> list[str] | None:
+    if any(not one.strip() for one in ids or ()):
+        raise typer.BadParameter("an id is empty; `bailment recipient enclave HANDLE` shows them")
+    return ids
+
+
+Ids = Annotated[list[str] | None, typer.Option(help="Its id; repeat for more.", callback=_ids)]
+
+
 def approver_add(
-    name: Annotated[str, typer.Argument(help="A short name for the person, like ada.")],
+    name: Annotated[
+        str, typer.Argument(help="A short name for the person, like ada.", callback=_short_name)
+    ],
     key: Annotated[Path, typer.Option(help="The public key (JWK), as `approver key` wrote it.")],
     signers: Signers = None,
     directory: Dir = Path(),
@@ -42,7 +61,8 @@ def approver_add(
 
     Once there are as many approvers as an exception takes, so many of them sign for each other one.
     """
-    _change_approver(name, read_jwk(key).jwk, signers, directory)
+    hint = "the person makes it with `bailment approver key FOLDER` and sends you approver.jwk"
+    _change_approver(name, read_jwk(key, hint).jwk, signers, directory)
     say(f"{name} approves from now on")
 
 

@@ -98,18 +98,21 @@ def find_hold(folder: Folder, held: str) -> str:
     return found[0]
 
 
-def read_jwk(path: Path) -> PublicKey:
-    """The public key of an organisation's admin."""
+_ADMINS = "the recipient makes it with `bailment recipient key FOLDER` and sends you admin.jwk"
+
+
+def read_jwk(path: Path, hint: str = _ADMINS) -> PublicKey:
+    """A public key: that of an organisation's admin, unless `hint` says whose, and who makes it."""
     try:
-        return jwk.parse(canonical.parse_unique(path.read_bytes()))
+        data = path.read_bytes()
+        if data.lstrip().startswith(b"-----BEGIN"):
+            raise FormatError("it is PEM, not JSON")
+        return jwk.parse(canonical.parse_unique(data))
     except OSError as error:
         why = str(error.strerror).lower()
     except FormatError as error:
         why = str(error)
-    raise ConfigurationError(
-        f"cannot read a JWK from `{path}`: {why}",
-        hint="the recipient makes it with `bailment recipient key FOLDER` and sends you admin.jwk",
-    )
+    raise ConfigurationError(f"cannot read a JWK from `{path}`: {why}", hint=hint)
 
 
 def state_of(register: Register, link_id: str, now: int) -> str:
