@@ -192,7 +192,7 @@ def _support(footing: Footing, lapse: Lapsing, at: int) -> _Support | None:
     """What a footing supports at an instant; None if nothing any more."""
     lapses = _lapses(footing)
     down = lapses + lapse.grace
-    over = lapses + lapse.grace + lapse.suspend_after
+    over = down + lapse.suspend_after
     if at < lapses:
         return _Support(footing.rank, True, lapses, "earned", footing.requirements)
     if at < down:
