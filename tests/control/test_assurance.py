@@ -269,7 +269,7 @@ async def test_evidence_that_is_none_is_refused_on_the_record(lab: Lab) -> None:
         ({"kind": "nothing"}, "the spec has no evidence `nothing`"),
         ({"recipient": "0" * 32}, "there is no such recipient"),
         ({"by": "peer"}, "a peer is another recipient"),
-        ({"by": "nobody"}, "`by` is one of"),
+        ({"by": "nobody"}, "Invalid enum value 'nobody' - at `$.by`"),
     ],
 )
 async def test_what_is_handed_in_as_nothing_is_refused(

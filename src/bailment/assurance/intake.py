@@ -38,7 +38,9 @@ from bailment.spec.terms import LADDER, RANK, Independence
 #: The facts of a record may have 256 KiB; the rest is left to what stands around an item.
 MAX_ITEM = 192 * 1024
 
-Collector = Literal["recipient", "peer", "issuer", "gateway"]
+#: Who can hand in a file, and who else can have collected what it says.
+Submitter = Literal["recipient", "peer", "issuer"]
+Collector = Submitter | Literal["gateway"]
 
 #: What each gives at best.
 _COLLECTED: dict[Collector, Independence] = {

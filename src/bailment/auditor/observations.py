@@ -61,7 +61,7 @@ class Observations:
         elif hold := hold_of(item.report):
             why = self._misses(hold, facts.recipient, item)
         else:
-            why = ""
+            why = "only revocation drills and what the gateway saw are"
         if why:
             sentence = f"the log does not show what item `{item.id}` says was observed: {why}"
             self._findings.add(index, Kind.FALSE_OBSERVATION, sentence)

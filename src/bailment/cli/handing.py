@@ -24,8 +24,8 @@ Words = Annotated[
     ),
 ]
 By = Annotated[
-    Literal["recipient", "peer", "issuer", "gateway"],
-    typer.Option(help="Who collected it; `gateway` for a drill that was timed on ours."),
+    Literal["recipient", "peer", "issuer"],
+    typer.Option(help="Who collected it."),
 ]
 
 

@@ -29,7 +29,7 @@ from bailment.assurance.adapters.recognition import read
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.capability import Decision, objection
 from bailment.assurance.capacity import is_crowded
-from bailment.assurance.intake import Collector, Submission
+from bailment.assurance.intake import Submission, Submitter
 from bailment.assurance.item import Item
 from bailment.assurance.matching import MAX_ACCOUNTS
 from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
@@ -54,7 +54,7 @@ class Handed:
 
     recipient: str
     kind: str
-    by: Collector
+    by: Submitter
     author: str
     collector: str = ""
     simulated: bool = False

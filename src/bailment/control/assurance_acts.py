@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from starlette.requests import Request
@@ -11,14 +11,13 @@ from starlette.responses import JSONResponse, Response
 from bailment.access.planning import SpecPlan
 from bailment.access.reasons import Reason, Refused
 from bailment.assurance.adapters.reading import MAX_SIZE
-from bailment.assurance.intake import Collector
+from bailment.assurance.intake import Submitter
 from bailment.assurance.item import Item
 from bailment.assurance.reasons import EvidenceRefused
 from bailment.control.actions import Denied
 from bailment.control.assurance import Assurance, Handed
 from bailment.control.evaluator import Evaluator
-from bailment.control.requests import Act, Line, answer, bounded_body, refusal
-from bailment.errors import FormatError
+from bailment.control.requests import Act, Line, Typed, answer, bounded_body, refusal
 
 _Approvals = Annotated[tuple[str, ...], msgspec.Meta(max_length=16)]
 _Ids = tuple[Line, ...]
@@ -98,6 +97,17 @@ async def perform(assurance: Assurance, evaluator: Evaluator, act: AssuranceActs
     return done
 
 
+class _HandIn(Typed, frozen=True):
+    """The query with which a file is handed in; see `Handed`."""
+
+    recipient: str
+    kind: str
+    by: Submitter
+    author: Line
+    collector: Annotated[str, msgspec.Meta(max_length=200)] = ""
+    simulated: Literal["0", "1"] = "0"
+
+
 class EvidenceDesk:
     """`POST /evidence` on the control socket: a file as the body, the rest in the query."""
 
@@ -107,18 +117,18 @@ class EvidenceDesk:
 
     async def take(self, request: Request) -> Response:
         """Hand in a file that the issuer has."""
-        asked = request.query_params
         try:
-            handed = Handed(
-                recipient=asked["recipient"],
-                kind=asked["kind"],
-                by=_collector(asked["by"]),
-                author=asked["author"],
-                collector=asked.get("collector", ""),
-                simulated=asked.get("simulated") == "1",
-            )
-        except (KeyError, FormatError) as error:
+            asked = msgspec.convert(dict(request.query_params), _HandIn)
+        except msgspec.ValidationError as error:
             return refusal(Refused(Reason.BODY_MALFORMED, f"the query is wrong: {error}"))
+        handed = Handed(
+            asked.recipient,
+            asked.kind,
+            asked.by,
+            asked.author,
+            asked.collector,
+            asked.simulated == "1",
+        )
         body = await bounded_body(request, MAX_SIZE)
         if isinstance(body, Refused):
             return refusal(body)
@@ -168,11 +178,3 @@ def _refusal(refused: EvidenceRefused) -> Response:
     }
     headers = {"cache-control": "no-store"}
     return JSONResponse(problem, 422, headers, "application/problem+json")
-
-
-def _collector(text: str) -> Collector:
-    for one in get_args(Collector):
-        if one == text:
-            known: Collector = one
-            return known
-    raise FormatError(f"`by` is one of {', '.join(get_args(Collector))}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -28,10 +28,22 @@ class Typed(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def __post_init__(self) -> None:
         for name in self.__struct_fields__:
-            value = getattr(self, name)
-            for text in value if isinstance(value, tuple) else (value,):
-                if isinstance(text, str) and (found := hidden(text)):
-                    raise ValueError(f"`{name}` holds {found}, which a reader would not see")
+            found = next(filter(None, map(hidden, _texts(getattr(self, name)))), "")
+            if found:
+                raise ValueError(f"`{name}` holds {found}, which a reader would not see")
+
+
+def _texts(value: object) -> Iterator[str]:
+    """The strings of a JSON value, the names of its members included."""
+    left = [value]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one
+        elif isinstance(one, dict):
+            left += (*one.keys(), *one.values())
+        elif isinstance(one, list | tuple):
+            left += one
 
 
 #: What people type: names, addresses, reasons.
