@@ -12,6 +12,7 @@ from bailment.ledger.evidence_records import (
     EvidenceReceived,
     ExceptionGranted,
     StandingEvaluated,
+    StandingReleased,
 )
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
@@ -33,17 +34,15 @@ class Standings:
         self._fold = fold
         self._findings = findings
         self._changed: dict[str, tuple[int, int]] = {}  # by recipient: entry and time
-        self._held: set[str] = set()
 
     def follow(self, index: int, leaf: Leaf, facts: Facts) -> None:
         """Take the next entry, which the register has folded."""
         match facts:
             case StandingEvaluated():
                 self._changed.pop(facts.recipient, None)
-                if facts.held is True:
-                    self._held.add(facts.recipient)
-                else:
-                    self._held.discard(facts.recipient)
+            case StandingReleased():
+                for recipient in facts.recipients:
+                    self._changed.setdefault(recipient, (index, leaf.time))
             case SpecApplied():
                 for recipient in self._fold.register.state.recipients:
                     self._changed.setdefault(recipient, (index, leaf.time))
@@ -56,7 +55,8 @@ class Standings:
         register, recipient = self._fold.register, leaf.recipient
         needed = register.state.tiers.get(facts.model, 0)
         changed, since = self._changed.get(recipient, (0, leaf.time))
-        if register.spec is None or not needed or recipient in self._held:
+        held = register.proven(recipient).hold == "held"
+        if register.spec is None or not needed or held:
             return
         if leaf.time - since <= register.policy.heads_ms:
             return
