@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,8 @@ class Outage:
 
 
 @pytest.fixture
-async def outage(tmp_path: Path) -> AsyncIterator[Outage]:
+async def coming(tmp_path: Path) -> AsyncIterator[Outage]:
+    """Their scans are too old, and nobody has looked yet."""
     async with world(tmp_path) as made:
         lab = Lab(made)
         await lab.prepare(TEXT)
@@ -54,8 +56,13 @@ async def outage(tmp_path: Path) -> AsyncIterator[Outage]:
             await acme.pass_all()
         held = Outage(lab, crowd, await lab.acme())
         made.clock.ahead = 2 * HOUR + 60_000
-        await held.look()
         yield held
+
+
+@pytest.fixture
+async def outage(coming: Outage) -> Outage:
+    await coming.look()
+    return coming
 
 
 async def test_many_who_would_fall_at_once_are_held_and_a_person_is_paged(outage: Outage) -> None:
@@ -100,6 +107,18 @@ async def test_a_release_outlives_a_restart(outage: Outage) -> None:
     assert [(await acme.standing())["phase"] for acme in outage.crowd] == ["grace"] * 3
 
 
+async def test_a_release_amid_a_turn_is_not_undone_by_it(coming: Outage) -> None:
+    made = coming.world
+    async with made.brake.holding(StandingEvaluated.TYPE):
+        looking = asyncio.create_task(coming.look())
+        await made.brake.reach()
+        releasing = asyncio.create_task(made.act("standing-release", reason="theirs"))
+    await looking
+    assert len((await releasing)["recipients"]) == 3
+    assert coming.holds == {"released"}
+    assert [(await acme.standing())["phase"] for acme in coming.crowd] == ["grace"] * 3
+
+
 async def test_a_release_that_was_all_that_reached_the_log_takes_effect(outage: Outage) -> None:
     await outage.world.stop()
     names = tuple(sorted(acme.id for acme in outage.crowd))
@@ -136,3 +155,12 @@ async def test_what_the_log_does_not_take_is_tried_again(outage: Outage) -> None
         assert (await acme.hand("scan", acme.scan())).status_code == 201
         await lab.world.until(lambda: acme.tier == 2)
     assert refusals == [acme.id]
+
+
+async def test_a_restart_puts_nothing_on_record_of_who_holds_nothing(coming: Outage) -> None:
+    size = coming.world.size
+    await coming.world.restart()
+    await coming.world.act("standing-release", reason="which waits for the evaluator")
+    told = [facts.recipient for facts in coming.world.of(StandingEvaluated, size)]
+    assert told
+    assert coming.other.id not in told
