@@ -48,8 +48,11 @@ async def test_a_query_that_says_who_handed_in_hides_nothing_and_nobody_is_the_g
 async def test_what_a_decision_or_a_grant_says_inside_hides_nothing(lab: Lab) -> None:
     acme = await lab.acme()
     for grant in ({"compensating": ["watched\u202e"]}, {"of": {"a": [{"b\x07": 1}]}}):
-        told = {"recipient": acme.id, "grant": grant, "text": "it broke", "approvals": []}
-        status, detail = problem(await lab.act("exception-grant", **told))
+        status, detail = problem(
+            await lab.act(
+                "exception-grant", recipient=acme.id, grant=grant, text="it broke", approvals=[]
+            )
+        )
         assert (status, "which a reader would not see" in detail) == (400, True)
     for reasons in ("fine\u2028", "fine\x00"):
         decision = {"model": "smollm2", "tier": "T2", "reasons": reasons}
