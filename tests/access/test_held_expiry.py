@@ -46,8 +46,9 @@ class Fleet(Specified):
     def evaluate(self, name: str, *, held: bool) -> None:
         self.add(standing_record(self.register, name, self.time, held=held), name)
 
-    def hold(self, name: str) -> str:
-        return self.register.proven(name).hold
+    def state(self, name: str) -> str:
+        hold: str = self.register.proven(name).hold
+        return hold
 
 
 def test_a_hold_is_refused_while_no_more_fall_than_the_spec_lets() -> None:
@@ -109,7 +110,7 @@ def test_a_hold_ends_with_the_evidence_and_does_not_wait_for_the_next_expiry(
     assert honest.held is msgspec.UNSET
     assert "does not follow" in outage.refusal(msgspec.structs.replace(honest, held=True))
     outage.evaluate(one, held=True)
-    assert outage.hold(one) == ""
+    assert outage.state(one) == ""
 
 
 def test_a_release_takes_effect_and_lasts_through_the_grace(outage: Fleet) -> None:
@@ -120,14 +121,14 @@ def test_a_release_takes_effect_and_lasts_through_the_grace(outage: Fleet) -> No
     assert "nothing of" in outage.refusal(outage.holding(one))
     for name in (one, other):
         outage.evaluate(name, held=False)
-        assert outage.hold(name) == "released"
+        assert outage.state(name) == "released"
     again = Fold.decode(outage.fold.encode())
     assert again.register.proven(one).hold == "released"
     outage.time += HOUR - 1
     assert "nothing of" in outage.refusal(outage.holding(one, other))
     outage.scan(one)
     outage.evaluate(one, held=False)
-    assert outage.hold(one) == ""
+    assert outage.state(one) == ""
 
 
 def test_who_was_released_does_not_make_others_many(outage: Fleet) -> None:
