@@ -592,7 +592,7 @@ def test_an_exception_that_the_policy_does_not_allow_is_not_in_the_record() -> N
 
 def test_what_a_record_cites_is_in_order() -> None:
     items = [passed(scope=str(number), id=f"{99 - number:032}") for number in range(40)]
-    grants = [grant(f"g{number}", f"R{number}") for number in (3, 1, 2)]
+    grants = [grant("g2", "R2"), grant("g3", "R1"), grant("g1", "R1")]
     rule = all_of(check(), check("other"))
     found = evaluate(spec(tuple(required(rule, f"R{n}") for n in range(4))), items, grants, 0)
     ids = sorted(item.id for item in items)

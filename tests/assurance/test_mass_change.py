@@ -87,6 +87,14 @@ def test_failures_count_and_are_not_held() -> None:
     assert held(change(BAD), change(STALE)) == [1]
 
 
+def test_what_failed_in_part_is_not_held() -> None:
+    two = spec((required(check(), "R"), required(check("old"), "S")))
+    items = [passed(0), passed(0, "old"), failed(60)]
+    before = advance(None, evaluate(two, items[:2], [], 50), LAPSE, 50)
+    after = advance(before, evaluate(two, items, [], 101), LAPSE, 101)
+    assert held(Change(before, after), change(STALE)) == [1]
+
+
 def test_contradictions_count_once_and_are_not_held() -> None:
     assert held(change(SHARED), change(STALE)) == [1]
     assert held(change(SHARED, 50, 101, 102), change(STALE)) == []
