@@ -43,7 +43,16 @@ def test_a_new_requirement_takes_the_tier_after_the_grace() -> None:
     }
     (effect,) = plan(OLD, spec((MFA, LEGACY)), recipients | {"b": recipients["safe"]}, 10)
     because = (Because("LEGACY", "unasked", "missing"),)
-    assert effect == Effect("acme", 10 + GRACE, 1, 0, "none", because, held=True)
+    assert effect == Effect("acme", 10 + GRACE, 1, 0, "none", because)
+
+
+def test_a_plan_says_where_the_mass_change_hold_would_stop_it() -> None:
+    recipients = {name: held(OLD, 0, passed()) for name in ("acme", "brook")}
+    effects = plan(OLD, spec((MFA, LEGACY)), recipients, 10)
+    assert [(effect.recipient, effect.held) for effect in effects] == [
+        ("acme", True),
+        ("brook", True),
+    ]
 
 
 def test_a_new_requirement_that_evidence_contradicts_acts_at_once() -> None:
