@@ -90,6 +90,16 @@ def test_a_lower_tier_that_evidence_still_holds_is_earned() -> None:
     ]
 
 
+def test_of_two_footings_for_a_tier_its_own_is_named() -> None:
+    """T2 lapses four ms after T3, and is in grace when T3 steps down to it."""
+    assert path(standing(prove(a=4, b=4, c=0), 50))[1:5] == [
+        (100, 3, "grace"),
+        (107, 2, "grace"),
+        (111, 2, "stepped-down"),
+        (121, 1, "stepped-down"),
+    ]
+
+
 def test_each_step_names_what_lapsed() -> None:
     found = standing(prove(a=30, b=30, c=0), 50)
     assert [step.requirements for step in found.steps] == [
