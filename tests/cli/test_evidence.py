@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from bailment.assurance.adapters.reading import MAX_SIZE
 from bailment.cli import evidence
-from bailment.cli.evidence import app
+from bailment.cli.app import app
 
 from ..assurance.reports import (
     ED25519,
@@ -58,12 +58,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+PREFLIGHT = ("evidence", "preflight")
+
+
 def run(folder: Path, *words: str) -> tuple[int, str, str]:
     """Run it on these files, options as they are, with the spec, the scopes and the keys."""
     paths = [str(folder / word) if word.endswith(".json") else word for word in words]
     result = CliRunner().invoke(
         app,
         [
+            *PREFLIGHT,
             *paths,
             *("--spec", str(folder / "spec.yaml"), "--scope", TENANT, "--scope", ORG),
             *("--assessor", str(folder / "assessor.pem")),
@@ -131,7 +135,12 @@ def test_the_same_report_twice_is_refused(folder: Path) -> None:
 
 def test_a_file_may_be_named_with_its_kind(folder: Path) -> None:
     result = CliRunner().invoke(
-        app, [f"scan.other={folder / 'secrets.json'}", "--spec", str(folder / "spec.yaml")]
+        app,
+        [
+            *PREFLIGHT,
+            f"scan.other={folder / 'secrets.json'}",
+            *("--spec", str(folder / "spec.yaml")),
+        ],
     )
     assert "as scan.other" in result.stdout
     assert "  TWO says nothing: scan.other mfa\n" in result.stdout
@@ -176,7 +185,7 @@ def test_mistakes_are_told(folder: Path) -> None:
         (["--assessor", str(folder / "spec.yaml")], "is not a public key in PEM"),
     ):
         arguments = [str(folder / "scuba.json"), "--spec", str(folder / "spec.yaml"), *words]
-        result = CliRunner().invoke(app, arguments)
+        result = CliRunner().invoke(app, [*PREFLIGHT, *arguments])
         assert isinstance(result.exception, BailmentError)
         assert error in str(result.exception)
 
