@@ -216,7 +216,7 @@ def _steps(standing: Standing, lapse: Lapsing) -> Iterator[Step]:
         begins = (_begins(one, lapse) for one in standing.contradictions)
         at = min((begin for begin in begins if begin > at), default=NEVER)
         at = min(at, until)
-        if not step.tier or at >= NEVER:
+        if at >= NEVER:
             return
 
 
