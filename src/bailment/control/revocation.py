@@ -8,9 +8,10 @@ decision nor whoever looks for misuse can tell the hold from one that is meant.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 
 from bailment.access.fold import Fold
 from bailment.access.reasons import Reason, Refused
@@ -22,7 +23,7 @@ from bailment.control.assurance import Assurance
 from bailment.control.requests import Act
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
-from bailment.ledger.records import AccessOpened, HoldAdded
+from bailment.ledger.records import AccessClosed, AccessOpened, HoldAdded
 from bailment.spec.compiled import AtLeast, Claim, Kind, Node
 from bailment.store.sequencer import News
 
@@ -40,6 +41,15 @@ class RevokeDrill(Act, frozen=True, tag="drill-revoke"):
     kind: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Stream:
+    """An open stream: the recipient's and the person's id, and when it began (loop time, s)."""
+
+    recipient: str
+    person: str
+    began: float
+
+
 class RevocationDrill:
     """Drills over one log, one at a time."""
 
@@ -47,6 +57,10 @@ class RevocationDrill:
         self._actions = actions
         self._assurance = assurance
         self._one = asyncio.Lock()
+        #: Streams to canaries that are open: whose, by access id.
+        self._streams: dict[str, _Stream] = {}
+        self._opened = asyncio.Event()
+        actions.log.sequencer.listeners.append(self._follow)
 
     @property
     def _fold(self) -> Fold:
@@ -94,38 +108,39 @@ class RevocationDrill:
             raise _denied(f"no {fitting[0].scope} is declared as the recipient's")
         return fitting[0], scopes[0]
 
+    def _follow(self, news: News) -> None:
+        """Keep up with which streams to canaries are open; all of them began in this process,
+        since one that starts closes what was left open."""
+        for _, leaf, facts in news:
+            if isinstance(facts, AccessClosed):
+                self._streams.pop(facts.access, None)
+            elif isinstance(facts, AccessOpened) and facts.stream:
+                token = self._fold.admission.token(facts.token)
+                model = self._fold.register.state.models.get(facts.model)
+                if token is not None and model is not None and model.canary is True:
+                    began = asyncio.get_running_loop().time()
+                    self._streams[facts.access] = _Stream(leaf.recipient, token.person, began)
+                    self._opened.set()
+
     async def _stream(self, recipient: str, person: str) -> str:
         """The person whose stream to a canary has been under way for a moment."""
-        end = asyncio.get_running_loop().time() + _PATIENCE
-        streams: dict[str, str] = {}
-
-        def notice(leaf: Leaf, facts: Facts) -> bool:
-            if not isinstance(facts, AccessOpened) or leaf.recipient != recipient:
-                return False
-            token = self._fold.admission.token(facts.token)
-            model = self._fold.register.state.models.get(facts.model)
-            rehearses = facts.stream and model is not None and model.canary is True
-            if token is None or not rehearses or person not in ("", token.person):
-                return False
-            streams[facts.access] = token.person
-            return True
-
-        with self._listening(notice) as news:
-            while True:
-                left = end - asyncio.get_running_loop().time()
-                try:
-                    async with asyncio.timeout(max(0.0, left)):
-                        await news.wait()
-                except TimeoutError:
-                    raise _denied(
-                        "nobody of the recipient's has a stream to a canary: have them run "
-                        "`bailment rehearse` meanwhile"
-                    ) from None
-                news.clear()
-                await asyncio.sleep(_UNDER_WAY)
-                for access, who in streams.items():
-                    if access in self._fold.admission.open:
-                        return who
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _PATIENCE
+        while (now := loop.time()) < end:
+            waits = [end - now]
+            for one in self._streams.values():
+                if one.recipient == recipient and person in ("", one.person):
+                    waits.append(one.began + _UNDER_WAY - now)
+                    if waits[-1] <= 0:
+                        return one.person
+            self._opened.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(waits)):
+                    await self._opened.wait()
+        raise _denied(
+            "nobody of the recipient's has a stream to a canary: have them run "
+            "`bailment rehearse` meanwhile"
+        )
 
     async def _measure(self, person: str, author: str) -> Revocation:
         """Hold the person, wait for the effect, and lift the hold whatever happens."""
@@ -155,7 +170,7 @@ class RevocationDrill:
             raise _denied("somebody else held the person meanwhile; try again")
         return seen[0]
 
-    @contextmanager
+    @contextlib.contextmanager
     def _listening(self, notice: Callable[[Leaf, Facts], bool]) -> Iterator[asyncio.Event]:
         """An event that is set when `notice` says so of a record."""
         event = asyncio.Event()
