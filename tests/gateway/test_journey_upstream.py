@@ -150,6 +150,25 @@ async def test_a_broken_answer_is_a_bad_gateway(lab: World, name: str, dialect: 
     assert (await device.ask(dialect)).status_code == 200
 
 
+@pytest.mark.parametrize("dialect", DIALECTS)
+async def test_a_stream_that_would_end_with_its_connection_is_refused_and_said_plainly(
+    lab: World, dialect: str
+) -> None:
+    async def endless(peer: Peer, asked: Asked) -> None:
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        await peer.send(head + canned(asked)[0])
+        peer.writer.close()
+
+    lab.model.play = endless
+    device = await lab.device()
+    answered = await device.ask(dialect, stream=True)
+    assert refused(answered, dialect) == (502, "upstream-invalid")
+    problem = answered.json()["error"]["details"]
+    assert problem["title"] == "the model server's answer cannot be used"
+    assert "would end with its connection" in problem["detail"]
+    assert "must send `content-length` or chunks" in problem["detail"]
+
+
 @pytest.mark.parametrize("status", [400, 404, 413, 422, 429])
 async def test_what_the_model_says_of_the_request_itself_is_passed_on(
     lab: World, status: int

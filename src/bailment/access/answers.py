@@ -69,7 +69,7 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.TOO_OFTEN: Answer(429, "this is asked too often", told=True),
     Reason.UPSTREAM_UNREACHABLE: Answer(502, "the model server cannot be reached"),
     Reason.UPSTREAM_TIMEOUT: Answer(504, "the model server did not answer in time"),
-    Reason.UPSTREAM_INVALID: Answer(502, "the model server answered with garbage"),
+    Reason.UPSTREAM_INVALID: Answer(502, "the model server's answer cannot be used", told=True),
     Reason.UPSTREAM_ABORTED: Answer(502, "the model server broke off"),
     Reason.UPSTREAM_REFUSED: Answer(502, "the model server refused the request", told=True),
     Reason.LOG_UNAVAILABLE: Answer(503, "the log cannot be written, so there is no access"),

@@ -292,9 +292,10 @@ class Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            ours = error.__context__
             self.fail(
                 Reason.UPSTREAM_INVALID,
-                f"the model server does not speak HTTP/1.1: {error.__context__ or error}",
+                f"it is not taken: {ours}" if ours else f"it is not HTTP/1.1: {error}",
             )
             return
         if response.unread > HIGH_WATER and self._transport is not None:
@@ -329,7 +330,10 @@ class Connection(asyncio.Protocol):
         coding = fields.get(b"transfer-encoding")
         if coding is None:
             if b"content-length" not in fields and status not in (204, 304):
-                raise ValueError("the response has neither a length nor chunks")
+                raise ValueError(
+                    "the answer would end with its connection, which cannot be told from a cut; "
+                    "the model server must send `content-length` or chunks"
+                )
         elif coding.lower() != b"chunked":
             raise ValueError("a transfer coding other than chunked")
         if fields.get(b"content-encoding", b"identity").lower() != b"identity":
