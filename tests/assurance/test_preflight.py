@@ -128,11 +128,15 @@ lapse:
 policy:
   contact: access@lab.example
   credential: {max_ttl: PT5M, sender_constrained: dpop, proof_window: PT1M, clock_skew: PT5S,
-    decision_window: PT2S, invitation_ttl: PT15M}
+    decision_window: PT2S, invitation_ttl: PT15M,
+    certificate_ttl: P1D}
   delegation: {max_depth: 1, max_ttl: P30D, delegate_meets: same-tier}
   detection: {shared_credential: PT5M, off_network: PT5M, purpose_drift: PT1H}
   response: {revoke: PT1S, notify_recipient: PT1H, rotate: PT4H, kill_switch: {approvers: 2}}
   disclosure: {initial: P3D, final: P30D, names: redacted-committed}
+  enforcement: {heartbeat: PT0.25S, stale: PT1S, cut: PT3S, maintenance_max: PT1H}
+  signals: {verify_every: PT5M, silent_after: PT15M}
+  operators: {session_idle: PT15M, step_up: PT5M, proposal_ttl: P1D, two_person: []}
   log: {heads: PT1M}
 """
 

@@ -19,10 +19,10 @@ from bailment.spec.quantity import (
 )
 
 
-@given(st.integers(0, 99_999 * 86_400))
-def test_a_duration_is_shown_as_it_is_read(seconds: int) -> None:
-    text = show_duration(seconds * 1000)
-    assert duration_ms(text) == seconds * 1000
+@given(st.integers(0, 99_999 * 86_400_000))
+def test_a_duration_is_shown_as_it_is_read(span: int) -> None:
+    text = show_duration(span)
+    assert duration_ms(text) == span
     assert text[-1] in "DHMS" and not text.endswith("T")
 
 
@@ -48,7 +48,10 @@ def test_a_duration_is_the_sum_of_its_parts(days: int, hours: int, minutes: int,
             "P1M",
             "P1H",
             "P1D1D",
-            "PT1.5S",
+            "PT1.5M",
+            "PT1.5555S",
+            "PT.5S",
+            "PT1.S",
             "-P1D",
         ),
         *("P-1D", "PT1S1M", "P1D\n", " P1D", "P1D ", "P100000D", "P\uff11D"),

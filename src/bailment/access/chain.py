@@ -23,16 +23,34 @@ TYP = "bailment-link+jwt"
 _PERSON = b"bailment.person.v1\0"
 
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
-Kind = Literal["recipient", "subcontractor", "person", "device"]
+Kind = Literal["recipient", "subcontractor", "person", "device", "workload"]
 #: Which kinds of party a link of each kind may stand under; None is the issuer itself.
 _PARENTS: dict[str, tuple[str | None, ...]] = {
     "recipient": (None,),
     "subcontractor": ("recipient", "subcontractor"),
     "person": ("recipient", "subcontractor"),
     "device": ("person",),
+    "workload": ("recipient", "subcontractor"),
 }
+#: Parties whose own link names no key: a person has devices, and a workload's keys last a job.
+_KEYLESS = ("person", "workload")
 #: Parties that hold a key to sign further links with.
 GRANTORS = ("recipient", "subcontractor")
+
+
+#: A person's attribute: a short name, and a value without spaces or control characters.
+_Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_-]{0,31}\Z")]
+_Value = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{1,64}\Z")]
+_Claim = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+_MOST_ATTRIBUTES = 16
+
+
+class Job(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """By which claims of its tokens a workload is known (RFC 7519): all are compared exactly."""
+
+    iss: _Claim
+    aud: _Claim
+    sub: _Claim
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -49,6 +67,9 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     start, until when it holds, ms
     personal     of a person: the commitment to who it is (`commit_person`), hex; links from before
                  there was one have none
+    attributes   of a person: what the employer vouches for, such as `jurisdiction`, by name
+    owner        of a workload: the id of the person who answers for it
+    workload     of a workload: the `iss`, `aud` and `sub` of its job tokens, exactly
     """
 
     id: Id
@@ -64,6 +85,9 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     budget: Budget | None = None
     depth: int = 0
     personal: Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{64})?\Z")] = ""
+    attributes: dict[_Name, _Value] = {}
+    owner: Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{32})?\Z")] = ""
+    workload: Job | None = None
 
 
 def commit_person(personal: dict[str, str]) -> str:
@@ -100,6 +124,8 @@ def read_link(compact: str) -> Link:
             ) from None
     if link.budget is not None and (link.budget.tokens < 1 or link.budget.seconds < 1):
         raise FormatError("a budget needs at least one token and one second")
+    if len(link.attributes) > _MOST_ATTRIBUTES:
+        raise FormatError(f"a person has at most {_MOST_ATTRIBUTES} attributes")
     if link.start >= link.until:
         raise FormatError("the link ends before it starts")
     return link
@@ -112,7 +138,12 @@ def narrows(link: Link, parent: Link | None) -> Refused | None:
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind} cannot stand under a {above}")
     if link.personal and link.kind != "person":
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link commits to no name")
-    if (link.key is None) != (link.kind == "person"):
+    if link.attributes and link.kind != "person":
+        return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link has no attributes")
+    works = link.kind == "workload"
+    if works != bool(link.owner) or works != (link.workload is not None):
+        return Refused(Reason.CHAIN_BROKEN, "a workload, and nothing else, has an owner and a job")
+    if (link.key is None) != (link.kind in _KEYLESS):
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link names the wrong key")
     if parent is None:
         if not link.models or not link.purposes:

@@ -24,8 +24,12 @@ from bailment.ledger.records import (
     RecipientRegistered,
 )
 from bailment.spec.compiled import CompiledSpec, compile_spec
+from bailment.spec.conditions import Conditions
 from bailment.spec.document import Document
 from bailment.spec.validation import load
+
+
+_NO_SPEC = Conditions()
 
 
 class Invitation(msgspec.Struct):
@@ -118,6 +122,11 @@ class Indexed:
     @property
     def policy(self) -> Policy:
         return self.state.policy
+
+    @property
+    def conditions(self) -> Conditions:
+        """What the spec in force asks of callers, gateway and operators; the least without one."""
+        return self.spec.conditions if self.spec is not None else _NO_SPEC
 
     def proven(self, recipient: str) -> Proven:
         """What a recipient has shown; nothing if it has not been heard of."""

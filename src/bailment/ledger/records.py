@@ -22,6 +22,7 @@ from bailment.errors import FormatError
 from bailment.ledger.counters import CountersRead
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import IDENTITY_RECORDS
 
 #: Where a device's key lives: proven in hardware, in hardware by its own word, or in a file.
 KeyClass = Literal["hw-attested", "hw-unattested", "software"]
@@ -141,7 +142,8 @@ class InvitationIssued(Facts, frozen=True):
 class EnrolmentRequested(Facts, frozen=True):
     """A device showed the invitation and proved its key; it waits for a person's confirmation.
 
-    Its `name` is empty but in old records: it is the person's, and in the personal part.
+    Its `name` is empty but in old records: it is the person's, and in the personal part. The
+    `attestation` is the SHA-256 of what proves the class of a key in hardware.
     """
 
     TYPE: ClassVar[str] = "enrolment.requested"
@@ -153,10 +155,14 @@ class EnrolmentRequested(Facts, frozen=True):
     key_class: KeyClass
     proof: str
     until: int
+    attestation: str | UnsetType = UNSET
 
 
 class HoldAdded(Facts, frozen=True):
-    """A lock on `subject` (`person:<id>`, `model:<id>`, …, or `everything`); `until` 0: no end."""
+    """A lock on `subject` (`person:<id>`, `model:<id>`, …, or `everything`); `until` 0: no end.
+
+    `approval` is the proposal that a second person approved, where the spec asks for one.
+    """
 
     TYPE: ClassVar[str] = "hold.added"
     REGISTERS: ClassVar[bool] = True
@@ -165,16 +171,18 @@ class HoldAdded(Facts, frozen=True):
     reason: str
     author: str
     until: int = 0
+    approval: str | UnsetType = UNSET
 
 
 class HoldLifted(Facts, frozen=True):
-    """The end of a hold."""
+    """The end of a hold; `approval` as in the hold."""
 
     TYPE: ClassVar[str] = "hold.lifted"
     REGISTERS: ClassVar[bool] = True
     hold: str
     reason: str
     author: str
+    approval: str | UnsetType = UNSET
 
 
 class TokenIssued(Facts, frozen=True):
@@ -182,6 +190,9 @@ class TokenIssued(Facts, frozen=True):
 
     `proof` is the DPoP proof with which the device asked; `body` the digest of its form; `networks`
     the declared networks that it asked from.
+
+    A token that is bound to a `certificate` (its `x5t#S256`, RFC 8705) has no proof. `ratchet` is
+    the SHA-256 of the handle that came with it, `previous` of the one that was shown for it.
     """
 
     TYPE: ClassVar[str] = "token.issued"
@@ -199,6 +210,10 @@ class TokenIssued(Facts, frozen=True):
     proof: str
     body: str
     networks: tuple[str, ...] = ()
+    certificate: str | UnsetType = UNSET
+    ratchet: str | UnsetType = UNSET
+    previous: str | UnsetType = UNSET
+    budget: Budget | UnsetType = UNSET
 
 
 class AccessOpened(Facts, frozen=True):
@@ -206,7 +221,8 @@ class AccessOpened(Facts, frozen=True):
 
     `token` is the hash of the token, whose record came before; `proof` the client's signed DPoP
     proof over method, path and body; `ceiling` the tokens reserved; `networks` the declared
-    networks that the caller's address lies in.
+    networks that the caller's address lies in. `kind` is `dpop-body`, or `mtls`: then the proof is
+    empty, and `certificate` (`x5t#S256`) is that of the connection.
     """
 
     TYPE: ClassVar[str] = "access.opened"
@@ -223,6 +239,7 @@ class AccessOpened(Facts, frozen=True):
     ceiling: int
     networks: tuple[str, ...]
     decided: int
+    certificate: str | UnsetType = UNSET
 
 
 class AccessClosed(Facts, frozen=True):
@@ -322,6 +339,7 @@ _RECORDS: tuple[type[Facts], ...] = (
     LogSnapshot,
     CountersRead,
     *EVIDENCE_RECORDS,
+    *IDENTITY_RECORDS,
 )
 TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
 

@@ -17,6 +17,7 @@ from typing import Literal, cast
 import msgspec
 from msgspec import UNSET
 
+from bailment.spec.conditions import Conditions, conditions_of
 from bailment.spec.document import (
     Document,
     EvidenceKind,
@@ -170,6 +171,7 @@ class CompiledSpec(Compiled, frozen=True):
     exceptions: Exceptions
     lapse: Lapsing
     capabilities: tuple[Capability, ...]
+    conditions: Conditions
 
     def tier(self, rank: int) -> TierOf | None:
         """The tier of this rank; None if the spec has none."""
@@ -207,6 +209,7 @@ def compile_spec(document: Document) -> CompiledSpec:
         exceptions=_exceptions(document),
         lapse=_lapse(document),
         capabilities=tuple(_capabilities(document)),
+        conditions=conditions_of(document.policy),
     )
 
 

@@ -13,6 +13,21 @@ from bailment.spec.terms import Duration, Maybe, Part, TierName, Title, says
 
 #: Longest life of a token that any policy may set (RFC 9700 asks for short ones).
 MAX_TOKEN_MS = 300_000
+#: Acts of the control plane that a spec may ask two people for.
+TwoPersonAct = Literal[
+    "hold-everything",
+    "hold-model",
+    "hold-purpose",
+    "hold-attribute",
+    "hold-recipient",
+    "lift-everything",
+    "lift-model",
+    "lift-recipient",
+    "kill-switch-off",
+    "maintenance",
+    "spec-apply",
+    "operator-change",
+]
 #: Longest time from a record to the heads record that covers it.
 MAX_HEADS_MS = 3_600_000
 #: The numbers of a `Policy`: which, where the section says them, and their least and most, ms.
@@ -26,12 +41,39 @@ BOUNDS: tuple[tuple[str, tuple[str, str], int, int], ...] = (
 )
 
 
+#: Where a device's key may live, the weakest first.
+KeyClassName = Literal["software", "hw-unattested", "hw-attested"]
+KEY_CLASSES: tuple[KeyClassName, ...] = ("software", "hw-unattested", "hw-attested")
+#: How a token may be presented. Only the first leaves a proof of the request that nobody can deny.
+Presentation = Literal["dpop-body", "mtls"]
+
+
+class TierCredential(Part, frozen=True):
+    """What callers of a tier's models must show of themselves; what is left out is not asked."""
+
+    key_class: Maybe[Annotated[KeyClassName, says("The weakest key that will do.")]] = UNSET
+    presentation: Maybe[
+        Annotated[tuple[Presentation, ...], says("The ways that will do.", min_length=1)]
+    ] = UNSET
+    max_sign_in_age: Maybe[
+        Annotated[
+            Duration, says("How long ago a person last signed in at the employer's provider.")
+        ]
+    ] = UNSET
+    acr: Maybe[
+        Annotated[
+            tuple[Title, ...],
+            says("How they signed in: any of these `acr` values (OIDC).", min_length=1),
+        ]
+    ] = UNSET
+
+
 class Credential(Part, frozen=True):
     """Tokens and the proofs that come with them."""
 
     max_ttl: Annotated[Duration, says("How long a token lives; at most `PT5M`.")]
     sender_constrained: Annotated[
-        Literal["dpop"], says("Every use is proven by the device's key (RFC 9449).")
+        Literal["dpop"], says("Every use is proven by the device's key (RFC 9449, RFC 8705).")
     ]
     proof_window: Annotated[Duration, says("How old a proof may be; at most `PT5M`.")]
     clock_skew: Annotated[Duration, says("How far a caller's clock may be ahead; at most `PT1M`.")]
@@ -39,6 +81,15 @@ class Credential(Part, frozen=True):
         Duration, says("By when the log must have accepted what was decided; at most `PT1M`.")
     ]
     invitation_ttl: Annotated[Duration, says("How long an invitation can be used; at most `P30D`.")]
+    certificate_ttl: Annotated[
+        Duration, says("How long a device's certificate lasts, where it calls by mTLS (RFC 8705).")
+    ]
+    by_tier: Maybe[
+        Annotated[
+            dict[TierName, TierCredential],
+            says("What is asked from a tier on, upwards; not less than below.", min_length=1),
+        ]
+    ] = UNSET
 
 
 class DelegationLimit(Part, frozen=True):
@@ -98,6 +149,37 @@ class Disclosure(Part, frozen=True):
     ]
 
 
+class Enforcement(Part, frozen=True):
+    """How soon a gateway that hears nothing of the register stops."""
+
+    heartbeat: Annotated[Duration, says("Between two signs of life; `PT0.05S` to `PT5S`.")]
+    stale: Annotated[Duration, says("Silence after which nothing new is let in.")]
+    cut: Annotated[Duration, says("Silence after which open streams are cut.")]
+    maintenance_max: Annotated[
+        Duration, says("How long two people may let the gateway go on without; at most `P1D`.")
+    ]
+
+
+class Signals(Part, frozen=True):
+    """What a recipient's own systems report (SSF, SCIM), and when their silence counts."""
+
+    verify_every: Annotated[Duration, says("Between two requests for a sign of life.")]
+    silent_after: Annotated[
+        Duration, says("Silence after which nothing rests on the recipient's word any more.")
+    ]
+
+
+class Operators(Part, frozen=True):
+    """People in the control plane."""
+
+    session_idle: Annotated[Duration, says("Idle time after which a session ends.")]
+    step_up: Annotated[Duration, says("How old a confirmation by passkey may be.")]
+    proposal_ttl: Annotated[Duration, says("How long what one proposed waits for another.")]
+    two_person: Annotated[
+        tuple[TwoPersonAct, ...], says("What takes a second person.", max_length=64)
+    ]
+
+
 class Log(Part, frozen=True):
     """What the log owes to those who watch it."""
 
@@ -113,6 +195,9 @@ class PolicySection(Part, frozen=True):
     detection: Annotated[Detection, says("How soon misuse must be noticed.")]
     response: Annotated[Response, says("How soon it must be answered.")]
     disclosure: Annotated[Disclosure, says("How soon it must be told.")]
+    enforcement: Annotated[Enforcement, says("How soon a deaf gateway stops.")]
+    signals: Annotated[Signals, says("What recipients' systems report.")]
+    operators: Annotated[Operators, says("People in the control plane.")]
     log: Annotated[Log, says("What the log owes.")]
 
 

@@ -1,7 +1,7 @@
 """Durations, shares and dates as a spec writes them: as text, because canonical JSON has no floats.
 
 A duration is the part of ISO 8601-1 §5.5.2 that has one length whatever the calendar says: days,
-hours, minutes and seconds in whole numbers. A number is a decimal or a percentage, counted in
+hours, minutes and seconds, the last with milliseconds where need be. A number is a decimal or a percentage, counted in
 millionths.
 """
 
@@ -12,9 +12,7 @@ from datetime import UTC, date, datetime
 
 from bailment.errors import FormatError
 
-DURATION = (
-    r"^P(?=[0-9T])(?:[0-9]{1,5}D)?(?:T(?=[0-9])(?:[0-9]{1,5}H)?(?:[0-9]{1,5}M)?(?:[0-9]{1,6}S)?)?\Z"
-)
+DURATION = r"^P(?=[0-9T])(?:[0-9]{1,5}D)?(?:T(?=[0-9])(?:[0-9]{1,5}H)?(?:[0-9]{1,5}M)?(?:[0-9]{1,6}(?:\.[0-9]{1,3})?S)?)?\Z"
 SHARE = r"^(?:100|[0-9]{1,2}(?:\.[0-9]{1,4})?)%\Z"
 NUMBER = r"^-?[0-9]{1,9}(?:\.[0-9]{1,6})?\Z|^[0-9]{1,6}(?:\.[0-9]{1,4})?%\Z"
 DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z"
@@ -29,15 +27,21 @@ def duration_ms(text: str) -> int:
     """The duration in ms: `P7D` is 604800000. FormatError if it is none."""
     if not re.search(DURATION, text):
         raise FormatError(f"`{text}` is not a duration", hint="write one like `P7D` or `PT10M`")
-    return sum(int(count) * _UNITS[unit] for count, unit in re.findall(r"([0-9]+)([DHMS])", text))
+    parts = re.findall(r"([0-9]+)(?:\.([0-9]+))?([DHMS])", text)
+    return sum(
+        int(count) * _UNITS[unit] + int(fraction.ljust(3, "0") or 0)
+        for count, fraction, unit in parts
+    )
 
 
 def show_duration(ms: int) -> str:
-    """The shortest spelling of a duration of whole seconds: `P7D`, `PT1H30M`, `PT0S`."""
+    """The shortest spelling of a duration: `P7D`, `PT1H30M`, `PT0.25S`, `PT0S`."""
     days, rest = divmod(ms, DAY)
     hours, rest = divmod(rest, HOUR)
     minutes, rest = divmod(rest, MINUTE)
-    clock = zip((hours, minutes, rest // SECOND), "HMS", strict=True)
+    seconds, thousandths = divmod(rest, SECOND)
+    last = f"{seconds}.{thousandths:03}".rstrip("0") if thousandths else seconds
+    clock = zip((hours, minutes, last), "HMS", strict=True)
     time = "".join(f"{count}{unit}" for count, unit in clock if count)
     day = f"{days}D" if days else ""
     return f"P{day}T{time}" if time else f"P{day or 'T0S'}"
