@@ -69,6 +69,7 @@ async def test_a_device_is_pending_until_it_is_confirmed(lab: World) -> None:
         "status": "pending",
         "links": [],
         "models": [],
+        "canaries": [],
         "purposes": [],
     }
     link = await recipient.confirm(device)
@@ -78,6 +79,7 @@ async def test_a_device_is_pending_until_it_is_confirmed(lab: World) -> None:
         "status": "active",
         "links": [recipient.link.id, person.link.id, link.id],
         "models": ["smollm2"],
+        "canaries": [],
         "purposes": ["red-team"],
     }
 

@@ -20,6 +20,7 @@ from bailment.agent.rehearsal import rehearse
 from bailment.auditor.audit import audit_export
 from bailment.auditor.findings import Kind
 from bailment.control.observations import Observer
+from bailment.errors import BailmentError
 from bailment.ledger.evidence_records import EvidenceReceived
 from bailment.ledger.records import AccessOpened, HoldAdded, HoldLifted, ModelRegistered
 from bailment.spec.quantity import DAY
@@ -177,6 +178,24 @@ async def test_without_a_stream_there_is_no_drill_and_no_hold(
     assert "bailment rehearse" in json.loads(sent.content)["detail"]
     assert not stage.world.of(HoldAdded, since)
     assert not stage.world.of(AccessOpened, since)
+
+
+async def test_nobody_rehearses_with_a_model_that_is_no_canary(stage: Stage) -> None:
+    since = stage.world.size
+    for model in ("smollm2", "nothing"):
+        with pytest.raises(BailmentError, match=f"`{model}` is no canary of yours") as caught:
+            await asyncio.to_thread(rehearse, stage.profiled, PURPOSE, model, 9.0)
+        assert caught.value.hint == "one of canary"
+    assert not stage.world.of(AccessOpened, since)
+
+
+async def test_who_has_no_canary_is_told_whom_to_ask(stage: Stage) -> None:
+    settings = stage.world.folder.settings
+    settings.write_text(settings.read_text().replace("canary = true", ""))
+    await stage.world.restart()
+    with pytest.raises(BailmentError, match="`canary` is no canary of yours") as caught:
+        await asyncio.to_thread(rehearse, stage.profiled, PURPOSE, "canary", 9.0)
+    assert caught.value.hint == "ask the lab to grant you one"
 
 
 async def test_an_auditor_measures_and_counts_the_same(stage: Stage, tmp_path: Path) -> None:

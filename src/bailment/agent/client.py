@@ -38,11 +38,12 @@ class Pending(msgspec.Struct, frozen=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """The answer to a device's question whether it was confirmed."""
+    """The answer to a device's question whether it was confirmed; `canaries` are among `models`."""
 
     status: Literal["pending", "active", "expired"]
     purposes: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
+    canaries: tuple[str, ...] = ()
 
 
 class GatewayClient:

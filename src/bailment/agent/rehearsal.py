@@ -5,6 +5,7 @@ The issuer measures by its own log; what is seen here is for the recipient to co
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import httpx2
 
 from bailment.access.reasons import Reason
 from bailment.agent.answers import refusal
-from bailment.agent.client import unreachable
+from bailment.agent.client import GatewayClient, Status, unreachable
 from bailment.agent.profile import Device, is_loopback
 from bailment.agent.sdk import BailmentAuth
 from bailment.errors import BailmentError
@@ -50,8 +51,9 @@ def rehearse(
 ) -> Rehearsed:
     """Stream from `model` until that is cut, ask until that is refused, and then until it is
     answered again. GatewayRefused if it is refused for any other reason than a hold;
-    BailmentError if nothing of the kind happens in so many seconds."""
+    BailmentError if `model` is no canary, or nothing of the kind happens in so many seconds."""
     end = time.monotonic() + seconds
+    _check_canary(device, model)
     auth = BailmentAuth(device, purpose)
     host = urlsplit(auth.gateway).hostname or ""
     with httpx2.Client(
@@ -69,6 +71,21 @@ def rehearse(
         while _held(http, model):
             _in_time(end, "the hold was not lifted")
         return Rehearsed(streams, answered, time.monotonic() - began)
+
+
+def _check_canary(device: Device, model: str) -> None:
+    """A drill is held with canaries only: with another model one would wait in vain, and use it."""
+
+    async def ask() -> Status:
+        async with GatewayClient(device.profile.gateway, device.key) as client:
+            return await client.get(f"/enrol/requests/{device.profile.device}", Status)
+
+    canaries = asyncio.run(ask()).canaries
+    if model not in canaries:
+        raise BailmentError(
+            f"`{model[:128]}` is no canary of yours, and only with one can be rehearsed",
+            hint=f"one of {', '.join(canaries)}" if canaries else "ask the lab to grant you one",
+        )
 
 
 def _cut(http: httpx2.Client, model: str, end: float, opened: Callable[[], None]) -> bool:

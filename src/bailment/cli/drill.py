@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,9 +75,12 @@ def rehearse(
     """Stream from a canary until the lab cuts it in a drill, then ask until it is lifted."""
     from bailment.agent.rehearsal import rehearse as play
 
+    @cache
+    def opened() -> None:
+        note("streaming; tell the lab, which runs `bailment drill revoke`")
+
     device, what = _device(profile, purpose)
-    note("streaming; tell the lab, which runs `bailment drill revoke`")
-    seen = play(device, what, model, seconds)
+    seen = play(device, what, model, seconds, opened)
     say(
         f"cut, refused for {seen.refused:.1f} s, and answered again; "
         f"{seen.answered} requests were answered after the cut"

@@ -118,12 +118,14 @@ class Enrolment:
         path = register.path(register.link_of.get(device.device, ""))
         active = bool(path)
         expired = not active and now_ms() >= device.until
+        models, known = _common(path, "models"), register.state.models
         return answer(
             {
                 "device": device.device,
                 "status": "active" if active else "expired" if expired else "pending",
                 "links": [link.id for link in path],
-                "models": _common(path, "models"),
+                "models": models,
+                "canaries": [one for one in models if one in known and known[one].canary is True],
                 "purposes": _common(path, "purposes"),
             }
         )
