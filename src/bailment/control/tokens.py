@@ -11,7 +11,6 @@ import hashlib
 import os
 from collections import deque
 from collections.abc import Callable
-from urllib.parse import parse_qsl
 
 import msgspec
 from starlette.requests import Request
@@ -21,7 +20,6 @@ from bailment import canonical
 from bailment.access.address import caller_address
 from bailment.access.admission import Stale
 from bailment.access.answers import ANSWERS, detail_for
-from bailment.access.assertion import TYPE_URI, verify_assertion
 from bailment.access.chain import Link, networks_of
 from bailment.access.decision import issuable
 from bailment.access.nonce import Nonces
@@ -29,9 +27,10 @@ from bailment.access.proof import check_time, replay_key, token_hash
 from bailment.access.reasons import Reason, Refused
 from bailment.access.token import AccessDetail, Claims, Confirmation, Details, sign_token
 from bailment.clock import now_ms
-from bailment.control.requests import Proven, answer, proven
+from bailment.control.client_auth import Client, ClientAuth
+from bailment.control.requests import answer
 from bailment.errors import FormatError
-from bailment.ledger.records import EnrolmentRequested, TokenIssued
+from bailment.ledger.records import TokenIssued
 from bailment.store.log import Log
 from bailment.store.refusals import Refusals
 from bailment.store.secrets import Secrets
@@ -70,7 +69,7 @@ class TokenEndpoint:
     ) -> None:
         self._log = log
         self._secrets = secrets
-        self._nonces = nonces
+        self._clients = ClientAuth(log.fold, nonces)
         self._refusals = refusals
         self._available = available
         self._proxies = proxies
@@ -86,59 +85,32 @@ class TokenEndpoint:
         closed = self._available()
         if closed is not None:
             return closed
-        sent = await proven(request, self._log.fold, self._nonces)
-        if isinstance(sent, Refused):
-            return sent
-        form = _form(sent.body)
-        if isinstance(form, Refused):
-            return form
-        device = self._authenticate(form, sent)
-        if isinstance(device, Refused):
-            return device
-        detail = _detail(form.get("authorization_details", ""))
+        client = await self._clients.authenticate(request)
+        if isinstance(client, Refused):
+            return client
+        if client.form.get("grant_type") != "client_credentials":
+            return Refused(Reason.BODY_MALFORMED, "`grant_type` must be `client_credentials`")
+        detail = _detail(client.form.get("authorization_details", ""))
         if isinstance(detail, Refused):
             return detail
-        if not self._within_rate(device.device):
+        if not self._within_rate(client.device.device):
             return Refused(Reason.OVERLOADED, "this device fetches tokens too often: reuse them")
         peer = request.client.host if request.client else ""
         address = caller_address(peer, request.scope["headers"], self._proxies)
-        return await self._grant(device, detail, sent, address)
-
-    def _authenticate(self, form: dict[str, str], sent: Proven) -> EnrolmentRequested | Refused:
-        """The device, if assertion and proof are by its key."""
-        if form.get("grant_type") != "client_credentials":
-            return Refused(Reason.BODY_MALFORMED, "`grant_type` must be `client_credentials`")
-        if form.get("client_assertion_type") != TYPE_URI:
-            return Refused(Reason.BODY_MALFORMED, f"`client_assertion_type`: `{TYPE_URI}`")
-        register = self._log.fold.register
-        device = register.state.devices.get(form.get("client_id", ""))
-        if device is None:
-            return Refused(Reason.CLIENT_ASSERTION, "the client is unknown")
-        key = register.key(device.key)
-        if sent.proof.thumbprint != key.thumbprint:
-            return Refused(Reason.PROOF_KEY, "the proof is by another key than the device's")
-        checked = verify_assertion(
-            form.get("client_assertion", ""),
-            key,
-            device=device.device,
-            audience=register.state.url,
-            now_ms=now_ms(),
-            skew_ms=register.policy.skew_ms,
-        )
-        return checked if isinstance(checked, Refused) else device
+        return await self._grant(client, detail, address)
 
     async def _grant(
-        self, device: EnrolmentRequested, detail: AccessDetail, sent: Proven, address: str
+        self, client: Client, detail: AccessDetail, address: str
     ) -> dict[str, object] | Refused:
         """Decide, sign, and put the token on the record."""
         register = self._log.fold.register
         for _ in range(_ATTEMPTS):
             now = self._log.sequencer.time
-            path = register.path(register.link_of.get(device.device, ""))
+            path = register.path(register.link_of.get(client.device.device, ""))
             networks = networks_of(address, register.networks)
-            token, facts = self._token(device, detail, sent, now, path, networks)
+            token, facts = self._token(client, detail, now, path, networks)
             allowed = check_time(
-                sent.proof,
+                client.proof,
                 now_ms=now,
                 lifetime_ms=register.policy.proof_ms,
                 skew_ms=register.policy.skew_ms,
@@ -150,7 +122,7 @@ class TokenEndpoint:
                 facts,
                 allowed.recipient,
                 epoch=allowed.epoch,
-                replay=replay_key(sent.proof.thumbprint, sent.proof.claims.jti),
+                replay=replay_key(client.proof.thumbprint, client.proof.claims.jti),
             )
             appended = await self._log.sequencer.append(draft)
             if isinstance(appended, Sequenced):
@@ -166,15 +138,14 @@ class TokenEndpoint:
 
     def _token(
         self,
-        device: EnrolmentRequested,
+        client: Client,
         detail: AccessDetail,
-        sent: Proven,
         now: int,
         path: list[Link],
         networks: tuple[str, ...],
     ) -> tuple[str, TokenIssued]:
         """The signed token and the record that it will live by."""
-        register = self._log.fold.register
+        register, device = self._log.fold.register, client.device
         seconds = now // 1000
         until = seconds + register.policy.token_ms // 1000
         person = next((link.subject for link in path if link.kind == "person"), "")
@@ -187,7 +158,7 @@ class TokenEndpoint:
             iat=seconds,
             exp=until,
             jti=os.urandom(16).hex(),
-            cnf=Confirmation(sent.proof.thumbprint),
+            cnf=Confirmation(client.proof.thumbprint),
             lnk=links,
             key_class=device.key_class,
             authorization_details=(detail,),
@@ -201,12 +172,12 @@ class TokenEndpoint:
             tuple(detail.models),
             detail.purpose,
             device.key_class,
-            sent.proof.thumbprint,
+            client.proof.thumbprint,
             seconds * 1000,
             until * 1000,
             now,
-            sent.proof.compact,
-            hashlib.sha256(sent.body).hexdigest(),
+            client.proof.compact,
+            hashlib.sha256(client.body).hexdigest(),
             networks,
         )
         return token, facts
@@ -220,18 +191,6 @@ class TokenEndpoint:
             return False
         times.append(now)
         return True
-
-
-def _form(body: bytes) -> dict[str, str] | Refused:
-    """RFC 6749 §3.2: no parameter may come twice."""
-    try:
-        pairs = parse_qsl(body.decode(), strict_parsing=True, max_num_fields=20)
-    except (ValueError, UnicodeDecodeError):
-        return Refused(Reason.BODY_MALFORMED, "the body is not a form")
-    form = dict(pairs)
-    if len(form) != len(pairs):
-        return Refused(Reason.BODY_MALFORMED, "a parameter comes twice")
-    return form
 
 
 def _detail(text: str) -> AccessDetail | Refused:
