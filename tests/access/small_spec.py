@@ -71,7 +71,7 @@ policy:
   disclosure: {initial: P3D, final: P30D, names: redacted-committed}
   enforcement: {heartbeat: PT0.25S, stale: PT1S, cut: PT3S, maintenance_max: PT1H}
   signals: {verify_every: PT5M, silent_after: PT15M}
-  operators: {session_idle: PT15M, step_up: PT5M, proposal_ttl: P1D, two_person: [hold-everything, lift-everything]}
+  operators: {session_idle: PT15M, step_up: PT5M, proposal_ttl: P1D, two_person: []}
   log: {heads: PT1M}
 """
 

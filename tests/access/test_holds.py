@@ -23,7 +23,7 @@ class Case:
 
     def subjects(self, device: Party) -> list[str]:
         path = self.book.register.path(device.its.id)
-        return subjects_of(path, "small", PURPOSE, ("10.0.0.0/8",))
+        return subjects_of(path, "small", PURPOSE, ("10.0.0.0/8",), device.public.thumbprint)
 
     def held(self, device: Party, now: int = 0) -> str:
         return held(self.book.register, self.subjects(device), now or self.book.time)
@@ -41,6 +41,7 @@ def everything_above(case: Case) -> list[str]:
         "model:small",
         f"purpose:{PURPOSE}",
         "network:10.0.0.0/8",
+        f"key:{case.device.public.thumbprint}",
         *(f"{link.kind}:{link.subject}" for link in links),
         *(f"link:{link.id}" for link in links),
     ]

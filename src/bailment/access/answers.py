@@ -27,6 +27,7 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.TOKEN_EXPIRED: Answer(401, "the access token has expired; fetch another"),
     Reason.TOKEN_UNBOUND: Answer(401, "the access token is bound to no key"),
     Reason.TOKEN_UNRECORDED: Answer(401, "the access token is not in the log; fetch another"),
+    Reason.TOKEN_REVOKED: Answer(401, "the access token was revoked; fetch another"),
     Reason.CREDENTIALS_DISAGREE: Answer(401, "authorization and x-api-key disagree"),
     Reason.PROOF_MISSING: Answer(401, "send a DPoP proof with the access token"),
     Reason.PROOF_MALFORMED: Answer(401, "the DPoP proof is malformed"),
@@ -54,6 +55,25 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.MODEL_UNTIERED: Answer(403, "the model belongs to no tier yet", told=True),
     Reason.STANDING_TOO_LOW: Answer(
         403, "the recipient's standing does not reach the model's tier", told=True
+    ),
+    Reason.APPROVAL_MISSING: Answer(403, "it takes more people who sign", told=True),
+    Reason.PASSKEY_REFUSED: Answer(403, "the passkey does not prove who signs what", told=True),
+    Reason.KEY_CLASS_TOO_LOW: Answer(
+        403, "the model's tier asks for a key that is better kept", told=True
+    ),
+    Reason.PRESENTATION_TOO_WEAK: Answer(
+        403, "the model's tier asks for another way to present tokens", told=True
+    ),
+    Reason.SIGN_IN_TOO_OLD: Answer(
+        403, "the model's tier asks for a newer or stronger sign-in", told=True
+    ),
+    Reason.SIGN_IN_NEEDED: Answer(
+        403, "the person has to sign in at the organisation's identity provider", told=True
+    ),
+    Reason.SIGN_IN_FAILED: Answer(403, "the sign-in came to nothing", told=True),
+    Reason.OWNER_GONE: Answer(403, "nobody answers for the workload any more", told=True),
+    Reason.SIGNALS_SILENT: Answer(
+        403, "the organisation's own systems have not been heard", told=True
     ),
     Reason.REQUEST_MALFORMED: Answer(400, "this is no request of HTTP/1.1"),
     Reason.REQUEST_SLOW: Answer(408, "the head of the request came too slowly"),

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import msgspec
 
+from bailment.access.caller import meets
 from bailment.access.chain import Link
-from bailment.access.holds import held, subjects_of
+from bailment.access.holds import held, owned, subjects_of
 from bailment.access.reach import reach
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
@@ -54,25 +55,38 @@ def decide(request: Request, register: Register, now: int) -> Allowed | Refused:
 def standing(request: Request, register: Register, now: int) -> Allowed | Refused:
     """The decision without the token's own life: what an access already open depends on."""
     token = request.token
-    device = register.state.devices.get(token.device)
     path = register.path(register.link_of.get(token.device, ""))
-    if device is None or not path:
+    if not path or path[-1].kind not in ("device", "workload"):
         return Refused(Reason.LINK_UNKNOWN, "the device is not enrolled")
+    if token.token in register.state.revoked:
+        return Refused(Reason.TOKEN_REVOKED)
     refused = _chain(token, path, register, now)
     if refused is not None:
         return refused
-    subject = held(register, subjects_of(path, request.model, token.purpose, request.networks), now)
+    covering = subjects_of(path, request.model, token.purpose, request.networks, token.thumbprint)
+    subject = held(register, covering, now)
     if subject:
         return Refused(Reason.HELD, subject=subject)
-    refused = _scope(request, path, register)
+    refused = _holder(token, path[-1], register, now) or _scope(request, path, register)
     if refused is None and request.action != LIST_MODELS:
-        refused = reach(register, path[0].subject, request.model, now)
+        refused = reach(register, path, request.model, now) or meets(
+            register, token, path, request.model, now
+        )
     if refused is not None:
         return refused
-    if register.key(device.key).thumbprint != token.thumbprint:
-        return Refused(Reason.PROOF_KEY, "the token is bound to another key than the device's")
     budgets = tuple(link for link in path if link.budget is not None) if request.ceiling else ()
     return Allowed(register.epoch, path[0].subject, budgets, request.ceiling)
+
+
+def _holder(token: TokenIssued, last: Link, register: Register, now: int) -> Refused | None:
+    """Whether who holds the key is who the chain ends in. A workload's key lasts a job, so that
+    what counts is who answers for it."""
+    if last.kind == "workload":
+        return owned(register, last, now)
+    device = register.state.devices[last.subject]
+    if register.key(device.key).thumbprint != token.thumbprint:
+        return Refused(Reason.PROOF_KEY, "the token is bound to another key than the device's")
+    return None
 
 
 def _chain(token: TokenIssued, path: list[Link], register: Register, now: int) -> Refused | None:

@@ -11,8 +11,9 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bailment.access import assured, decided, held_expiry, jws
+from bailment.access import assured, decided, held_expiry, identified, jws, signing_in
 from bailment.access import jwk as jwks
+from bailment.access import operators
 from bailment.access.chain import Link, narrows, read_link
 from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_along
 from bailment.access.reasons import Reason, Refused
@@ -175,7 +176,8 @@ def _enrolled(register: Indexed, facts: EnrolmentRequested, now: int) -> Refused
         return _wrong("the invitation is unknown, used or expired")
     if facts.device in register.state.devices:
         return _wrong("the device id is taken")
-    return _alive(register, invitation.link, now) or _key(facts.key)
+    refused = _alive(register, invitation.link, now) or _key(facts.key)
+    return refused or signing_in.unsigned(register, facts.invitation, facts.key)
 
 
 def _held(register: Indexed, facts: HoldAdded, now: int) -> Refused | None:
@@ -249,4 +251,6 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     StandingEvaluated: assured.stood,
     StandingHeld: held_expiry.held,
     StandingReleased: held_expiry.let_go,
+    **operators.RULES,
+    **identified.RULES,
 }

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bailment.access.chain import Link
+from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed
+from bailment.ledger.records import EnrolmentRequested
 
 EVERYTHING = "everything"
 
@@ -22,7 +24,12 @@ def subject_exists(register: Indexed, subject: str) -> bool:
     match kind:
         case "recipient":
             return name in register.state.recipients
-        case "person" | "subcontractor":
+        case "key":
+            return any(register.key(one.key).thumbprint == name for one in _devices(register))
+        case "attribute":
+            told = (link.attributes.items() for link in register.links.values())
+            return any(f"{key}={value}" == name for items in told for key, value in items)
+        case "person" | "subcontractor" | "workload":
             link = register.links.get(register.link_of.get(name, ""))
             return link is not None and link.kind == kind
         case "device":
@@ -38,18 +45,49 @@ def subject_exists(register: Indexed, subject: str) -> bool:
     return False
 
 
+def _devices(register: Indexed) -> Iterable[EnrolmentRequested]:
+    return register.state.devices.values()
+
+
 def subjects_of(
-    path: Iterable[Link], model: str, purpose: str, networks: Iterable[str]
+    path: Iterable[Link], model: str, purpose: str, networks: Iterable[str], key: str = ""
 ) -> list[str]:
     """Every subject whose hold covers an access along this chain."""
-    subjects = [EVERYTHING, f"model:{model}", f"purpose:{purpose}"]
+    subjects = [EVERYTHING, f"model:{model}", f"purpose:{purpose}", f"key:{key}"]
     subjects += (f"network:{block}" for block in networks)
     return subjects + subjects_along(path)
 
 
 def subjects_along(path: Iterable[Link]) -> list[str]:
-    """The parties of a chain and its links, as subjects."""
-    return [s for link in path for s in (f"{link.kind}:{link.subject}", f"link:{link.id}")]
+    """The parties of a chain, what is vouched for of them, and its links, as subjects."""
+    return [
+        subject
+        for link in path
+        for subject in (
+            f"{link.kind}:{link.subject}",
+            f"link:{link.id}",
+            *(f"attribute:{name}={value}" for name, value in link.attributes.items()),
+        )
+    ]
+
+
+def owned(register: Indexed, workload: Link, now: int) -> Refused | None:
+    """Why nobody answers for a workload: its owner must have a living link of the organisation that
+    runs it, and not be on hold."""
+    for link in register.links_of(workload.owner):
+        path = register.path(link.id)
+        if link.kind != "person" or link.parent != workload.parent:
+            continue
+        alive = all(
+            not register.state.links[one.id].ended and one.start <= now < one.until for one in path
+        )
+        if alive and not held(register, subjects_along(path), now):
+            return None
+    return Refused(
+        Reason.OWNER_GONE,
+        "who answered for this workload has no access any more; have somebody else answer for it",
+        f"workload:{workload.subject}",
+    )
 
 
 def held(register: Indexed, subjects: Iterable[str], now: int) -> str:

@@ -6,6 +6,7 @@ together only where it does not.
 
 from __future__ import annotations
 
+from bailment.access.chain import GRANTORS, Link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed
 from bailment.assurance.standing import Standing, tier_at
@@ -15,8 +16,8 @@ from bailment.spec.terms import TIERS
 _ASK = "`bailment standing show` tells the recipient's admin more, `bailment why` the issuer"
 
 
-def reach(register: Indexed, recipient: str, model: str, now: int) -> Refused | None:
-    """Why a recipient's standing does not reach a model now, or None.
+def reach(register: Indexed, path: list[Link], model: str, now: int) -> Refused | None:
+    """Why the standing of an organisation on this chain does not reach a model now, or None.
 
     Where no spec is in force nothing has to be proven, which `bailment doctor` says loudly.
     """
@@ -25,16 +26,22 @@ def reach(register: Indexed, recipient: str, model: str, now: int) -> Refused | 
     needed = register.state.tiers.get(model, 0)
     if not needed:
         return Refused(Reason.MODEL_UNTIERED, f"nobody has decided the tier of `{model}`")
-    proven = register.proven(recipient)
-    has = tier_at(proven.standing, now)
-    if has >= needed:
-        return None
-    return Refused(
-        Reason.STANDING_TOO_LOW,
-        f"`{model}` is {_tier(needed)}, and standing is {_tier(has)} now: "
-        + _lacking(register.spec, proven.unmet, needed, proven.standing, now),
-        f"recipient:{recipient}",
-    )
+    # A subcontractor proves as much as who delegates to it, unless the spec asks for nothing.
+    asked = GRANTORS if register.conditions.delegate_meets else ("recipient",)
+    for link in path:
+        if link.kind not in asked:
+            continue
+        proven = register.proven(link.subject)
+        has = tier_at(proven.standing, now)
+        if has < needed:
+            whose = "" if link.kind == "recipient" else "the subcontractor's "
+            return Refused(
+                Reason.STANDING_TOO_LOW,
+                f"`{model}` is {_tier(needed)}, and {whose}standing is {_tier(has)} now: "
+                + _lacking(register.spec, proven.unmet, needed, proven.standing, now),
+                f"{link.kind}:{link.subject}",
+            )
+    return None
 
 
 def _lacking(

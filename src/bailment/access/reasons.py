@@ -21,6 +21,7 @@ class Reason(StrEnum):
     TOKEN_EXPIRED = "token-expired"
     TOKEN_UNBOUND = "token-unbound"
     TOKEN_UNRECORDED = "token-unrecorded"
+    TOKEN_REVOKED = "token-revoked"
     CREDENTIALS_DISAGREE = "credentials-disagree"
     PROOF_MISSING = "proof-missing"
     PROOF_MALFORMED = "proof-malformed"
@@ -49,6 +50,15 @@ class Reason(StrEnum):
     BUDGET_SPENT = "budget-spent"
     MODEL_UNTIERED = "model-untiered"
     STANDING_TOO_LOW = "standing-too-low"
+    APPROVAL_MISSING = "approval-missing"
+    PASSKEY_REFUSED = "passkey-refused"
+    KEY_CLASS_TOO_LOW = "key-class-too-low"
+    PRESENTATION_TOO_WEAK = "presentation-too-weak"
+    SIGN_IN_TOO_OLD = "sign-in-too-old"
+    SIGN_IN_NEEDED = "sign-in-needed"
+    SIGN_IN_FAILED = "sign-in-failed"
+    OWNER_GONE = "owner-gone"
+    SIGNALS_SILENT = "signals-silent"
 
     # The request itself is wrong (400 and its kin).
     REQUEST_MALFORMED = "request-malformed"

@@ -12,6 +12,8 @@ from typing import Any
 
 from msgspec import UNSET
 
+from bailment.access import identified
+from bailment.access import operators, two_person
 from bailment.access.assured import grant_of, item_of, standing_of, submission, traces
 from bailment.access.chain import read_link
 from bailment.access.entries import RULES
@@ -55,7 +57,8 @@ class Register(Indexed):
     def check(self, facts: Facts, now: int) -> Refused | None:
         """Why this record may not be appended now, or None."""
         rule = RULES.get(type(facts))
-        return rule(self, facts, now) if rule is not None else None
+        refused = rule(self, facts, now) if rule is not None else None
+        return refused or two_person.refusal(self, facts, now)
 
     def apply(self, index: int, facts: Facts, time: int) -> None:
         """Fold the record at this index of the log; VerificationError if it cannot stand there."""
@@ -67,7 +70,9 @@ class Register(Indexed):
                 f"entry {index}, a `{facts.TYPE}`, cannot be there: {refused.reason}: "
                 f"{refused.detail}"
             )
-        self._write(index, facts)
+        if not identified.write(self.state, facts, time):
+            self._write(index, facts)
+        operators.spend(self.state, facts)
         self.state.epoch = index + 1
 
     def _write(self, index: int, facts: Facts) -> None:
@@ -125,7 +130,7 @@ class Register(Indexed):
             case StandingReleased():
                 for one in facts.recipients:
                     self._prove(one).hold = "released"
-            case _:
+            case _ if not operators.write(self, index, facts):
                 raise VerificationError(f"nothing folds a `{facts.TYPE}`")
 
     def _write_spec(self, document: dict[str, Any]) -> None:

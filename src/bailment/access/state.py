@@ -5,9 +5,11 @@ The state is a plain struct that encodes to canonical JSON: a part of each snaps
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.access import jwk as jwks
@@ -16,6 +18,13 @@ from bailment.access.jwk import PublicKey
 from bailment.assurance.grant import Grant
 from bailment.assurance.item import Item
 from bailment.assurance.standing import Standing
+from bailment.ledger.identity_records import (
+    DeviceCertified,
+    PersonSignedIn,
+    ProviderRegistered,
+    SignalSource,
+    TripwireSet,
+)
 from bailment.ledger.records import (
     EnrolmentRequested,
     HoldAdded,
@@ -28,16 +37,19 @@ from bailment.spec.conditions import Conditions
 from bailment.spec.document import Document
 from bailment.spec.validation import load
 
-
 _NO_SPEC = Conditions()
 
 
 class Invitation(msgspec.Struct):
-    """Who may enrol with it, until when, and whether somebody did."""
+    """Who may enrol with it, until when, and whether somebody did.
+
+    `key` is the thumbprint of the device key for which the person signed in.
+    """
 
     link: str
     until: int
     used: bool = False
+    key: str | UnsetType = UNSET
 
 
 class Granted(msgspec.Struct):
@@ -67,6 +79,44 @@ class Proven(msgspec.Struct):
     hold: Hold = ""
 
 
+class Operator(msgspec.Struct, omit_defaults=True):
+    """Somebody in the control plane, invited at entry `index`; `key` is their passkey's JWK."""
+
+    role: str
+    organisation: str
+    invitation: str
+    until: int
+    index: int
+    approver: str = ""
+    person: str = ""
+    claim: str = ""
+    credential: str = ""
+    key: dict[str, str] = {}
+    counter: int = 0
+    ended: bool = False
+
+    @property
+    def active(self) -> bool:
+        """Whether they may sign in."""
+        return bool(self.credential) and not self.ended
+
+
+class Proposal(msgspec.Struct, omit_defaults=True):
+    """An act that waits, proposed at entry `index`, and who signed it.
+
+    `organisation` is whose operators confirm it, `concerns` the person whom it is about.
+    """
+
+    act: dict[str, Any]
+    digest: str
+    until: int
+    author: str
+    index: int
+    organisation: str = ""
+    concerns: str = ""
+    by: list[str] = []
+
+
 class State(msgspec.Struct, omit_defaults=True):
     """Everything there is to know. Keys of every table are ids in ASCII.
 
@@ -93,7 +143,16 @@ class State(msgspec.Struct, omit_defaults=True):
     tiers: dict[str, int] = {}
     decided: dict[str, int] = {}  # when each model's tier was decided, ms
     proven: dict[str, Proven] = {}
+    providers: dict[str, ProviderRegistered] = {}  # by organisation
+    signed_in: dict[str, PersonSignedIn] = {}  # the newest of each person
+    certificates: dict[str, DeviceCertified] = {}  # the newest of each device
+    revoked: dict[str, int] = {}  # tokens, by hash, and when each was revoked
+    sources: dict[str, SignalSource] = {}
+    silent: dict[str, int] = {}  # sources that are not heard, and since when
+    tripwires: dict[str, TripwireSet] = {}  # by the SHA-256 of the secret
     submitted: dict[str, str] = {}  # what every report is known again by, and whose it was
+    operators: dict[str, Operator] = {}
+    proposals: dict[str, Proposal] = {}  # not done yet; those that expired go with the next
 
 
 class Indexed:
@@ -109,6 +168,7 @@ class Indexed:
         if self.state.document:
             self.spec = compile_spec(read_spec(self.state.document))
         self._keys: dict[str, PublicKey] = {}
+        self._links_of: dict[str, list[Link]] = {}
         for granted in sorted(self.state.links.values(), key=lambda granted: granted.index):
             self.index(read_link(granted.compact))
         for hold in self.state.holds.values():
@@ -141,6 +201,10 @@ class Indexed:
         path.reverse()
         return path
 
+    def links_of(self, subject: str) -> Sequence[Link]:
+        """All links of a subject, the oldest first: a person may have several."""
+        return self._links_of.get(subject, ())
+
     def recipient_of(self, link_id: str) -> str:
         """The pseudonym of the organisation at the top of the chain; empty if it is broken."""
         path = self.path(link_id)
@@ -167,6 +231,7 @@ class Indexed:
         """Make a link findable."""
         self.links[link.id] = link
         self.link_of[link.subject] = link.id
+        self._links_of.setdefault(link.subject, []).append(link)
         new = tuple(block for block in link.networks if block not in self.networks)
         self.networks += new
 

@@ -16,8 +16,9 @@ from bailment.ledger.facts import Facts
 class ProviderRegistered(Facts, frozen=True):
     """The identity provider at which an organisation's people sign in (OpenID Connect).
 
-    `claim` says by which claim of the ID token a person is known (`sub` or `email`); `proof` is the
-    organisation's admin's DPoP proof over the request. An empty `issuer` ends it.
+    `claim` says by which claim of the ID token a person is known (`sub` or `email`), `auth` how we
+    prove to it who we are; `proof` is the organisation's admin's DPoP proof over the request, whose
+    digest is `body`. An empty `issuer` ends it.
     """
 
     TYPE: ClassVar[str] = "provider.registered"
@@ -28,13 +29,15 @@ class ProviderRegistered(Facts, frozen=True):
     claim: str
     proof: str
     body: str
+    auth: str = "none"
 
 
 class PersonSignedIn(Facts, frozen=True):
     """A person signed in at the employer's provider; times in ms.
 
     `acr`, `amr` and `auth_time` are the ID token's (OpenID Connect Core 1.0, section 2), `token`
-    its SHA-256. `invitation` is that which this sign-in made usable, empty for a later one.
+    its SHA-256. `account` commits to who the person is there, `key` is the thumbprint of the device
+    key that asked. `invitation` is that which this sign-in made usable, empty for a later one.
     """
 
     TYPE: ClassVar[str] = "person.signed_in"
@@ -43,6 +46,8 @@ class PersonSignedIn(Facts, frozen=True):
     issuer: str
     auth_time: int
     token: str
+    account: str
+    key: str
     acr: str = ""
     amr: tuple[str, ...] = ()
     invitation: str = ""
@@ -72,9 +77,9 @@ class TokenRevoked(Facts, frozen=True):
 class SignalReceived(Facts, frozen=True):
     """What a recipient's own system reported (RFC 8417 event, SCIM operation), and what it did.
 
-    `source` names the stream or the SCIM client, `event` the event's URI or the operation, `subject`
-    whom it is about as for a hold, empty where nobody is known by that name; `digest` is the
-    SHA-256 of what came, `effect` the record type that follows, or why none does.
+    `source` names the stream or the SCIM client, `event` the event's URI or the operation,
+    `subject` whom it is about as for a hold, empty where nobody is known by that name; `digest` is
+    the SHA-256 of what came, `effect` the record type that follows, or why none does.
     """
 
     TYPE: ClassVar[str] = "signal.received"
@@ -87,9 +92,9 @@ class SignalReceived(Facts, frozen=True):
 
 
 class SignalSource(Facts, frozen=True):
-    """A recipient's system that reports to us: `kind` is `ssf` or `scim`. `issuer` and `audience` are
-    those of its events, `credential` the SHA-256 of what it authenticates with. An empty kind ends
-    it."""
+    """A recipient's system that reports to us: `kind` is `ssf` or `scim`. `issuer` and `audience`
+    are those of its events, `credential` the SHA-256 of what it authenticates with. An empty kind
+    ends it."""
 
     TYPE: ClassVar[str] = "signal.source"
     REGISTERS: ClassVar[bool] = True
@@ -113,8 +118,8 @@ class SourceSilent(Facts, frozen=True):
 
 
 class TripwireSet(Facts, frozen=True):
-    """A visible secret that is worthless elsewhere and tells where it leaked: its SHA-256, what it is
-    (`capability`, `slug`), and whose (`device:<id>`, `recipient:<id>`)."""
+    """A visible secret that is worthless elsewhere and tells where it leaked: its SHA-256, what it
+    is (`capability`, `slug`), and whose (`device:<id>`, `recipient:<id>`)."""
 
     TYPE: ClassVar[str] = "tripwire.set"
     REGISTERS: ClassVar[bool] = True

@@ -57,7 +57,7 @@ class TierCredential(Part, frozen=True):
     ] = UNSET
     max_sign_in_age: Maybe[
         Annotated[
-            Duration, says("How long ago a person last signed in at the employer's provider.")
+            Duration, says("How old a person's last sign-in at the employer may be.")
         ]
     ] = UNSET
     acr: Maybe[

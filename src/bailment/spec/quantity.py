@@ -1,8 +1,8 @@
 """Durations, shares and dates as a spec writes them: as text, because canonical JSON has no floats.
 
 A duration is the part of ISO 8601-1 §5.5.2 that has one length whatever the calendar says: days,
-hours, minutes and seconds, the last with milliseconds where need be. A number is a decimal or a percentage, counted in
-millionths.
+hours, minutes and seconds, the last with milliseconds where need be. A number is a decimal or a
+percentage, counted in millionths.
 """
 
 from __future__ import annotations
@@ -12,7 +12,10 @@ from datetime import UTC, date, datetime
 
 from bailment.errors import FormatError
 
-DURATION = r"^P(?=[0-9T])(?:[0-9]{1,5}D)?(?:T(?=[0-9])(?:[0-9]{1,5}H)?(?:[0-9]{1,5}M)?(?:[0-9]{1,6}(?:\.[0-9]{1,3})?S)?)?\Z"
+DURATION = (
+    r"^P(?=[0-9T])(?:[0-9]{1,5}D)?"
+    r"(?:T(?=[0-9])(?:[0-9]{1,5}H)?(?:[0-9]{1,5}M)?(?:[0-9]{1,6}(?:\.[0-9]{1,3})?S)?)?\Z"
+)
 SHARE = r"^(?:100|[0-9]{1,2}(?:\.[0-9]{1,4})?)%\Z"
 NUMBER = r"^-?[0-9]{1,9}(?:\.[0-9]{1,6})?\Z|^[0-9]{1,6}(?:\.[0-9]{1,4})?%\Z"
 DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}\Z"
