@@ -45,6 +45,11 @@ class PublicKey:
         return dict(self._members)
 
     @property
+    def raw(self) -> ec.EllipticCurvePublicKey | rsa.RSAPublicKey:
+        """The same key as `cryptography` knows it."""
+        return self._key
+
+    @property
     def algorithms(self) -> frozenset[str]:
         """The JWS algorithms that this kind of key may sign with."""
         return ALGORITHMS["EC" if isinstance(self._key, ec.EllipticCurvePublicKey) else "RSA"]

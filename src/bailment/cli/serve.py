@@ -34,6 +34,7 @@ from bailment.gateway.app import Gateway
 from bailment.gateway.server import Bounds, build_server
 from bailment.ledger.records import LogStarted, Policy, SpecApplied
 from bailment.settings import Listen, Settings, load_settings
+from bailment.store.authority import Authority, open_authority
 from bailment.store.durable import Files
 from bailment.store.folder import Folder, FolderLock
 from bailment.store.log import Log, open_log
@@ -57,6 +58,7 @@ class Issuer:
     folder: Folder
     settings: Settings
     secrets: Secrets
+    authority: Authority
     log: Log
     actions: Actions
 
@@ -81,10 +83,11 @@ async def opened(
             hint="the origin is fixed at init; put it back",
         )
     with FolderLock(folder):
+        authority = open_authority(folder, Files(), settings.issuer.origin, now_ms())
         log = open_log(folder, secrets, now_ms, staging=staging)
         try:
             people = People(log.fold.register, log.reader)
-            yield Issuer(folder, settings, secrets, log, Actions(log, secrets, people))
+            yield Issuer(folder, settings, secrets, authority, log, Actions(log, secrets, people))
         finally:
             await log.close()
 
@@ -300,7 +303,7 @@ def _public_server(app: Any, issuer: Issuer) -> uvicorn.Server:
         header_seconds=limits.header_seconds,
         body_seconds=limits.body_seconds,
     )
-    tls = server_tls(issuer.folder, issuer.settings.listen)
+    tls = server_tls(issuer.folder, issuer.settings.listen, issuer.authority)
     return build_server(app, bounds=bounds, tls=tls, drain_seconds=_LAST_WORDS)
 
 

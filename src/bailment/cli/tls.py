@@ -9,19 +9,23 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from bailment.errors import ConfigurationError
+from bailment.gateway.handshake import trust_devices
 from bailment.settings import Listen
+from bailment.store.authority import Authority
 from bailment.store.durable import read_private
 from bailment.store.folder import Folder
 
 
-def server_tls(folder: Folder, listen: Listen) -> ssl.SSLContext | None:
-    """What ends TLS; None where nothing is set. ConfigurationError as `server_certificate`."""
+def server_tls(folder: Folder, listen: Listen, authority: Authority) -> ssl.SSLContext | None:
+    """What ends TLS, and trusts this authority alone for clients' certificates; None where nothing
+    is set. ConfigurationError as `server_certificate`."""
     if not listen.certificate:
         return None
     server_certificate(folder, listen)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
     tls.load_cert_chain(folder.root / listen.certificate, folder.root / listen.key)
+    trust_devices(tls, authority.der)
     return tls
 
 

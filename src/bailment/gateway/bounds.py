@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from bailment.access.answers import ANSWERS
 from bailment.access.reasons import Reason
 from bailment.gateway.dialects.base import PROBLEM_TYPE
+from bailment.gateway.handshake import tls_extension
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -121,6 +122,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._body_held = False
         self._refused = False
         self._unsent = 0
+        self._extensions: dict[str, Any] = {}
         self._clock: asyncio.TimerHandle | None = None  # times what is read
         self._stall: asyncio.TimerHandle | None = None  # times what is written
         self._cut: asyncio.TimerHandle | None = None  # times a refused client's leave
@@ -130,6 +132,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._corked = _Corked(transport, self.loop)
+        if tls := transport.get_extra_info("ssl_object"):
+            self._extensions = {"tls": tls_extension(tls)}
         # What the kernel holds for a slow reader still goes out after a cut, so it holds little.
         # Setting it also ends its growth (tcp(7), SO_SNDBUF).
         sock = transport.get_extra_info("socket")
@@ -170,6 +174,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._head_bytes = 0
         self._unset_keepalive_if_required()
         super().on_message_begin()
+        self.scope["extensions"] = self._extensions
 
     def on_headers_complete(self) -> None:
         bounds = self.bounds
