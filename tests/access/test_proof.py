@@ -215,6 +215,17 @@ def test_a_body_without_the_one_digest_is_refused(digest: str | None) -> None:
     assert refused.reason == Reason.PROOF_BODY
 
 
+def test_a_proof_over_nothing_is_good_only_where_there_is_no_body_or_none_is_demanded() -> None:
+    proof, empty = read(forged(claims={"content_digest": None})), sha256(b"").digest()
+    assert check_body(proof, empty) is None
+    assert check_body(proof, BODY) is not None
+    assert check_body(proof, BODY, demanded=False) is None
+
+
+def test_a_digest_that_is_there_is_looked_at_even_where_none_is_demanded() -> None:
+    assert check_body(read(made()), sha256(b"another body").digest(), demanded=False) is not None
+
+
 def test_an_empty_body_has_a_digest_too() -> None:
     empty = sha256(b"").digest()
     proof = read(made(body_sha256=empty))

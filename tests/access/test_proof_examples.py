@@ -62,5 +62,6 @@ def test_the_proofs_of_rfc_9449_are_accepted_but_for_their_body(
     refused = check_proof(proof, nonces=("nonce",), **expected)
     assert refused is not None
     assert refused.reason == Reason.PROOF_NONCE
-    refused = check_body(proof, sha256(b"").digest())
+    assert check_body(proof, sha256(b"").digest()) is None
+    refused = check_body(proof, sha256(b"x").digest())
     assert refused == Refused(Reason.PROOF_BODY, "the proof has no `content_digest`")

@@ -310,11 +310,10 @@ class World:
         request = Request(device.issued, facts.action, model, facts.networks, facts.ceiling)
         decided = decide(request, self.log.fold.register, self.now)
         if isinstance(decided, Allowed):
-            budgets = tuple((link.id, link.budget) for link in decided.budgets if link.budget)
             draft = self.log.sequencer.draft(
                 facts, decided.recipient, person=device.person.id,
                 personal={"address": "192.0.2.7", "client": "sdk/1"},
-                epoch=decided.epoch, replay=replay_of(facts.proof), budgets=budgets,
+                epoch=decided.epoch, replay=replay_of(facts.proof), budgets=decided.budgets,
             )  # fmt: skip
             answer = await self.log.sequencer.append(draft)
             if isinstance(answer, Sequenced):

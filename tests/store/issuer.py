@@ -289,7 +289,7 @@ class Issuer:
             personal={"address": "192.0.2.7", "client": "sdk/1"},
             epoch=allowed.epoch,
             replay=replay_key(device.public.thumbprint, jti_of(proof)),
-            budgets=tuple((link.id, link.budget) for link in allowed.budgets if link.budget),
+            budgets=allowed.budgets,
         )
 
     async def ready(self, log: Log, budget: Budget | None = None) -> Device:

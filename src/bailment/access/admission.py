@@ -11,15 +11,27 @@ from collections import deque
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
+from bailment.access import ratchet
+from bailment.access.budgets import Budgets, kept_under, subject_of
 from bailment.access.proof import replay_key, replay_span
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
 from bailment.ledger.facts import Facts
-from bailment.ledger.records import AccessClosed, AccessOpened, Budget, Policy, TokenIssued
+from bailment.ledger.records import (
+    AccessClosed,
+    AccessOpened,
+    Budget,
+    FindingRaised,
+    Policy,
+    TokenIssued,
+)
 
 #: The records that enter on conditions.
 _CONDITIONED = (AccessOpened, TokenIssued)
+#: A job token is remembered for longer than any is taken, ms.
+_JOBS = 7_200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +59,17 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 class Counted(msgspec.Struct):
-    """What a snapshot keeps of admission: everything but the replay keys (see `Admission`)."""
+    """What a snapshot keeps of admission: everything but the replay keys (see `Admission`).
+
+    `lines` has where each device's line of tokens stands, `jobs` the job tokens that were used, and
+    when; neither is written while it is empty, as before there were any.
+    """
 
     budgets: dict[str, Window] = {}
     open: dict[str, Opened] = {}
     tokens: dict[str, TokenIssued] = {}
+    lines: dict[str, ratchet.Line] | UnsetType = UNSET
+    jobs: dict[str, int] | UnsetType = UNSET
 
 
 class Admission:
@@ -64,6 +82,9 @@ class Admission:
 
     def __init__(self, counted: Counted | None = None) -> None:
         self.counted = counted or Counted()
+        #: The same tables as in `counted`, be they empty or not.
+        self.lines: dict[str, ratchet.Line] = self.counted.lines or {}
+        self.jobs: dict[str, int] = self.counted.jobs or {}
         self._replays: set[bytes] = set()
         #: What to forget after which log time; keys of one batch share their entry.
         self._forget: deque[tuple[int, list[bytes]]] = deque()
@@ -81,7 +102,10 @@ class Admission:
         """What a snapshot keeps: `counted`, whatever dead tokens are still about or gone."""
         counted = self.counted
         alive = {name: t for name, t in counted.tokens.items() if not _dead(t, time, policy)}
-        return Counted(counted.budgets, counted.open, alive)
+        gone = {kept_under(name) for name in counted.tokens.keys() - alive.keys()}
+        budgets = {name: one for name, one in counted.budgets.items() if name not in gone}
+        jobs = {name: then for name, then in self.jobs.items() if then + _JOBS > time}
+        return Counted(budgets, counted.open, alive, self.lines or UNSET, jobs or UNSET)
 
     # Conditions
 
@@ -89,7 +113,7 @@ class Admission:
         self,
         facts: Facts,
         replay: bytes,
-        budgets: tuple[tuple[str, Budget], ...],
+        budgets: Budgets,
         time: int,
         policy: Policy,
     ) -> Refused | Stale | None:
@@ -104,7 +128,9 @@ class Admission:
         if replay in self._replays:
             return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
         if isinstance(facts, TokenIssued):
-            return None
+            if facts.job is not UNSET and facts.job in self.jobs:
+                return Refused(Reason.JOB_TOKEN, "the job token has been used")
+            return ratchet.admit(self.lines.get(facts.device), facts)
         token = self.counted.tokens.get(facts.token)
         if token is None or _dead(token, time, policy):
             return Refused(Reason.TOKEN_UNRECORDED, "the token has no record, or its time is over")
@@ -118,7 +144,7 @@ class Admission:
                     f"{used} of {budget.tokens} tokens are spent or reserved in this window and "
                     f"this access may need {facts.ceiling}; the window ends at "
                     f"{start + budget.seconds * 1000}",
-                    f"link:{link}",
+                    subject_of(link),
                 )
         return None
 
@@ -128,7 +154,7 @@ class Admission:
         self,
         facts: Facts,
         replay: bytes,
-        budgets: tuple[tuple[str, Budget], ...],
+        budgets: Budgets,
         time: int,
         policy: Policy,
         recipient: str,
@@ -143,6 +169,10 @@ class Admission:
         elif isinstance(facts, TokenIssued):
             self._remember(replay, time, policy)
             self._know(facts, time, policy)
+        elif isinstance(facts, FindingRaised) and facts.kind == ratchet.FORKED:
+            line = self.lines.get((facts.subject or "").removeprefix("device:"))
+            if line is not None:
+                line.forked = True
 
     def _remember(self, replay: bytes, time: int, policy: Policy) -> None:
         while self._forget and self._forget[0][0] < time:
@@ -159,12 +189,20 @@ class Admission:
         # Tokens live alike long, so the oldest are first: looking at a few keeps the table small.
         for name in [name for name, token in _first(tokens, 16) if _dead(token, time, policy)]:
             del tokens[name]
+            self.counted.budgets.pop(kept_under(name), None)
         tokens[facts.token] = facts
+        line = ratchet.advance(self.lines.get(facts.device), facts)
+        if line is not None:
+            self.lines[facts.device] = line
+        if facts.job is not UNSET:
+            for job in [job for job, then in self.jobs.items() if then + _JOBS <= time]:
+                del self.jobs[job]
+            self.jobs[facts.job] = time
 
     def _reserve(
         self,
         facts: AccessOpened,
-        budgets: tuple[tuple[str, Budget], ...],
+        budgets: Budgets,
         time: int,
         recipient: str,
     ) -> None:
@@ -180,6 +218,8 @@ class Admission:
             windows.append((link, start))
         token = self.counted.tokens.get(facts.token)
         person = token.person if token is not None else ""
+        if token is not None:
+            ratchet.use(self.lines.get(token.device), token.token)
         self.counted.open[facts.access] = Opened(
             recipient, facts.ceiling, tuple(windows), person, time
         )

@@ -42,6 +42,15 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.PROOF_REPLAYED: Answer(401, "the DPoP proof has been used"),
     Reason.PROOF_BODY: Answer(401, "the body is not the one that the DPoP proof was made for"),
     Reason.CLIENT_ASSERTION: Answer(401, "the client assertion does not hold"),
+    Reason.CERTIFICATE_MISSING: Answer(
+        401, "the connection was made without the certificate that the token is bound to"
+    ),
+    Reason.CERTIFICATE_OTHER: Answer(
+        401, "the connection was made with another certificate than the one it must be"
+    ),
+    Reason.CERTIFICATE_EXPIRED: Answer(401, "the certificate has expired; ask for another"),
+    Reason.JOB_TOKEN: Answer(401, "the job token does not hold", told=True),
+    Reason.RATCHET_FORKED: Answer(401, "the device's line of tokens is forked", told=True),
     Reason.HELD: Answer(403, "access is on hold", told=True),
     Reason.CHAIN_BROKEN: Answer(403, "the delegation chain does not hold", told=True),
     Reason.LINK_UNKNOWN: Answer(403, "the delegation is unknown", told=True),

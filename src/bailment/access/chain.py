@@ -157,12 +157,13 @@ def narrows(link: Link, parent: Link | None) -> Refused | None:
         return Refused(Reason.MODEL_OUTSIDE_CHAIN, "a model is outside the parent's")
     if parent.purposes and not set(link.purposes) <= set(parent.purposes):
         return Refused(Reason.PURPOSE_OUTSIDE_CHAIN, "a purpose is outside the parent's")
-    if parent.networks and not all(_inside(block, parent.networks) for block in link.networks):
+    if parent.networks and not all(inside(block, parent.networks) for block in link.networks):
         return Refused(Reason.NETWORK_OUTSIDE_CHAIN, "a network is outside the parent's")
     return None
 
 
-def _inside(block: str, blocks: tuple[str, ...]) -> bool:
+def inside(block: str, blocks: tuple[str, ...]) -> bool:
+    """Whether a network lies in one of these."""
     inner = ipaddress.ip_network(block)
     return any(
         inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]

@@ -9,7 +9,9 @@ conditions, which `admission` checks at the sequencer.
 from __future__ import annotations
 
 import msgspec
+from msgspec import UNSET
 
+from bailment.access.budgets import Budgets, budgets_of
 from bailment.access.caller import meets
 from bailment.access.chain import Link
 from bailment.access.holds import held, owned, subjects_of
@@ -36,12 +38,12 @@ class Allowed(msgspec.Struct, frozen=True):
     """Access is allowed if the append finds these conditions to hold.
 
     epoch     the register's position that the decision saw
-    budgets   the links along the chain that have a budget, each of which must fit `ceiling`
+    budgets   those of the chain and of the token, each of which must fit `ceiling`
     """
 
     epoch: int
     recipient: str
-    budgets: tuple[Link, ...]
+    budgets: Budgets
     ceiling: int
 
 
@@ -74,7 +76,7 @@ def standing(request: Request, register: Register, now: int) -> Allowed | Refuse
         )
     if refused is not None:
         return refused
-    budgets = tuple(link for link in path if link.budget is not None) if request.ceiling else ()
+    budgets = budgets_of(token, path) if request.ceiling else ()
     return Allowed(register.epoch, path[0].subject, budgets, request.ceiling)
 
 
@@ -106,6 +108,10 @@ def _chain(token: TokenIssued, path: list[Link], register: Register, now: int) -
 def _scope(request: Request, path: list[Link], register: Register) -> Refused | None:
     token = request.token
     for link in path:
+    if token.within is not UNSET and not any(one in token.within for one in request.networks):
+        return Refused(
+            Reason.NETWORK_OUTSIDE_CHAIN, "the caller's network is outside the token's own"
+        )
         if link.purposes and token.purpose not in link.purposes:
             return Refused(
                 Reason.PURPOSE_OUTSIDE_CHAIN, "the purpose is outside the chain", f"link:{link.id}"

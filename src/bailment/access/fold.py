@@ -14,16 +14,14 @@ import msgspec
 from bailment import canonical
 from bailment.access import jws
 from bailment.access.admission import Admission, Counted, replay_of
+from bailment.access.budgets import Budgets, budgets_of
 from bailment.access.register import Register
 from bailment.access.state import State
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
-from bailment.ledger.records import AccessOpened, Budget, LogHeads, TokenIssued
+from bailment.ledger.records import AccessOpened, LogHeads, TokenIssued
 from bailment.ledger.slots import Head, Slots
-
-Budgets = tuple[tuple[str, Budget], ...]
-
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The fold of the first `size` entries; its canonical JSON's SHA-256 is in the log."""
@@ -111,7 +109,7 @@ class Fold:
             if token is None:
                 raise VerificationError(f"entry {self.size} uses a token that is not in the log")
             path = self.register.path(self.register.link_of.get(token.device, ""))
-            budgets = tuple((link.id, link.budget) for link in path if link.budget is not None)
+            budgets = budgets_of(token, path)
             replay = replay_of(facts, token.thumbprint, proof_claims(facts.proof).get("jti", ""))
             return replay, budgets if facts.ceiling else ()
         if isinstance(facts, TokenIssued):

@@ -22,6 +22,7 @@ from bailment.access.target import normalise
 from bailment.errors import FormatError
 
 TYP = "dpop+jwt"
+_NO_BODY = sha256(b"").digest()
 
 
 class ProofClaims(msgspec.Struct, frozen=True):
@@ -150,9 +151,15 @@ def check_time(proof: Proof, *, now_ms: int, lifetime_ms: int, skew_ms: int) -> 
     return None
 
 
-def check_body(proof: Proof, body_sha256: bytes) -> Refused | None:
-    """Whether the proof is over the body with this SHA-256 (32 bytes), be it empty."""
+def check_body(proof: Proof, body_sha256: bytes, *, demanded: bool = True) -> Refused | None:
+    """Whether the proof is over the body with this SHA-256 (32 bytes).
+
+    A client that knows only RFC 9449 makes proofs without `content_digest`: they are good where
+    there is no body, and where one over it is not `demanded`.
+    """
     if proof.claims.content_digest is None:
+        if not demanded or body_sha256 == _NO_BODY:
+            return None
         return Refused(Reason.PROOF_BODY, "the proof has no `content_digest`")
     if proof.claims.content_digest != content_digest(body_sha256):
         return Refused(Reason.PROOF_BODY, "`content_digest` is not that of the body received")

@@ -36,6 +36,11 @@ class Reason(StrEnum):
     PROOF_REPLAYED = "proof-replayed"
     PROOF_BODY = "proof-body"
     CLIENT_ASSERTION = "client-assertion"
+    CERTIFICATE_MISSING = "certificate-missing"
+    CERTIFICATE_OTHER = "certificate-other"
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    JOB_TOKEN = "job-token"
+    RATCHET_FORKED = "ratchet-forked"
 
     # The caller is known and may not (403).
     HELD = "held"

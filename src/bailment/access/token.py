@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec
+from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.access import jws
@@ -18,6 +19,7 @@ from bailment.access.jwk import PublicKey
 from bailment.access.proof import token_hash
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import FormatError
+from bailment.ledger.records import Budget
 
 __all__ = [
     "MAX_LIFETIME_MS",
@@ -37,6 +39,8 @@ Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 Seconds = Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INTEGER // 1000)]
 Thumbprint = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{43}\Z")]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+_Block = Annotated[str, msgspec.Meta(min_length=1, max_length=43)]
+_Networks = Annotated[tuple[_Block, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
 class Confirmation(msgspec.Struct, frozen=True):
@@ -46,11 +50,16 @@ class Confirmation(msgspec.Struct, frozen=True):
 
 
 class AccessDetail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """RFC 9396 authorization details: what for, and which models; no models means no narrowing."""
+    """RFC 9396 authorization details: what for, and what narrows the chain for this token alone.
+
+    No models means no narrowing. `networks` are CIDR blocks, `budget` is the token's own.
+    """
 
     type: Literal["bailment_access"]
     purpose: Name
     models: Annotated[tuple[Name, ...], msgspec.Meta(max_length=64)] = ()
+    budget: Budget | UnsetType = UNSET
+    networks: _Networks | UnsetType = UNSET
 
 
 Details = Annotated[tuple[AccessDetail, ...], msgspec.Meta(min_length=1, max_length=1)]

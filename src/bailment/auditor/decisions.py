@@ -12,7 +12,8 @@ from functools import partial
 
 from bailment.access.admission import Stale
 from bailment.access.decision import Allowed, Request, decide, issuable, standing
-from bailment.access.fold import Budgets, Fold
+from bailment.access.budgets import Budgets, budgets_of
+from bailment.access.fold import Fold
 from bailment.access.proof import (
     Proof,
     ProofHeader,
@@ -30,6 +31,7 @@ from bailment.auditor.signatures import Signatures
 from bailment.auditor.unlogged import UnloggedTokens
 from bailment.errors import FormatError, VerificationError
 from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import TokenRevoked
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import (
     RESTARTED,
@@ -37,6 +39,7 @@ from bailment.ledger.records import (
     AccessOpened,
     DelegationEnded,
     EnrolmentRequested,
+    FindingRaised,
     HoldAdded,
     HoldLifted,
     TokenIssued,
@@ -50,7 +53,7 @@ OUTCOMES = frozenset(
 )
 
 #: The records that can cut an access, or allow it again.
-CUTTING = (DelegationEnded, HoldAdded, HoldLifted)
+CUTTING = (DelegationEnded, HoldAdded, HoldLifted, TokenRevoked)
 
 _MAX_HEADERS = 4096
 
@@ -152,8 +155,13 @@ class Decisions:
             self._requests[facts.access] = request
         self._compare(decision, leaf, Kind.ILLEGAL_ACCESS, "the access", found)
         path = register.path(register.link_of.get(token.device, ""))
-        budgets = tuple((link.id, link.budget) for link in path if link.budget is not None)
+        budgets = budgets_of(token, path)
         self._admit(facts, leaf, token.thumbprint, proof, budgets if facts.ceiling else (), found)
+
+    def raised(self, leaf: Leaf, facts: FindingRaised) -> None:
+        """Count a finding, which may end a device's line of tokens."""
+        policy = self._fold.register.policy
+        self._fold.admission.apply(facts, b"", (), leaf.time, policy, leaf.recipient)
 
     def closed(self, index: int, leaf: Leaf, facts: AccessClosed) -> None:
         """Check that an open access was closed, once, where it was opened."""
@@ -265,7 +273,8 @@ class Decisions:
         )
         if refused is not None:
             found(Kind.STALE_PROOF, _because(f"the proof was not good at {decided}", refused))
-        refused = check_body(proof, _unhex(body))
+        demanded = target != self._fold.register.state.url + TOKEN_PATH
+        refused = check_body(proof, _unhex(body), demanded=demanded)
         if refused is not None:
             found(Kind.ALTERED_BODY, "the client signed another body than the one recorded")
 
@@ -299,6 +308,8 @@ class Decisions:
             found(Kind.REUSED_PROOF, "the proof was used before")
         elif answer is not None and answer.reason is Reason.BUDGET_SPENT:
             found(Kind.OVERSPENT_BUDGET, f"of `{answer.subject}`: {answer.detail}")
+        elif answer is not None and isinstance(facts, TokenIssued):
+            found(Kind.ILLEGAL_TOKEN, _because("the token had to be refused", answer))
         try:
             admission.apply(facts, replay, budgets, leaf.time, policy, leaf.recipient)
         except VerificationError as error:

@@ -24,6 +24,7 @@ from bailment.ledger.records import (
     AccessOpened,
     DelegationGranted,
     EnrolmentRequested,
+    FindingRaised,
     LogHeads,
     LogSnapshot,
     LogStarted,
@@ -185,6 +186,8 @@ class Performance:
                 self.decisions.opened(index, leaf, facts)
             case AccessClosed():
                 self.decisions.closed(index, leaf, facts)
+            case FindingRaised():
+                self.decisions.raised(leaf, facts)
             case EnrolmentRequested():
                 self.decisions.enrolment(index, facts)
             case LogSnapshot():

@@ -42,7 +42,7 @@ class ClientAuth:
 
     async def authenticate(self, request: Request) -> Client | Refused:
         """The device behind a request."""
-        sent = await proven(request, self.fold, self.nonces)
+        sent = await proven(request, self.fold, self.nonces, digest=False)
         if isinstance(sent, Refused):
             return sent
         form = read_form(sent.body)

@@ -82,10 +82,16 @@ async def proven(
     *,
     most: int = MAX_BODY,
     may: Callable[[Proof], Refused | None] = lambda proof: None,
+    digest: bool = True,
 ) -> Proven | Refused:
-    """The body, at most so many bytes of it, of a request with a DPoP proof by a key that `may`."""
+    """The body, at most so many bytes of it, of a request with a DPoP proof by a key that `may`.
+
+    `digest` false: the proof need not be over the body, but is not over another.
+    """
     proof = shown_proof(request, fold, nonces, may)
-    return proof if isinstance(proof, Refused) else await proven_body(request, proof, most)
+    if isinstance(proof, Refused):
+        return proof
+    return await proven_body(request, proof, most, digest=digest)
 
 
 def shown_proof(
@@ -113,12 +119,14 @@ def shown_proof(
     return refused or may(proof) or proof
 
 
-async def proven_body(request: Request, proof: Proof, most: int) -> Proven | Refused:
+async def proven_body(
+    request: Request, proof: Proof, most: int, *, digest: bool = True
+) -> Proven | Refused:
     """The body that the proof was made for, at most so many bytes of it."""
     body = await bounded_body(request, most)
     if isinstance(body, Refused):
         return body
-    mismatch = check_body(proof, hashlib.sha256(body).digest())
+    mismatch = check_body(proof, hashlib.sha256(body).digest(), demanded=digest)
     return mismatch or Proven(proof, body)
 
 

@@ -117,7 +117,7 @@ class Journal:
             personal={"address": evidence.address, "client": evidence.client},
             epoch=allowed.epoch,
             replay=replay_key(evidence.proof.thumbprint, evidence.proof.claims.jti),
-            budgets=tuple((link.id, link.budget) for link in allowed.budgets if link.budget),
+            budgets=allowed.budgets,
         )
         answer = await sequencer.append(draft)
         if not isinstance(answer, Sequenced):

@@ -312,7 +312,8 @@ class Journey:
             # A token is at least one byte of the body, and answers share the prompt.
             output = min(ask.max_output or model.output, model.context) * ask.choices
             ceiling = min(size + TEMPLATE, model.context) + output
-        networks = networks_of(arrival.address, register.networks)
+        within = caller.token.within or ()
+        networks = networks_of(arrival.address, (*register.networks, *within))
         return Request(caller.token, ask.action.value, ask.model, networks, ceiling)
 
     def _unavailable(self) -> Refused | None:

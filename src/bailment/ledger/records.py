@@ -196,6 +196,8 @@ class TokenIssued(Facts, frozen=True):
     """
 
     TYPE: ClassVar[str] = "token.issued"
+    `budget` and `within` (networks) narrow the chain for this token. `job` is what a workload's job
+    token is known again by.
     token: str
     device: str
     person: str
@@ -217,6 +219,8 @@ class TokenIssued(Facts, frozen=True):
 
 
 class AccessOpened(Facts, frozen=True):
+    within: tuple[str, ...] | UnsetType = UNSET
+    job: str | UnsetType = UNSET
     """One access, allowed: everything from which the decision can be made again.
 
     `token` is the hash of the token, whose record came before; `proof` the client's signed DPoP
@@ -277,7 +281,10 @@ class AccessRefused(Facts, frozen=True):
 
 
 class FindingRaised(Facts, frozen=True):
-    """Something a person should look at, in one sentence, with the numbers behind it."""
+    """Something a person should look at, in one sentence, with the numbers behind it.
+
+    `subject`, as for a hold, is whom it is about.
+    """
 
     TYPE: ClassVar[str] = "finding.raised"
     finding: str
@@ -290,6 +297,7 @@ class FindingRaised(Facts, frozen=True):
 
 
 class PersonErased(Facts, frozen=True):
+    subject: str | UnsetType = UNSET
     """A person's key was destroyed: from here on the personal parts under it cannot be opened."""
 
     TYPE: ClassVar[str] = "person.erased"

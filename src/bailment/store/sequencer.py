@@ -20,7 +20,8 @@ import msgspec
 
 from bailment import canonical
 from bailment.access.admission import Stale
-from bailment.access.fold import Budgets, Fold
+from bailment.access.budgets import Budgets
+from bailment.access.fold import Fold
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
 from bailment.ledger.checkpoint import Checkpoint, sign_checkpoint
