@@ -154,8 +154,8 @@ class _Guarded(httpcore2.AsyncNetworkBackend):
         if not self._anywhere:
             for address in addresses:  # one that is inside spoils them all
                 if not is_public(address):
-                    raise OutboundError(
-                        f"`{host}` is at {address}, which is no public address",
+                    raise OutboundError(  # not at which: that is for who runs the DNS to know
+                        f"`{host}` has an address that is not public",
                         hint="an operator may allow it in bailment.toml: [outbound] hosts",
                     )
         failed: Exception = OSError("it has no address")

@@ -20,12 +20,16 @@ from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
 from bailment.control.enrolment import Enrolment
+from bailment.control.outbound import Outbound
 from bailment.control.requests import answer, refusal
+from bailment.control.sign_in_routes import sign_in_routes
 from bailment.control.standing_routes import StandingRoutes
 from bailment.control.tokens import TokenEndpoint
 from bailment.errors import FormatError
 from bailment.ledger.tiles import ENTRIES, parse_path
 from bailment.settings import Settings
+from bailment.store.durable import Files
+from bailment.store.providers import ProviderSecrets
 from bailment.store.refusals import Refusals
 
 #: tlog-tiles: everything but the checkpoint never changes.
@@ -43,6 +47,8 @@ def public_app(
     """The application. `available` says why no access, and so no token, can be had just now."""
     enrolment = Enrolment(actions, nonces)
     log = LogRoutes(actions, settings.auditors)
+    outbound = Outbound(frozenset(settings.outbound.hosts))
+    secrets = ProviderSecrets(actions.log.folder, Files())
     tokens = TokenEndpoint(
         actions.log, actions.secrets, nonces, refusals, available, settings.listen.proxies
     )
@@ -55,6 +61,7 @@ def public_app(
             Route("/enrol/pending", enrolment.pending),
             Route("/delegations", enrolment.delegate, methods=["POST"]),
             Route("/delegations/mine", enrolment.mine),
+            *sign_in_routes(actions, nonces, outbound, secrets),
             Route("/standing", standing.standing),
             Route("/evidence/{kind}", standing.evidence, methods=["POST"]),
             Route("/log/checkpoint", log.checkpoint),

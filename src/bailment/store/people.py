@@ -28,10 +28,15 @@ class People:
 
         Where it is not what the admin signed, the name is `misnamed:` and the id's beginning.
         """
-        at = self._record(person)
+        return self.of_link(self._register.link_of.get(person, ""))
+
+    def of_link(self, link: str) -> dict[str, str]:
+        """The same, as one of the person's links has it, with whatever else the admin said."""
+        at = self._named_by(link)
         if at is None:
             return {}
         index, signed = at
+        person = self._register.links[link].subject
         if index not in self._known:
             found = self._read(index, person, signed)
             if found is None:
@@ -82,11 +87,14 @@ class People:
 
     def _record(self, person: str) -> tuple[int, str] | None:
         """The index of the record that names a person, and what its admin signed of that."""
-        link_id = self._register.link_of.get(person, "")
-        granted = self._register.state.links.get(link_id)
+        return self._named_by(self._register.link_of.get(person, ""))
+
+    def _named_by(self, link: str) -> tuple[int, str] | None:
+        """The index of a person's link's record, and what its admin signed of who that is."""
+        granted = self._register.state.links.get(link)
         if granted is None:
             return None
-        return granted.index, self._register.links[link_id].personal
+        return granted.index, self._register.links[link].personal
 
     def _read(self, index: int, person: str, signed: str) -> dict[str, str] | None:
         """What `of` tells of a person, from the record; looks at nothing that changes."""
@@ -94,6 +102,10 @@ class People:
         if found and signed and signed != commit_person(found):
             return {"name": f"misnamed:{person[:8]}"}
         return found
+
+    def at(self, index: int) -> dict[str, str]:
+        """The personal part of the record at this index; empty if there is none any more."""
+        return self._personal(index) or {}
 
     def _personal(self, index: int) -> dict[str, str] | None:
         """The personal part of a record; empty if its key was destroyed, None if there is none."""
