@@ -21,6 +21,8 @@ from bailment.errors import FormatError
 
 #: The kinds of decisions: a model's tier, an exception from a requirement, who else may approve.
 TIER, EXCEPTION, APPROVER = "tier", "exception", "approver"
+#: Any other act that takes more people (`two_person.py`).
+ACT = "act"
 #: Signatures that are looked at.
 _MOST = 16
 

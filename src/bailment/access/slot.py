@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bailment.access.chain import read_link
 from bailment.access.register import Register
+from bailment.access.two_person import organisation_of, record_of
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
@@ -13,6 +14,15 @@ from bailment.ledger.evidence_records import (
     StandingNoticed,
 )
 from bailment.ledger.facts import Facts
+from bailment.ledger.operator_records import (
+    ActApproved,
+    ActProposed,
+    ActWithdrawn,
+    OperatorEnded,
+    OperatorInvited,
+    OperatorRegistered,
+    OperatorSignedIn,
+)
 from bailment.ledger.records import (
     AccessRefused,
     DelegationEnded,
@@ -57,6 +67,16 @@ def slot_of(facts: Facts, register: Register) -> str:
             return register.recipient_of(register.link_of.get(facts.person, ""))
         case HoldAdded():
             return slot_of_subject(facts.subject, register)
+        case OperatorInvited():
+            return _of_organisation(facts.organisation, register)
+        case OperatorRegistered() | OperatorEnded() | OperatorSignedIn():
+            operator = register.state.operators.get(facts.operator)
+            return _of_organisation(operator.organisation, register) if operator else ""
+        case ActProposed():
+            return _of_organisation(organisation_of(register, record_of(facts.act)), register)
+        case ActApproved() | ActWithdrawn():
+            proposal = register.state.proposals.get(facts.proposal)
+            return _of_organisation(proposal.organisation, register) if proposal else ""
         case HoldLifted():
             hold = register.state.holds.get(facts.hold)
             return slot_of_subject(hold.subject, register) if hold is not None else ""
@@ -71,6 +91,10 @@ def slot_of_subject(subject: str, register: Register) -> str:
     if kind == "device" and (device := register.state.devices.get(name)) is not None:
         return _of_invitation(device.invitation, register)
     return register.recipient_of(name if kind == "link" else register.link_of.get(name, ""))
+
+
+def _of_organisation(organisation: str, register: Register) -> str:
+    return register.recipient_of(register.link_of.get(organisation, ""))
 
 
 def _of_invitation(invitation: str, register: Register) -> str:

@@ -11,12 +11,14 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 from urllib.parse import urlencode
 
 import typer
 
 from bailment.access.reasons import Reason
+from bailment.cli.output import Exit, note, say
+from bailment.cli.times import show_time
 from bailment.errors import BailmentError
 from bailment.store.folder import Folder
 
@@ -47,7 +49,20 @@ def act(
 ) -> dict[str, Any]:
     """Ask the running issuer to act; BailmentError says why it did not, `hints` what to do then."""
     body = {"act": name, "author": author(), **arguments}
-    return _call(folder, "POST", "/act", body, hints)
+    done = _call(folder, "POST", "/act", body, hints)
+    if "proposed" in done:
+        _waiting(done)
+    return done
+
+
+def _waiting(done: dict[str, Any]) -> NoReturn:
+    """Nothing was done yet: say who must do what."""
+    number, name = done["people"], done["proposed"]
+    say(f"proposed {name}: `{done['act']}` takes {number} people who sign")
+    ends = show_time(done["until"])
+    note(f"each signs it by {ends}: bailment approve sign {name[:8]} --key FOLDER")
+    note(f"or in the browser, with a passkey: {done['url']}")
+    raise typer.Exit(Exit.PENDING)
 
 
 def hand_in(folder: Folder, file: bytes, **query: str) -> dict[str, Any]:

@@ -27,8 +27,10 @@ from bailment.control.assurance import Assurance, known_signers
 from bailment.control.console import console_app
 from bailment.control.evaluator import Evaluator
 from bailment.control.observations import Observer
+from bailment.control.operators import Operators
 from bailment.control.public import public_app
 from bailment.control.standing_routes import StandingRoutes
+from bailment.control.two_person import Approvals
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.gateway.app import Gateway
 from bailment.gateway.server import Bounds, build_server
@@ -151,8 +153,11 @@ async def run(
         journal.refusals,
         journal.available,
     )
+    approvals = Approvals(issuer.actions)
+    approvals.performs(SpecApplied, assurance.apply_approved)
+    operators = Operators(issuer.actions, approvals)
     console: Any = console_app(
-        issuer.actions, assurance, evaluator, lambda: _status(issuer, gateway)
+        issuer.actions, assurance, evaluator, lambda: _status(issuer, gateway), operators
     )
     with _control_socket(issuer.folder) as control:
         servers = [

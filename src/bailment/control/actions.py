@@ -9,20 +9,25 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets as entropy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NoReturn
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.access.chain import Link, commit_person, narrows, read_link, sign_link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.slot import slot_of
+from bailment.access.two_person import act_of, needed, told
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
 from bailment.ledger.export import MAX_BODY
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import SALT_SIZE
+from bailment.ledger.operator_records import ActProposed
 from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
@@ -40,6 +45,7 @@ from bailment.store.sequencer import Sequenced
 from bailment.store.vault import person_key
 
 _ATTEMPTS = 50
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _TOO_LONG = f"it takes more than {MAX_BODY >> 10} KiB, which a record has not"
 
 
@@ -49,6 +55,17 @@ class Denied(BailmentError):
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.detail or refused.reason.value)
         self.refused = refused
+
+
+class Proposed(BailmentError):
+    """An act was not done, but proposed: `people` must sign it until `until` (ms)."""
+
+    def __init__(self, proposal: str, act: str, people: int, until: int) -> None:
+        super().__init__(f"it takes {people} people who sign", hint=f"bailment approve {proposal}")
+        self.proposal = proposal
+        self.act = act
+        self.people = people
+        self.until = until
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +92,13 @@ class Actions:
         person: str = "",
         personal: dict[str, str] | None = None,
         urgent: bool = False,
+        shown: Mapping[str, Any] = _NOTHING,
     ) -> Sequenced:
-        """Append the record that `make(now)` builds; Denied if the register's rule refuses it."""
+        """Append the record that `make(now)` builds; Denied if the register's rule refuses it.
+
+        Where it takes more people it is proposed instead, with what is `shown` of its effects, and
+        Proposed says so: whoever called has done nothing yet.
+        """
         register, sequencer = self.log.fold.register, self.log.sequencer
         for _ in range(_ATTEMPTS):
             now = max(now_ms(), self.log.fold.time)
@@ -84,6 +106,8 @@ class Actions:
             if SALT_SIZE + len(canonical.encode(facts)) > MAX_BODY:
                 raise Denied(Refused(Reason.CHAIN_BROKEN, _TOO_LONG))
             refused = register.check(facts, now)
+            if refused is not None and refused.reason is Reason.APPROVAL_MISSING:
+                await self._propose(facts, refused, shown, person, personal)
             if refused is not None:
                 raise Denied(refused)
             draft = sequencer.draft(
@@ -100,6 +124,32 @@ class Actions:
             if isinstance(answer, Refused):
                 raise Denied(answer)
         raise Denied(Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest"))
+
+    async def _propose(
+        self,
+        facts: Facts,
+        refused: Refused,
+        shown: Mapping[str, Any],
+        person: str,
+        personal: dict[str, str] | None,
+    ) -> NoReturn:
+        """Propose a record, if signatures are all that it lacks."""
+        register = self.log.fold.register
+        number = needed(register, facts)
+        if isinstance(number, Refused) or getattr(facts, "approval", UNSET) is not UNSET:
+            raise Denied(refused)
+        proposal, ends = os.urandom(16).hex(), 0
+
+        def make(now: int) -> Facts:
+            nonlocal ends
+            ends = now + register.conditions.operators.proposal_ms
+            act = {**told(facts), "proposal": proposal, "shown": dict(shown), "until": ends}
+            digest = canonical.digest(canonical.encode(act))
+            author = str(getattr(facts, "author", ""))
+            return ActProposed(proposal, act, digest, now, ends, author)
+
+        await self.append(make, person=person, personal=personal)
+        raise Proposed(proposal, act_of(register, facts), number, ends)
 
     async def register_model(
         self, model: str, context: int, output: int, author: str, *, canary: bool = False
@@ -136,7 +186,9 @@ class Actions:
         await self.append(lambda now: DelegationGranted(compact))
         return pseudonym, link.id
 
-    async def grant(self, compact: str, personal: dict[str, str] | None) -> tuple[Link, int]:
+    async def grant(
+        self, compact: str, personal: dict[str, str] | None, approval: str | UnsetType = UNSET
+    ) -> tuple[Link, int]:
         """Accept a link that a recipient signed."""
         link = read_link(compact)
         recipient = self.log.fold.register.recipient_of(link.parent)
@@ -147,7 +199,7 @@ class Actions:
         if link.kind == "person" and link.personal != commit_person(personal or {}):
             raise Denied(Refused(Reason.CHAIN_BROKEN, "the link does not commit to this name"))
         person = link.subject if link.kind == "person" else ""
-        facts = DelegationGranted(compact)
+        facts = DelegationGranted(compact, approval)
         answer = await self.append(lambda now: facts, person=person, personal=personal)
         return link, answer.index
 

@@ -44,6 +44,10 @@ from bailment.spec.compiled import Kind
 from bailment.spec.policy import policy_of
 
 
+#: Of a plan: what its record has already.
+_NOT_SHOWN = ("digest", "document")
+
+
 @dataclass(frozen=True, slots=True)
 class Handed:
     """What a file is handed in as: about whom, as which kind of evidence, collected by whom.
@@ -79,15 +83,25 @@ class Assurance:
     async def apply_spec(self, plan: SpecPlan, author: str) -> str:
         """Put a plan's spec in force, if the plan is still what would happen; the spec's digest."""
         policy = policy_of(read_spec(plan.document).policy)
+        facts = SpecApplied(policy, author, plan.document, plan=plan.digest)
+        signature = sign_spec(spec_digest(facts), self._actions.secrets.issuer)
+        return await self._apply(msgspec.structs.replace(facts, signature=signature), plan)
 
+    async def apply_approved(
+        self, facts: SpecApplied, shown: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """The same, once as many as it takes have signed what the plan showed them."""
+        plan = msgspec.convert({**shown, "document": facts.document}, SpecPlan)
+        return {"spec": await self._apply(facts, plan)}
+
+    async def _apply(self, facts: SpecApplied, plan: SpecPlan) -> str:
         def make(now: int) -> Facts:
             if why := stale(self._register, plan, now):
                 raise Denied(Refused(Reason.CHAIN_BROKEN, f"the plan is stale: {why}"))
-            facts = SpecApplied(policy, author, plan.document, plan=plan.digest)
-            signature = sign_spec(spec_digest(facts), self._actions.secrets.issuer)
-            return msgspec.structs.replace(facts, signature=signature)
+            return facts
 
-        await self._actions.append(make)
+        shown = {name: value for name, value in plan.saved.items() if name not in _NOT_SHOWN}
+        await self._actions.append(make, shown=shown)
         return self._register.state.spec
 
     async def declare_enclave(

@@ -20,11 +20,13 @@ from bailment.access.chain import Link
 from bailment.access.planning import MAX_PLAN
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
-from bailment.control.actions import Actions, Denied
+from bailment.control.actions import Actions, Denied, Proposed
 from bailment.control.assurance import Assurance
 from bailment.control.assurance_acts import AssuranceActs, EvidenceDesk
 from bailment.control.assurance_acts import perform as assure
 from bailment.control.evaluator import Evaluator
+from bailment.control.operators import OperatorActs, Operators, waiting
+from bailment.control.operators import perform as operate
 from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal
 from bailment.control.revocation import RevocationDrill, RevokeDrill
 from bailment.errors import FormatError
@@ -77,6 +79,7 @@ class ErasePerson(Act, frozen=True, tag="person-erase"):
 
 
 Acts = AddRecipient | AddHold | LiftHold | EndLink | ErasePerson
+_ANY = Acts | AssuranceActs | OperatorActs | RevokeDrill
 #: A plan with its spec, and a little around it.
 _MAX_ACT = MAX_PLAN + MAX_BODY
 
@@ -86,6 +89,7 @@ def console_app(
     assurance: Assurance,
     evaluator: Evaluator,
     status: Callable[[], dict[str, Any]],
+    operators: Operators,
 ) -> Starlette:
     """The application behind the control socket."""
     drill = RevocationDrill(actions, assurance)
@@ -95,9 +99,11 @@ def console_app(
         if isinstance(body, Refused):
             return refusal(body)
         try:
-            asked = msgspec.json.decode(body, type=Acts | AssuranceActs | RevokeDrill)
+            asked = msgspec.json.decode(body, type=_ANY)
             if isinstance(asked, Acts):
                 done = await perform(actions, asked)
+            elif isinstance(asked, OperatorActs):
+                done = await operate(operators, asked)
             elif isinstance(asked, RevokeDrill):
                 item = await drill.run(asked.recipient, asked.person, asked.kind, asked.author)
                 await evaluator.settled()
@@ -108,6 +114,8 @@ def console_app(
             return refusal(Refused(Reason.BODY_MALFORMED, str(error)))
         except Denied as denied:
             return refusal(denied.refused)
+        except Proposed as proposed:
+            return waiting(proposed, operators.url)
         return answer(done)
 
     async def tell(request: Request) -> Response:

@@ -39,6 +39,7 @@ class ApproverRegistered(Facts, frozen=True):
     key: dict[str, str]
     author: str
     approvals: tuple[str, ...] = ()
+    approval: str | UnsetType = UNSET
 
 
 class ModelTiered(Facts, frozen=True):

@@ -23,6 +23,7 @@ from bailment.ledger.counters import CountersRead
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import IDENTITY_RECORDS
+from bailment.ledger.operator_records import OPERATOR_RECORDS
 
 #: Where a device's key lives: proven in hardware, in hardware by its own word, or in a file.
 KeyClass = Literal["hw-attested", "hw-unattested", "software"]
@@ -81,6 +82,7 @@ class SpecApplied(Facts, frozen=True):
     document: dict[str, Any] | UnsetType = UNSET
     signature: str | UnsetType = UNSET
     plan: str | UnsetType = UNSET
+    approval: str | UnsetType = UNSET
 
 
 class ModelRegistered(Facts, frozen=True):
@@ -117,6 +119,7 @@ class DelegationGranted(Facts, frozen=True):
     TYPE: ClassVar[str] = "delegation.granted"
     REGISTERS: ClassVar[bool] = True
     link: str
+    approval: str | UnsetType = UNSET
 
 
 class DelegationEnded(Facts, frozen=True):
@@ -348,6 +351,7 @@ _RECORDS: tuple[type[Facts], ...] = (
     CountersRead,
     *EVIDENCE_RECORDS,
     *IDENTITY_RECORDS,
+    *OPERATOR_RECORDS,
 )
 TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
 

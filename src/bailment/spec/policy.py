@@ -27,6 +27,9 @@ TwoPersonAct = Literal[
     "maintenance",
     "spec-apply",
     "operator-change",
+    "person-name",
+    "device-confirm",
+    "provider-change",
 ]
 #: Longest time from a record to the heads record that covers it.
 MAX_HEADS_MS = 3_600_000
