@@ -10,12 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bailment.access.observing import Question, differs, observe, question_of, windows
+from bailment.access.revoking import Revocation, measured
 from bailment.access.sightings import MARKS, Sightings
 from bailment.assurance.item import Item
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
-from bailment.ledger.records import AccessOpened, DelegationEnded, TokenIssued
+from bailment.ledger.records import AccessOpened, DelegationEnded, HoldAdded, TokenIssued
+from bailment.spec.compiled import Kind
 from bailment.spec.quantity import DAY, MILLION
+from bailment.spec.terms import RANK
+from bailment.spec.vocabulary import VOCABULARIES
 
 from .book import PURPOSE, Party
 from .small_spec import SPEC, Specified
@@ -236,6 +240,68 @@ def test_a_collector_without_anything_fresh_is_silent(log: Seen) -> None:
     assert log.item("gw.register").claims["silent_collectors"] == 1
     log.enclave(log.name, "tenant-b")
     assert "silent_collectors" not in log.item("gw.register").claims
+
+
+def test_what_the_gateway_tells_is_all_that_a_spec_can_ask_it_for(log: Seen) -> None:
+    log.enclave(log.name, "tenant-a")
+    log.show(log.name, Specified.item(log, "scan", checks={"MFA": "pass"}))
+    log.subcontractor(log.acme)
+    log.add(log.grant_exception(log.name, "ID-2", "ada", "bo"), log.name)
+    log.use(log.at_home)
+    claims = {**log.item("gw.register").claims, **log.item().claims}
+    known = VOCABULARIES["gateway/1"].claims
+    assert claims.keys() == known.keys()
+    for claim, number in claims.items():
+        least, most = known[claim].least or 0, known[claim].most
+        assert least <= number and (most is None or number <= most), claim
+
+
+@pytest.mark.parametrize(
+    "join",
+    [
+        b"{seen: gw.register, covered_by: [roster]}",
+        b"{seen: roster, covered_by: [gw.register]}",
+    ],
+)
+def test_a_kind_whose_people_a_rule_reads_names_them_whatever_else_is_read(
+    log: Seen, join: bytes
+) -> None:
+    rule = b"{seen: gw.use, covered_by: [roster]}"
+    assert SEEN.count(rule) == 1
+    log.add(log.spec(SEEN.replace(rule, join).replace(b"1.0.0", b"1.3.0")))
+    log.use(log.at_home)
+    item = log.item("gw.register")
+    assert item.people == (log.person_at_home,)
+    assert {"undeclared_parties", "requests"} <= item.claims.keys()
+
+
+def test_a_kind_that_only_covers_is_observed(log: Seen) -> None:
+    text = SPEC.replace(
+        b"tiers:\n",
+        b"  gw.use: {adapter: gateway/1, class: machine, max_age: P1D, scope: org}\ntiers:\n",
+        1,
+    ).replace(
+        b"{kind: roster, claim: unmatched_accounts, max: 0}",
+        b"{join: {seen: roster, covered_by: [gw.use]}}",
+        1,
+    )
+    log.add(log.spec(text.replace(b"1.0.0", b"1.4.0")))
+    log.use(log.at_home)
+    assert log.item().people == (log.person_at_home,)
+
+
+def test_the_issuers_own_drill_tells_all_that_a_spec_can_ask_it_for(log: Seen) -> None:
+    held = log.time
+    leaf = Leaf(HoldAdded.TYPE, held, log.name, 0, "", "", 0, "0" * 64, 1)
+    seen = Revocation(
+        HoldAdded("ef" * 16, f"person:{log.person_at_home}", "drill", "x"), leaf, log.fold
+    )
+    seen.cut, seen.refused, seen.lifted = {"ab" * 16: held + 24}, held + 141, held + 200
+    kind = Kind("drill", "drill", "drill/1", "process", "org", DAY, RANK["observed"])
+    item = measured(seen, kind, "acme", ID, held + 300)
+    assert item is not None
+    assert item.claims.keys() == VOCABULARIES["drill/1"].observed
+    assert (item.independence, item.checks, item.people) == ("observed", {}, ())
 
 
 def test_a_report_says_what_it_was_made_of(log: Seen) -> None:

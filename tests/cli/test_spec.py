@@ -72,6 +72,32 @@ def test_programs_get_json_with_places(spec: Path) -> None:
     assert refused["remedy"] == 'write `true` or `false`, or in quotes: `"yes"`'
 
 
+def test_what_nobody_can_satisfy_yet_is_said_by_tier_and_as_a_list(spec: Path) -> None:
+    for words in ((), ("--json",)):
+        status, out, err = run("validate", spec, *words)
+        assert (status, err) == (0, "")
+    assert json.loads(out)["unsatisfiable"] == []
+    text = EXAMPLE.replace("claim: cut_after_ms", "claim: answered_after_s")
+    spec.write_text(text.replace("unbound_requests", "phishing_resistant_ppm"))
+    status, out, err = run("validate", spec)
+    assert (status, "is valid" in out) == (0, True)
+    assert err.endswith("warning: T3 asks for what nobody can satisfy yet: AM-03, AM-05\n")
+    status, out, err = run("validate", spec, "--json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["unsatisfiable"] == [
+        {"requirement": "AM-03", "tier": "T3"},
+        {"requirement": "AM-05", "tier": "T3"},
+    ]
+
+
+def test_a_claim_that_no_evidence_has_is_refused(spec: Path) -> None:
+    spec.write_text(EXAMPLE.replace("unbound_requests", "unbound_request"))
+    status, out, err = run("validate", spec)
+    assert (status, out) == (1, "")
+    assert "no claim" not in err and "nothing of `gateway/1` claims `unbound_request`\n" in err
+    assert "  try: did you mean `unbound_requests`?\n" in err
+
+
 def test_what_is_shown_as_json_is_the_same_spec(spec: Path, tmp_path: Path) -> None:
     status, out, _ = run("show", spec, "--json")
     again = tmp_path / "spec.json"

@@ -15,7 +15,8 @@ from bailment.spec.validation import load
 from .example import EXAMPLE, edited
 
 AM_05 = (
-    "    satisfied_by: {kind: drill.revoke, claim: p99_ms, max: 1000, min_independence: observed}\n"
+    "    satisfied_by: {kind: drill.revoke, claim: cut_after_ms, max: 1000,"
+    " min_independence: observed}\n"
 )
 EVERYWHERE = (("require: [AM-01]", "require: [AM-01, AM-05]"), ("[AM-03, AM-05]", "[AM-03]"))
 
@@ -63,7 +64,7 @@ def test_without_other_words_the_shorter_of_kind_and_freshness_holds(tier: int) 
         ("    by_tier: {T2: {max_age: P40D}}\n", [180, 40, 40]),
         ("    max_age: P50D\n    by_tier: {T2: {max_age: P40D}}\n", [50, 40, 40]),
         ("    by_tier: {T1: {max_age: P50D}, T3: {max_age: P40D}}\n", [50, 50, 40]),
-        ("    max_age: P5D\n    by_tier: {T3: {limits: {p99_ms: 1}}}\n", [5, 5, 5]),
+        ("    max_age: P5D\n    by_tier: {T3: {limits: {cut_after_ms: 1}}}\n", [5, 5, 5]),
     ],
 )
 def test_the_nearest_word_on_age_holds(said: str, days: list[int]) -> None:
@@ -78,7 +79,7 @@ def test_a_leafs_own_age_prevails() -> None:
 
 
 def test_limits_hold_from_their_tier_on() -> None:
-    more = "    by_tier: {T2: {limits: {p99_ms: 900}}, T3: {max_age: P1D}}\n"
+    more = "    by_tier: {T2: {limits: {cut_after_ms: 900}}, T3: {max_age: P1D}}\n"
     spec = compiled(*EVERYWHERE, (AM_05, AM_05 + more))
     assert [rule(spec, tier, "AM-05").most for tier in (1, 2, 3)] == [1000, 900, 900]
     assert [rule(spec, tier, "AM-05").least for tier in (1, 2, 3)] == [None] * 3
@@ -86,7 +87,7 @@ def test_limits_hold_from_their_tier_on() -> None:
 
 def test_a_limit_replaces_a_minimum_where_there_is_one() -> None:
     leaf = AM_05.replace("max: 1000", "min: 5")
-    more = "    by_tier: {T3: {limits: {p99_ms: 9}}}\n"
+    more = "    by_tier: {T3: {limits: {cut_after_ms: 9}}}\n"
     spec = compiled(*EVERYWHERE, (AM_05, leaf + more))
     assert [rule(spec, tier, "AM-05").least for tier in (2, 3)] == [5, 9]
     assert rule(spec, 3, "AM-05").most is None
@@ -94,12 +95,12 @@ def test_a_limit_replaces_a_minimum_where_there_is_one() -> None:
 
 def test_limits_do_not_touch_what_contradicts() -> None:
     more = (
-        "    contradicted_by: [{kind: drill.revoke, claim: p99_ms, min: 5000, within: P2D}]\n"
-        "    by_tier: {T3: {limits: {p99_ms: 9}}}\n"
+        "    contradicted_by: [{kind: drill.revoke, claim: cut_after_ms, min: 5000, within: P2D}]\n"
+        "    by_tier: {T3: {limits: {cut_after_ms: 9}}}\n"
     )
     spec = compiled((AM_05, AM_05 + more))
     (against,) = spec.tiers[2].requirements[-1].contradicted_by
-    assert against == Claim(Source("drill.revoke", 0, 2 * DAY), "p99_ms", 5000, None)
+    assert against == Claim(Source("drill.revoke", 0, 2 * DAY), "cut_after_ms", 5000, None)
 
 
 def test_a_check_is_passed_in_a_rule_and_failed_in_a_contradiction() -> None:

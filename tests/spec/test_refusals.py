@@ -7,11 +7,13 @@ import pytest
 from bailment.errors import FormatError
 from bailment.spec.shape import nearest
 from bailment.spec.validation import check, load
+from bailment.spec.vocabulary import VOCABULARIES
 
 from .example import EXAMPLE, HERE, edited, marked, problems
 
 AM_05 = (
-    "    satisfied_by: {kind: drill.revoke, claim: p99_ms, max: 1000, min_independence: observed}\n"
+    "    satisfied_by: {kind: drill.revoke, claim: cut_after_ms, max: 1000,"
+    " min_independence: observed}\n"
 )
 T3_REQUIRES = "    require: [AM-03, AM-05]\n"
 TIERS_3 = "  T3:\n    name: restricted\n    includes: T2\n" + T3_REQUIRES
@@ -243,7 +245,7 @@ RULES = {
     "a check of nothing": (am_05("«{check: a}"), "`check` without `kind`", "add `kind:`"),
     "a kind alone": (am_05(f"«{{{DRILL}}}"), "a rule of no form", "write `kind` with"),
     "a claim without bound": (
-        am_05(f"«{{{DRILL}, claim: p99_ms}}"),
+        am_05(f"«{{{DRILL}, claim: cut_after_ms}}"),
         "a claim without a bound",
         "`min` or `max`",
     ),
@@ -264,7 +266,7 @@ RULES = {
         "remove it",
     ),
     "no number is within": (
-        am_05(f"{{{DRILL}, claim: p99_ms, min: «2, max: 1}}"),
+        am_05(f"{{{DRILL}, claim: cut_after_ms, min: «2, max: 1}}"),
         "so large and so small",
         "below",
     ),
@@ -383,9 +385,10 @@ RULES = {
     "whatever satisfies contradicts, unbounded": (
         (
             AM_05,
-            AM_05 + f"    contradicted_by: [«{{{DRILL}, claim: p99_ms, max: 1000, within: P1D}}]\n",
+            AM_05
+            + f"    contradicted_by: [«{{{DRILL}, claim: cut_after_ms, max: 1000, within: P1D}}]\n",
         ),
-        "every `p99_ms` that satisfies",
+        "every `cut_after_ms` that satisfies",
         "begin where those above end",
     ),
 }
@@ -408,17 +411,17 @@ BY_TIER = {
         "the same or more",
     ),
     "a claim that no rule has": (
-        by_tier("      T3: {limits: {«p95_ms: 1}}\n"),
-        "looks at a claim `p95_ms`",
-        "`p99_ms`",
+        by_tier("      T3: {limits: {«cut_before_ms: 1}}\n"),
+        "looks at a claim `cut_before_ms`",
+        "`cut_after_ms`",
     ),
     "a claim where no rule has any": (
-        am_05(f"{{{DRILL}, check: a}}", "    by_tier: {T3: {limits: {«p99_ms: 1}}}\n"),
-        "looks at a claim `p99_ms`",
+        am_05(f"{{{DRILL}, check: a}}", "    by_tier: {T3: {limits: {«cut_after_ms: 1}}}\n"),
+        "looks at a claim `cut_after_ms`",
         "no rule has a claim",
     ),
     "a looser maximum": (
-        by_tier("      T3: {limits: {p99_ms: «1001}}\n"),
+        by_tier("      T3: {limits: {cut_after_ms: «1001}}\n"),
         "looser than `1000`",
         "the same or more",
     ),
@@ -695,13 +698,13 @@ def test_who_writes_an_unknown_word_is_told_the_known_ones() -> None:
     assert nearest("zzz", names[:2]) == "known are `name-0`, `name-1`"
     assert nearest("zzz", names[:12]).endswith("`name-11`")
     assert nearest("zzz", names).endswith("`name-11` and others")
+    assert nearest("zzz", names, 13).endswith("`name-12`")
 
 
 def test_an_adapter_that_does_not_exist_is_refused_where_adapters_are_known() -> None:
     data, line, column = marked(edited(("adapter: drill/1", "adapter: «drill/2")))
     assert check(data).document is not None
-    known = {"scubagear/1", "prowler-ocsf/1", "scim/1", "gateway/1", "document/1", "drill/1"}
-    (found,) = check(data, known).problems
+    (found,) = check(data, VOCABULARIES).problems
     assert (found.line, found.column) == (line, column)
     assert (found.what, found.remedy) == (
         "there is no adapter `drill/2`",
@@ -742,7 +745,7 @@ def test_a_join_that_asks_for_no_more_than_its_kinds_can_be_is_accepted() -> Non
             f"    contradicted_by: [{{{DRILL}, check: a, within: P1D}}]\n",
         ),
         by_tier("      T3: {max_age: P400D}\n"),
-        by_tier("      T3: {limits: {p99_ms: 1000}}\n"),
+        by_tier("      T3: {limits: {cut_after_ms: 1000}}\n"),
         am_05(f"{{{DRILL}, claim: people, min: 5}}", "    by_tier: {T3: {limits: {people: 5}}}\n"),
         ("includes: T2\n", "includes: T2 # the next lower one\n"),
         ("then: {step_down: T2}", "then: {step_down: suspended}"),
@@ -783,9 +786,8 @@ def test_a_tier_that_only_asks_more_strictly_is_not_odd() -> None:
 
 
 def test_an_override_of_limits_alone_keeps_the_age_that_was_said() -> None:
-    overrides = (
-        "      T1: {max_age: P1D}\n      T2: {limits: {p99_ms: 1}}\n      T3: {max_age: P2D}\n"
-    )
+    limits = "      T2: {limits: {cut_after_ms: 1}}\n"
+    overrides = f"      T1: {{max_age: P1D}}\n{limits}      T3: {{max_age: P2D}}\n"
     text = edited(
         by_tier(overrides), ("[AM-01]\n", "[AM-01, AM-05]\n"), ("[AM-03, AM-05]", "[AM-03]")
     )
@@ -795,7 +797,9 @@ def test_an_override_of_limits_alone_keeps_the_age_that_was_said() -> None:
 
 
 def test_a_contradiction_that_leaves_some_numbers_is_accepted() -> None:
-    contradiction = f"    contradicted_by: [{{{DRILL}, claim: p99_ms, min: 1, within: P1D}}]\n"
+    contradiction = (
+        f"    contradicted_by: [{{{DRILL}, claim: cut_after_ms, min: 1, within: P1D}}]\n"
+    )
     assert problems(edited((AM_05, AM_05 + contradiction))) == ()
 
 

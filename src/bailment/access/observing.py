@@ -46,6 +46,8 @@ REGISTER = frozenset(
         *(DEPTH, WIDENING, BELOW, LONGEST, UNSIGNED, EXCEPTED),
     }
 )
+#: Stands for what a rule reads, where that is the people.
+_PEOPLE = ""
 
 _NUMBER = "(0|[1-9][0-9]{0,15})"
 _REPORT = re.compile(
@@ -140,7 +142,8 @@ class _Seen(NamedTuple):
 
 
 def _seen(sightings: Sightings, asked: Question, spec: CompiledSpec) -> _Seen:
-    """All that is said to the kinds of rules that read this kind; of use, where none says more."""
+    """All that is said to the kinds of rules that read this kind; of use, where none says more, or
+    where one reads the people."""
     claims = {claim for name, claim in _read(spec) if name == asked.kind}
     kept = sightings.of(asked.recipient)
     observed, counts, people = 0, dict[str, int](), list[str]()
@@ -151,7 +154,7 @@ def _seen(sightings: Sightings, asked: Question, spec: CompiledSpec) -> _Seen:
         counts |= _of_exceptions(sightings, asked) if links else {}
         counts |= _of_tokens(kept, sightings, asked)
         counts |= _of_collectors(sightings, asked)
-    if claims & USE or not claims & REGISTER:
+    if claims & USE or _PEOPLE in claims or not claims & REGISTER:
         observed += kept.requests.count(asked.since, asked.stop)
         counts |= _of_requests(kept, asked)
         people = sorted(
@@ -248,12 +251,12 @@ def _ppm(part: int, whole: int) -> int:
 
 
 def _read(spec: CompiledSpec) -> Iterator[tuple[str, str]]:
-    """Kind and claim of everything that a rule reads; no claim where it reads the people."""
+    """Kind and claim of everything that a rule reads."""
     for leaf in _leaves(spec):
         if isinstance(leaf, Claim):
             yield leaf.source.kind, leaf.claim
         elif isinstance(leaf, Join):
-            yield leaf.seen.kind, ""
+            yield from ((source.kind, _PEOPLE) for source in (leaf.seen, *leaf.covered_by))
 
 
 def _leaves(spec: CompiledSpec) -> Iterator[Leaf]:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bailment.cli.output import Exit, Json, err, note, say, show_json, show_rows, shown
+from bailment.cli.output import Exit, Json, err, note, say, show_json, show_rows, shown, warn
+from bailment.spec.builtin import tiers_from
 from bailment.spec.compiled import AtLeast, Join, Node, compile_spec
 from bailment.spec.document import Document, digest
 from bailment.spec.quantity import show_duration
 from bailment.spec.reading import MAX_BYTES, Problem
+from bailment.spec.terms import TierName
 from bailment.spec.validation import Checked, check
+from bailment.spec.vocabulary import VOCABULARIES
 
 app = typer.Typer(no_args_is_help=True, help="The distribution spec: what recipients must prove.")
 
@@ -21,7 +26,7 @@ File = Annotated[Path, typer.Argument(help="The spec, in YAML or JSON.", metavar
 
 @app.command()
 def validate(file: File, as_json: Json = False) -> None:
-    """Say all that is wrong with a spec, where, and what to write instead."""
+    """Say what is wrong with a spec, where, what to write instead; and what nobody meets yet."""
     checked = _checked(file)
     if as_json:
         document = checked.document
@@ -30,12 +35,19 @@ def validate(file: File, as_json: Json = False) -> None:
                 "valid": document is not None,
                 "digest": digest(document) if document else None,
                 "problems": checked.problems,
+                "unsatisfiable": [
+                    {"requirement": id_, "tier": tier}
+                    for id_, tier in _unsatisfiable(checked).items()
+                ],
             }
         )
     else:
         _complain(file, checked.problems)
         if checked.document:
             say(f"{file} is valid, sha256 {digest(checked.document)}")
+            for tier, ids in groupby(_unsatisfiable(checked).items(), key=itemgetter(1)):
+                names = ", ".join(id_ for id_, _ in ids)
+                warn(f"{tier} asks for what nobody can satisfy yet: {names}")
     if checked.document is None:
         raise typer.Exit(Exit.FAILED)
 
@@ -79,10 +91,14 @@ def load(file: Path) -> Document:
 
 
 def _checked(file: Path) -> Checked:
-    from bailment.assurance.adapters.recognition import ADAPTERS
-
     with file.open("rb") as stream:
-        return check(stream.read(MAX_BYTES + 1), ADAPTERS)
+        return check(stream.read(MAX_BYTES + 1), VOCABULARIES)
+
+
+def _unsatisfiable(checked: Checked) -> dict[str, TierName]:
+    """The requirements that nothing can satisfy yet, and from which tier on each is asked for."""
+    asked = tiers_from(checked.document) if checked.document else {}
+    return {id_: tier for id_, tier in asked.items() if id_ in checked.unsatisfiable}
 
 
 def _complain(file: Path, problems: tuple[Problem, ...]) -> None:

@@ -21,9 +21,10 @@ A distribution spec says what a recipient must prove before it is entrusted with
 and which numbers the gateway and its people obey from then on. It is written in YAML, or in JSON.
 [A short example](examples/restricted-preview.yaml) has every section; the built-in one, explained
 in [requirements](requirements.md), is longer. `bailment spec validate FILE` says what is wrong with
-a spec, at which line and column, and what to write instead; `bailment spec show FILE` says what
-each tier asks for. How a text is read, what it means and what is refused is in
-[the format](../formats/spec.md).
+a spec, at which line and column, and what to write instead, and of what nobody can satisfy yet;
+`bailment spec show FILE` says what each tier asks for. How a text is read, what it means and what
+is refused is in [the format](../formats/spec.md), and what evidence can say in
+[evidence](evidence.md#what-it-can-say).
 
 Independence is that of who *collected* the evidence, not of the tool, from least to most:
 {ladder}.

@@ -6,13 +6,12 @@ what is only odd is a warning.
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 from msgspec import UNSET
 
 from bailment.errors import FormatError
-from bailment.spec import rules
+from bailment.spec import delivery, rules
 from bailment.spec.compiled import rank_of
+from bailment.spec.delivery import Vocabularies
 from bailment.spec.document import Document
 from bailment.spec.policy import BOUNDS, DelegationLimit, policy_of
 from bailment.spec.quantity import date_ms, duration_ms, number_ppm, share_ppm, show_duration
@@ -21,16 +20,18 @@ from bailment.spec.shape import nearest
 from bailment.spec.terms import SUSPENDED, TIERS, TierName
 
 
-def find(document: Document, reading: Reading, adapters: Collection[str] | None) -> None:
-    """Note in the reading all that is wrong with the document."""
+def find(document: Document, reading: Reading, known: Vocabularies | None) -> tuple[str, ...]:
+    """Note in the reading all that is wrong with the document; the ids of the requirements that
+    nothing can satisfy yet. What adapters can say is not looked at where they are not `known`."""
     meaning = _Meaning(document, reading)
-    meaning.kinds(adapters)
+    meaning.kinds(known)
     meaning.tiers()
     rules.find(document, reading)
     meaning.exceptions()
     meaning.lapse()
     meaning.capabilities()
     meaning.policy()
+    return delivery.find(document, reading, known) if known is not None else ()
 
 
 _TIGHTER = "let higher tiers allow the same or less"
@@ -43,7 +44,7 @@ class _Meaning:
         self._say = reading.complain
         self._names: list[TierName] = [name for name in TIERS if name in document.tiers]
 
-    def kinds(self, adapters: Collection[str] | None) -> None:
+    def kinds(self, known: Vocabularies | None) -> None:
         try:
             date_ms(self._document.metadata.effective)
         except FormatError as error:
@@ -52,8 +53,8 @@ class _Meaning:
         for name, kind in self._document.evidence_kinds.items():
             path: Path = ("evidence_kinds", name)
             self._not_zero(kind.max_age, (*path, "max_age"))
-            if adapters is not None and kind.adapter not in adapters:
-                remedy = nearest(kind.adapter, sorted(adapters))
+            if known is not None and kind.adapter not in known:
+                remedy = nearest(kind.adapter, sorted(known))
                 self._say((*path, "adapter"), f"there is no adapter `{kind.adapter}`", remedy)
             if name not in used:
                 remedy = "use it in a requirement, or remove it"

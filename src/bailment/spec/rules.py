@@ -11,7 +11,7 @@ from bailment.spec.document import Document, EvidenceKind, Override, Requirement
 from bailment.spec.quantity import duration_ms
 from bailment.spec.reading import Path, Reading
 from bailment.spec.shape import nearest
-from bailment.spec.terms import RANK, TIERS
+from bailment.spec.terms import GATEWAY, RANK, TIERS
 
 #: The members that make each form of a rule, and those that may stand beside them.
 FORMS = {
@@ -39,7 +39,7 @@ def kinds_used(document: Document) -> set[str]:
     return {
         kind
         for requirement in document.requirements.values()
-        for rule in _leaves((requirement.satisfied_by, *_listed(requirement.contradicted_by)))
+        for rule in leaves((requirement.satisfied_by, *listed(requirement.contradicted_by)))
         for kind in _kinds(rule)
     }
 
@@ -59,14 +59,14 @@ class _Requirement:
         requirement, path = self._requirement, self._path
         self._not_zero(requirement.max_age, (*path, "max_age"))
         self._rule(requirement.satisfied_by, (*path, "satisfied_by"))
-        for at, rule in enumerate(_listed(requirement.contradicted_by)):
+        for at, rule in enumerate(listed(requirement.contradicted_by)):
             self._contradiction(rule, (*path, "contradicted_by", at))
         self._overrides()
 
     def _rule(self, rule: Rule, path: Path) -> None:
         form = self._form(rule, path)
         if form == "of" and rule.at_least is not UNSET:
-            count = len(_listed(rule.of))
+            count = len(listed(rule.of))
             if rule.at_least > count:
                 self._say(
                     (*path, "at_least"),
@@ -78,7 +78,7 @@ class _Requirement:
             if rule.within is not UNSET:
                 self._say((*path, "within"), "`within` is for `contradicted_by`", "say `max_age`")
         for name in ("of", "all"):
-            below: Sequence[Rule] = _listed(getattr(rule, name))
+            below: Sequence[Rule] = listed(getattr(rule, name))
             self._repeated(below, (*path, name))
             for at, one in enumerate(below):
                 self._rule(one, (*path, name, at))
@@ -109,7 +109,7 @@ class _Requirement:
                 self._say((*path, at), f"the same as item {first + 1}", "remove one of the two")
 
     def _leaf(self, rule: Rule, path: Path) -> None:
-        for kind, where in _kinds_at(rule, path):
+        for kind, where in kinds_at(rule, path):
             if kind not in self._known:
                 self._say(
                     where, f"no kind of evidence is named `{kind}`", nearest(kind, self._known)
@@ -130,11 +130,11 @@ class _Requirement:
     def _reachable(self, name: str, kind: EvidenceKind, rule: Rule, path: Path) -> None:
         lowest, cap = rule.min_independence, kind.caps_at
         if lowest is not UNSET and cap is not UNSET and RANK[lowest] > RANK[cap]:
-            self._say(
-                (*path, "min_independence"),
-                f"`{name}` is never more than `{cap}`, so that it never counts here",
-                f"ask for `{cap}` or less, or raise the kind's `caps_at`",
-            )
+            what = f"`{name}` is never more than `{cap}`, so that it never counts here"
+            remedy = f"ask for `{cap}` or less, or raise the kind's `caps_at`"
+            if kind.adapter == GATEWAY:
+                remedy = "remove the kind's `caps_at`"
+            self._say((*path, "min_independence"), what, remedy)
 
     def _contradiction(self, rule: Rule, path: Path) -> None:
         form = self._form(rule, path)
@@ -149,7 +149,7 @@ class _Requirement:
             self._say((*path, "max_age"), "`max_age` is for `satisfied_by`", "say `within`")
         if rule.within is UNSET:
             self._say(path, "nothing says for how long it contradicts", "add `within: P7D`")
-        for leaf in _leaves((self._requirement.satisfied_by,)):
+        for leaf in leaves((self._requirement.satisfied_by,)):
             same = form == "claim" and (leaf.kind, leaf.claim) == (rule.kind, rule.claim)
             if same and _inside(leaf, rule):
                 self._say(
@@ -183,24 +183,22 @@ class _Requirement:
                 self._limit(claim, limit, limits, (*path, "limits", claim))
 
     def _limit(self, claim: str, limit: int, above: dict[str, int], path: Path) -> None:
-        leaves = [
-            leaf for leaf in _leaves((self._requirement.satisfied_by,)) if leaf.claim == claim
-        ]
-        if not leaves:
+        asking = [leaf for leaf in leaves((self._requirement.satisfied_by,)) if leaf.claim == claim]
+        if not asking:
             claims = {
                 leaf.claim
-                for leaf in _leaves((self._requirement.satisfied_by,))
+                for leaf in leaves((self._requirement.satisfied_by,))
                 if leaf.claim is not UNSET
             }
             remedy = nearest(claim, sorted(claims)) if claims else "remove it: no rule has a claim"
             self._say(path, f"no rule here looks at a claim `{claim}`", remedy, key=True)
             return
-        bounds = sorted({bound for leaf in leaves for bound in ("min", "max") if _has(leaf, bound)})
+        bounds = sorted({bound for leaf in asking for bound in ("min", "max") if _has(leaf, bound)})
         if len(bounds) > 1:
             what = f"`{claim}` has both `min` and `max`, and this replaces which?"
             self._say(path, what, "give the rules different claims")
         for bound in bounds if len(bounds) == 1 else ():
-            said = [above[claim]] if claim in above else [getattr(leaf, bound) for leaf in leaves]
+            said = [above[claim]] if claim in above else [getattr(leaf, bound) for leaf in asking]
             # The strictest of several leaves: the limit replaces that one too.
             before = max(said) if bound == "min" else min(said)
             if (limit < before) if bound == "min" else (limit > before):
@@ -219,23 +217,25 @@ class _Requirement:
         self._reading.complain(path, what, remedy, of_key=key)
 
 
-def _listed(rules: tuple[Rule, ...] | UnsetType) -> tuple[Rule, ...]:
+def listed(rules: tuple[Rule, ...] | UnsetType) -> tuple[Rule, ...]:
+    """The rules, or none where there is no such member."""
     return () if rules is UNSET else rules
 
 
-def _leaves(rules: Sequence[Rule]) -> Iterator[Rule]:
+def leaves(rules: Sequence[Rule]) -> Iterator[Rule]:
+    """The rules below which there are no others."""
     for rule in rules:
-        below = (*_listed(rule.of), *_listed(rule.all))
-        yield from _leaves(below)
+        below = (*listed(rule.of), *listed(rule.all))
+        yield from leaves(below)
         if not below:
             yield rule
 
 
 def _kinds(rule: Rule) -> Iterator[str]:
-    yield from (kind for kind, _ in _kinds_at(rule, ()))
+    yield from (kind for kind, _ in kinds_at(rule, ()))
 
 
-def _kinds_at(rule: Rule, path: Path) -> Iterator[tuple[str, Path]]:
+def kinds_at(rule: Rule, path: Path) -> Iterator[tuple[str, Path]]:
     """The kinds of evidence of a leaf, and where each is named."""
     if rule.kind is not UNSET:
         yield rule.kind, (*path, "kind")

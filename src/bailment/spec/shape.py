@@ -34,14 +34,14 @@ def document_of(reading: Reading) -> Document | None:
     return msgspec.convert(value, Document) if shape.whole else None
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """What to write for a word that nobody knows."""
+def nearest(word: str, known: Iterable[str], most: int = 12) -> str:
+    """What to write for a word that nobody knows: the one that was meant, or some of the known."""
     names = list(known)
     meant = _meant(word, names)
     if meant:
         return f"did you mean `{meant}`?"
-    some = ", ".join(f"`{name}`" for name in names[:12])
-    return f"known are {some}" + (" and others" if len(names) > 12 else "")
+    some = ", ".join(f"`{name}`" for name in names[:most])
+    return f"known are {some}" + (" and others" if len(names) > most else "")
 
 
 def _meant(word: str, names: list[str]) -> str:

@@ -75,7 +75,7 @@ RequirementId = Annotated[
 ControlId = Annotated[
     str, _text(r"^[a-z0-9][a-z0-9.-]{0,31}:[!-~]{1,64}\Z", "control", "sp800-53r5:ac-2")
 ]
-ClaimName = Annotated[str, _text(r"^[a-z][a-z0-9_]{0,63}\Z", "claim", "p99_ms")]
+ClaimName = Annotated[str, _text(r"^[a-z][a-z0-9_]{0,63}\Z", "claim", "cut_after_ms")]
 CheckId = Annotated[str, _text(r"^[!-~]{1,128}\Z", "check", "MS.AAD.3.1v1")]
 Limit = Annotated[int, Meta(ge=-canonical.MAX_INTEGER, le=canonical.MAX_INTEGER)]
 

@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import msgspec
 
 from bailment import canonical
 from bailment.errors import FormatError
 from bailment.spec import meaning, shape
+from bailment.spec.delivery import Vocabularies
 from bailment.spec.document import Document
 from bailment.spec.reading import MAX_BYTES, Problem, read
 
 
 class Checked(msgspec.Struct, frozen=True):
-    """`document` is None exactly where a problem is more than a warning."""
+    """`document` is None exactly where a problem is more than a warning. `unsatisfiable` are the
+    ids of the requirements that nothing can satisfy yet."""
 
     document: Document | None
     problems: tuple[Problem, ...]
+    unsatisfiable: tuple[str, ...] = ()
 
 
-def check(data: bytes, adapters: Collection[str] | None = None) -> Checked:
+def check(data: bytes, known: Vocabularies | None = None) -> Checked:
     """All that is wrong with a spec, in the order of the text. Never raises.
 
-    Where the names of the adapters that exist are given, those that do not are noted too.
+    Where it is `known` what each adapter can say, what none can is noted too. A spec that is in a
+    log is read without: adapters come and go, and what was applied stays what it was.
     """
+    unsatisfiable: tuple[str, ...] = ()
     reading = read(data)
     document = shape.document_of(reading)
     if document is not None:
-        meaning.find(document, reading, adapters)
+        unsatisfiable = meaning.find(document, reading, known)
         if len(canonical.encode(document)) > MAX_BYTES:
             what = f"longer than {MAX_BYTES >> 10} KiB as JSON, which is how the log keeps it"
             reading.complain((), what, "say it in fewer words")
     problems = tuple(sorted(reading.problems))
-    return Checked(document if all(one.warning for one in problems) else None, problems)
+    if not all(one.warning for one in problems):
+        return Checked(None, problems)
+    return Checked(document, problems, unsatisfiable)
 
 
 def load(data: bytes) -> Document:
