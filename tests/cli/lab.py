@@ -131,21 +131,24 @@ class Shell:
         return json.loads(self.ok(*arguments, "--json"))
 
     @contextmanager
-    def start(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    def start(self, *arguments: str | Path, typed: str = "") -> Iterator[subprocess.Popen[str]]:
         """A command that goes on, but not for longer than the block."""
-        with subprocess.Popen(
-            command(*arguments),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=self.home,
-            env=self.env,
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
+        with tempfile.TemporaryFile("w+") as stdin:
+            stdin.write(typed)
+            stdin.seek(0)
+            with subprocess.Popen(
+                command(*arguments),
+                stdin=stdin,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=self.home,
+                env=self.env,
+            ) as process:
+                try:
+                    yield process
+                finally:
+                    process.kill()
 
     @property
     def env(self) -> dict[str, str]:
@@ -291,11 +294,13 @@ class Lab:
 
     def enrol(self, invitation: str, profile: str = "default") -> None:
         """Enrol a device of an engineer's, and have it confirmed."""
-        with self.engineer.start("enrol", invitation, "--profile", profile) as enrolling:
+        enrol = ("enrol", "-", "--profile", profile)
+        with self.engineer.start(*enrol, typed=invitation) as enrolling:
             code = line_of(enrolling, r"^code: (\S+)$")
             self.admin.ok("delegate", "device", code, "--admin", self.acme, "--yes")
             done = wait(enrolling)
             assert (done.status, done.out) == (0, f"enrolled for {PURPOSE}\n"), done.err
+            assert "warning" not in done.err
 
     @contextmanager
     def agent(self, profile: str = "default") -> Iterator[dict[str, str]]:

@@ -200,9 +200,8 @@ def test_a_device_on_hold_is_told_whom_to_ask(lab: Lab) -> None:
 
 
 def test_a_device_that_waits_is_told_so(lab: Lab) -> None:
-    with lab.engineer.start(
-        "enrol", lab.invite("Bob", "bob@acme.example"), "--profile", "bob"
-    ) as enrolling:
+    invitation = lab.invite("Bob", "bob@acme.example")
+    with lab.engineer.start("enrol", "-", "--profile", "bob", typed=invitation) as enrolling:
         code = line_of(enrolling, r"^code: (\S+)$")
         found = wrongs(lab.engineer, "--profile", "bob")
         assert list(found) == ["enrolment"]

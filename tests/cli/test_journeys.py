@@ -371,7 +371,7 @@ def test_a_recipients_view_is_its_own_to_audit(lab: Lab, tmp_path: Path) -> None
 
 def test_enrolment_can_be_left_and_waited_for_again(lab: Lab) -> None:
     invitation = lab.invite("Ann", "ann@acme.example")
-    with lab.engineer.start("enrol", invitation, "--profile", "ann") as first:
+    with lab.engineer.start("enrol", "-", "--profile", "ann", typed=invitation) as first:
         code = line_of(first, r"^code: (\S+)$")
         assert stop(first, signal.SIGINT).status == 130
     refused = lab.engineer("agent", "--profile", "ann")

@@ -96,13 +96,14 @@ admin | delegate device 12 --admin {acme} | 1 | `12` is not a code | like `ABCD-
 admin | delegate device ABCD-EFGH --admin {acme} | 1 | no device of yours waits with this code |
 engineer | enrol | 1 | enrolled already, as profile `default` | bailment agent
 engineer | enrol {used} | 1 | holds a profile already | --profile NAME
-engineer | {enrol} | 1 | holds no profile | bailment enrol INVITATION
-engineer | {enrol} x | 1 | the invitation is not a URL | in quotes
+engineer | {enrol} | 1 | holds no profile | `bailment enrol` makes one
+engineer | {enrol} x | 1 | the invitation is not a URL | or reads it with `-`
+engineer | {enrol} - | 1 | standard input holds no invitation | pipe its URL in
 engineer | {enrol} {used} | 1 | unknown, used or expired | a new invitation
 engineer | {enrol} {url}/enrol#x | 1 | unknown, used or expired | a new invitation
 engineer | {enrol} http://127.0.0.1:1/enrol#x | 1 | cannot reach | that the gateway runs
 engineer | enrol {used} --profile ../x | 1 | `../x` cannot name a profile |
-engineer | agent --profile x | 1 | holds no profile | bailment enrol INVITATION
+engineer | agent --profile x | 1 | holds no profile | `bailment enrol` makes one
 engineer | agent --purpose x | 1 | `x` is not a purpose | one of red-team
 engineer | agent --listen 0.0.0.0:1 | 1 | is not an address to listen on | 127.0.0.1:PORT
 team | log export v --names | 1 | names are for nobody but their organisation | --recipient

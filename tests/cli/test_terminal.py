@@ -113,8 +113,9 @@ def test_without_a_terminal_each_row_is_a_line(evil: Lab) -> None:
 
 
 def test_the_admin_is_asked_in_words_that_cannot_be_forged(lab: Lab) -> None:
-    enrol = ("enrol", lab.invite("Mal", "mal@acme.example"), "--profile", "mal", "--name", SLY)
-    with lab.engineer.start(*enrol) as enrolling:
+    invitation = lab.invite("Mal", "mal@acme.example")
+    enrol = ("enrol", "-", "--profile", "mal", "--name", SLY)
+    with lab.engineer.start(*enrol, typed=invitation) as enrolling:
         code = line_of(enrolling, r"^code: (\S+)$")
         confirm = ("delegate", "device", code, "--admin", str(lab.acme))
         for typed, status, said in (
@@ -163,7 +164,7 @@ def test_a_refusals_words_do_not_reach_the_terminal_raw(lab: Lab) -> None:
         person = ("delegate", "person", "X", "--admin", lab.acme, "--gateway", url)
         for done in (
             lab.admin(*person),
-            lab.engineer("enrol", f"{url}/enrol#x", "--profile", "liar"),
+            lab.engineer("enrol", "-", "--profile", "liar", typed=f"{url}/enrol#x"),
         ):
             assert done.status == 1
             assert "the gateway refuses" in done.err

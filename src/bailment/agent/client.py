@@ -200,6 +200,6 @@ def _read_invitation(url: str) -> tuple[str, str]:
     if not mark or not code or len(code) > 200 or not code.isascii() or not code.isprintable():
         raise ConfigurationError(
             "the invitation is not a URL like https://gateway.example/enrol#CODE",
-            hint="copy all of it, in quotes",
+            hint="copy all of it; `bailment enrol` asks for it, or reads it with `-`",
         )
     return profiles.gateway_url(base), code

@@ -70,7 +70,7 @@ def load(folder: Path) -> Device:
     path = folder / PROFILE
     if not path.exists():
         raise ConfigurationError(
-            f"`{folder}` holds no profile", hint="bailment enrol INVITATION makes one"
+            f"`{folder}` holds no profile", hint="`bailment enrol` makes one, from an invitation"
         )
     private.check_folder(folder)
     try:

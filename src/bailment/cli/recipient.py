@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bailment.access.text import hidden
-from bailment.cli.output import Json, agreed, note, say, show_json
+from bailment.cli.output import Json, agreed, note, say, show_json, warn
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
@@ -44,6 +44,9 @@ delegate = typer.Typer(no_args_is_help=True, help="For a recipient's admin: dele
 
 AdminFolder = Annotated[Path, typer.Option("--admin", help="The folder of the admin's key.")]
 Gateway = Annotated[str, typer.Option(envvar="BAILMENT_GATEWAY", help="The gateway's URL.")]
+#: Holds an invitation; only its owner can read a process's environment.
+_VARIABLE = "BAILMENT_INVITATION"
+
 Profile = Annotated[str, typer.Option(envvar="BAILMENT_PROFILE", help="A name for this device.")]
 
 
@@ -100,7 +103,7 @@ def delegate_person(
     elif done.invitation is not None:
         say(done.invitation.url)
         expires = show_time(done.invitation.expires)
-        note(f"give it to {name} alone, until {expires} UTC: `bailment enrol URL`")
+        note(f"give it to {name} alone, until {expires} UTC: `bailment enrol` asks for it")
 
 
 @delegate.command("device")
@@ -138,7 +141,11 @@ def delegate_device(
 
 def enrol_device(
     invitation: Annotated[
-        str, typer.Argument(help="The URL that your admin gave you; without it, wait on.")
+        str,
+        typer.Argument(
+            help="`-`: read the URL that your admin gave you from standard input. Without it you "
+            "are asked for the URL, or wait on. The URL itself is taken with a warning."
+        ),
     ] = "",
     name: Annotated[
         str, typer.Option(help="How your admin will see this device.", callback=_short)
@@ -147,14 +154,18 @@ def enrol_device(
 ) -> None:
     """Enrol this device: make a key that never leaves it, and wait to be confirmed.
 
+    The invitation is a secret until it is used, and others on this machine can read command lines:
+    type it when asked, pipe it in, or put it into `BAILMENT_INVITATION`.
     Ctrl-C ends the waiting, not the enrolment: `bailment enrol` waits on.
     """
     from bailment.access.enrolment import code_of
     from bailment.agent.client import enrol, wait_until_active
-    from bailment.agent.profile import default_folder, is_pending, load
+    from bailment.agent.profile import PROFILE, default_folder, is_pending, load
 
     folder = default_folder(profile)
-    if not invitation and not is_pending(folder):
+    pending = is_pending(folder)
+    url = "" if pending else _invitation(invitation, may_ask=not (folder / PROFILE).exists())
+    if not pending and not url:
         load(folder)  # which says that there is none
         raise BailmentError(
             f"this device is enrolled already, as profile `{profile}`",
@@ -162,8 +173,8 @@ def enrol_device(
         )
 
     async def run() -> None:
-        if not is_pending(folder):
-            await enrol(invitation, folder, name or socket.gethostname()[:60])
+        if not pending:
+            await enrol(url, folder, name or socket.gethostname()[:60])
         say(f"code: {code_of(load(folder).public.thumbprint)}")
         note("tell your admin this code, over the phone or in person; waiting to be confirmed")
         sys.stdout.flush()
@@ -172,6 +183,23 @@ def enrol_device(
         note(f"next: `bailment agent --purpose {device.profile.purposes[0]}`")
 
     asyncio.run(run())
+
+
+def _invitation(given: str, *, may_ask: bool) -> str:
+    """The invitation's URL, from where it is not shown to others; empty if there is none."""
+    if "#" in given:  # what follows is the secret
+        warn(
+            "others on this machine can read an invitation on the command line: "
+            "leave it out and be asked, or say `-` and pipe it in"
+        )
+    if given not in ("", "-"):
+        return given
+    if sys.stdin.isatty() and (given or (may_ask and _VARIABLE not in os.environ)):
+        return str(typer.prompt("invitation", hide_input=True, err=True))
+    found = sys.stdin.readline(1000) if given else os.environ.get(_VARIABLE, "")
+    if given and not found:
+        raise BailmentError("standard input holds no invitation", hint="pipe its URL in")
+    return found
 
 
 def agent(

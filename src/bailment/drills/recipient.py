@@ -52,8 +52,9 @@ class Recipient:
             "delegate", "person", self.of.person, "--email", self.of.email, "--until", "30d",
             *self.admin,
         )  # fmt: skip
-        url = invited["invitation"]["url"]
-        enrolling = stage.start("enrol", url, *self._profile(), log=log, quiet=self.quiet)
+        # In the environment, for others can read a command line.
+        secret = {"BAILMENT_INVITATION": invited["invitation"]["url"]}
+        enrolling = stage.start("enrol", *self._profile(), log=log, quiet=self.quiet, **secret)
         code = stage.wait_for_line(enrolling, "code: ", 30).partition("code: ")[2]
         if story is not None:
             story.says(f"the device shows {code}; the person tells it to the admin, who confirms")

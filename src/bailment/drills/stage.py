@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -82,11 +82,14 @@ class Stage:
         """Type a command with `--json`."""
         return json.loads(self.run(*arguments, "--json", quiet=quiet))
 
-    def start(self, *arguments: str, log: str, quiet: bool = False) -> subprocess.Popen[str]:
-        """Type a command that goes on; its standard error goes to a file in the stage."""
+    def start(
+        self, *arguments: str, log: str, quiet: bool = False, **variables: str
+    ) -> subprocess.Popen[str]:
+        """Type a command that goes on, with more in its environment, which is not shown; its
+        standard error goes to a file in the stage."""
         if not quiet:
             self._show(arguments)
-        return self._start([*_LEASHED, *arguments], log)
+        return self._start([*_LEASHED, *arguments], log, variables)
 
     def start_model(self, name: str) -> tuple[str, subprocess.Popen[str]]:
         """Start a local model; the key that its socket asks for, and its process."""
@@ -172,7 +175,9 @@ class Stage:
         elif isinstance(error, BailmentError):
             error.hint = error.hint or f"what each process wrote is in {self.root}"
 
-    def _start(self, command: Sequence[str], log: str) -> subprocess.Popen[str]:
+    def _start(
+        self, command: Sequence[str], log: str, variables: Mapping[str, str] | None = None
+    ) -> subprocess.Popen[str]:
         with (self.root / f"{log}.log").open("w") as errors:
             process = subprocess.Popen(  # noqa: S603 - our own program, no shell
                 command,
@@ -180,7 +185,7 @@ class Stage:
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,
-                env=self._environment(),
+                env={**self._environment(), **(variables or {})},
                 start_new_session=True,  # Ctrl-C is for the demonstration, which stops them
             )
         self._running[log] = process
