@@ -15,7 +15,7 @@ from msgspec import UNSET, UnsetType
 
 from bailment.access import ratchet
 from bailment.access.budgets import Budgets, kept_under, subject_of
-from bailment.access.proof import replay_key, replay_span
+from bailment.access.proof import replay_span
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
 from bailment.ledger.facts import Facts
@@ -119,13 +119,14 @@ class Admission:
     ) -> Refused | Stale | None:
         """Whether a token or access record may enter the log at this log time.
 
-        `replay` is the replay key of its proof; `budgets` those of its chain, by link id.
+        `replay` is the replay key of its proof, empty by mTLS, which lets nothing be replayed;
+        `budgets` are those of its chain, by link id.
         """
         if not isinstance(facts, _CONDITIONED):
             return None
         if not -policy.skew_ms <= time - facts.decided <= policy.decision_ms:
             return Stale("the decision is not of this moment")
-        if replay in self._replays:
+        if replay and replay in self._replays:
             return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
         if isinstance(facts, TokenIssued):
             if facts.job is not UNSET and facts.job in self.jobs:
@@ -134,6 +135,8 @@ class Admission:
         token = self.counted.tokens.get(facts.token)
         if token is None or _dead(token, time, policy):
             return Refused(Reason.TOKEN_UNRECORDED, "the token has no record, or its time is over")
+        if facts.certificate != token.certificate:
+            return Refused(Reason.CERTIFICATE_OTHER, "the token is bound to something else")
         for link, budget in budgets:
             window = self.counted.budgets.get(link)
             start = _window_start(budget, time)
@@ -175,6 +178,8 @@ class Admission:
                 line.forked = True
 
     def _remember(self, replay: bytes, time: int, policy: Policy) -> None:
+        if not replay:
+            return
         while self._forget and self._forget[0][0] < time:
             self._replays.difference_update(self._forget.popleft()[1])
         self._replays.add(replay)
@@ -237,11 +242,6 @@ class Admission:
             window = self.counted.budgets.get(link)
             if window is not None and window.start == start:
                 window.used += spent - opened.ceiling
-
-
-def replay_of(facts: Facts, thumbprint: str, jti: str) -> bytes:
-    """The replay key of a record's proof; empty for records without one."""
-    return replay_key(thumbprint, jti) if isinstance(facts, _CONDITIONED) else b""
 
 
 def _dead(token: TokenIssued, time: int, policy: Policy) -> bool:

@@ -1,4 +1,8 @@
-"""The certificate of a connection's other end (RFC 8705), as its listener hands it over."""
+"""Certificates of devices (RFC 8705): asked for by the device's key, good while the log says so.
+
+A certificate is known by its `x5t#S256` alone. Nothing in it is read: whose it is, and how long it
+is good, is what its record says, which the device itself signed for.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,28 @@ from base64 import b64decode
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import sha256
+from hmac import compare_digest
 from typing import Any
 
+from msgspec import UNSET
+
+from bailment import canonical
 from bailment.access import base64url
+from bailment.access.holds import EVERYTHING, held, subjects_along
+from bailment.access.proof import (
+    check_key,
+    check_request,
+    check_time,
+    content_digest,
+    read_proof,
+)
+from bailment.access.reasons import Reason, Refused
+from bailment.access.state import Indexed, State
+from bailment.ledger.identity_records import DeviceCertified
+from bailment.ledger.records import TokenIssued
+
+#: Where a device asks for a certificate.
+PATH = "/enrol/certificates"
 
 
 def thumbprint(der: bytes) -> str:
@@ -31,3 +54,82 @@ def presented_certificate(scope: Mapping[str, Any]) -> str:
 def _of_pem(pem: str) -> str:
     lines = pem.split()[2:-2]  # between `-----BEGIN CERTIFICATE-----` and its end
     return thumbprint(b64decode("".join(lines)))
+
+
+def certification_body(device: str) -> bytes:
+    """The one body that asks for a device's certificate, which its proof is made over."""
+    return canonical.encode({"device": device})
+
+
+def certified(register: Indexed, facts: DeviceCertified, now: int) -> Refused | None:
+    """Why a device may not be certified: its chain must stand, and its key must have asked."""
+    path = register.path(register.link_of.get(facts.device, ""))
+    if not path or path[-1].kind != "device":
+        return Refused(Reason.LINK_UNKNOWN, "there is no such device")
+    subject = held(register, [EVERYTHING, *subjects_along(path)], now)
+    if subject:
+        return Refused(Reason.HELD, subject=subject)
+    for link in path:
+        if register.state.links[link.id].ended:
+            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended")
+        if now >= link.until:
+            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired")
+    if facts.until > min(link.until for link in path):
+        return _wrong("the certificate outlives a link")
+    if not now < facts.until <= now + register.conditions.certificate_ms:
+        return _wrong("the certificate lasts longer than the spec allows")
+    if any(facts.certificate == one.certificate for one in _all(register)):
+        return _wrong("the certificate is on record already")
+    return _asked(register, facts, now)
+
+
+def keep(state: State, facts: DeviceCertified) -> None:
+    """Fold it: a device's two newest are good, the one in use and the one it renews to."""
+    known = state.certificates.get(facts.device, [])
+    state.certificates[facts.device] = [*known[-1:], facts]
+
+
+def bound(register: Indexed, token: TokenIssued, now: int) -> Refused | None:
+    """Why the certificate that the token is bound to is not the device's now, if it is to one."""
+    if token.certificate is UNSET:
+        return None
+    found = certificate_of(register, token.device, token.certificate)
+    if found is None:
+        return Refused(Reason.CERTIFICATE_OTHER, "the certificate is not one of the device's")
+    if now >= found.until:
+        return Refused(Reason.CERTIFICATE_EXPIRED, "the certificate has expired")
+    return None
+
+
+def certificate_of(register: Indexed, device: str, certificate: str) -> DeviceCertified | None:
+    """The record of a device's certificate, if the device has this one, expired or not."""
+    known = register.state.certificates.get(device, ())
+    return next((one for one in known if compare_digest(one.certificate, certificate)), None)
+
+
+def _asked(register: Indexed, facts: DeviceCertified, now: int) -> Refused | None:
+    """Whether the device's key asked for just this, once."""
+    proof = read_proof(facts.proof)
+    if isinstance(proof, Refused):
+        return proof
+    known = register.state.certificates.get(facts.device, ())
+    if any(facts.proof == one.proof for one in known):
+        return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
+    policy = register.policy
+    key = register.key(register.state.devices[facts.device].key)
+    body = sha256(certification_body(facts.device)).digest()
+    if proof.claims.content_digest != content_digest(body):
+        return Refused(Reason.PROOF_BODY, "the proof is over something else")
+    return (
+        check_key(proof, key.thumbprint)
+        or check_request(proof, method="POST", target=register.state.url + PATH, ath=None)
+        or check_time(proof, now_ms=now, lifetime_ms=policy.proof_ms, skew_ms=policy.skew_ms)
+    )
+
+
+def _all(register: Indexed) -> list[DeviceCertified]:
+    return [one for known in register.state.certificates.values() for one in known]
+
+
+def _wrong(detail: str) -> Refused:
+    return Refused(Reason.CHAIN_BROKEN, detail)

@@ -13,6 +13,7 @@ from msgspec import UNSET
 
 from bailment.access.budgets import Budgets, budgets_of
 from bailment.access.caller import meets
+from bailment.access.certificate import bound
 from bailment.access.chain import Link
 from bailment.access.holds import held, owned, subjects_of
 from bailment.access.reach import reach
@@ -51,7 +52,7 @@ def decide(request: Request, register: Register, now: int) -> Allowed | Refused:
     """Whether this access is allowed now (ms)."""
     if now >= request.token.until:
         return Refused(Reason.TOKEN_EXPIRED, "the access token has expired")
-    return standing(request, register, now)
+    return bound(register, request.token, now) or standing(request, register, now)
 
 
 def standing(request: Request, register: Register, now: int) -> Allowed | Refused:
@@ -107,11 +108,11 @@ def _chain(token: TokenIssued, path: list[Link], register: Register, now: int) -
 
 def _scope(request: Request, path: list[Link], register: Register) -> Refused | None:
     token = request.token
-    for link in path:
     if token.within is not UNSET and not any(one in token.within for one in request.networks):
         return Refused(
             Reason.NETWORK_OUTSIDE_CHAIN, "the caller's network is outside the token's own"
         )
+    for link in path:
         if link.purposes and token.purpose not in link.purposes:
             return Refused(
                 Reason.PURPOSE_OUTSIDE_CHAIN, "the purpose is outside the chain", f"link:{link.id}"
@@ -143,7 +144,9 @@ def issuable(token: TokenIssued, register: Register, now: int) -> Allowed | Refu
         one = Request(token, "generate", model, token.networks, 0)
         if isinstance(refused := standing(one, register, now), Refused):
             return refused
-    return standing(Request(token, LIST_MODELS, "", token.networks, 0), register, now)
+    return bound(register, token, now) or standing(
+        Request(token, LIST_MODELS, "", token.networks, 0), register, now
+    )
 
 
 def models_of(

@@ -10,11 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from bailment import canonical
 from bailment.access import jws
-from bailment.access.admission import Admission, Counted, replay_of
+from bailment.access.admission import Admission, Counted
 from bailment.access.budgets import Budgets, budgets_of
+from bailment.access.proof import replay_key
 from bailment.access.register import Register
 from bailment.access.state import State
 from bailment.errors import FormatError, VerificationError
@@ -22,6 +24,7 @@ from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import AccessOpened, LogHeads, TokenIssued
 from bailment.ledger.slots import Head, Slots
+
 
 class Snapshot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The fold of the first `size` entries; its canonical JSON's SHA-256 is in the log."""
@@ -110,16 +113,22 @@ class Fold:
                 raise VerificationError(f"entry {self.size} uses a token that is not in the log")
             path = self.register.path(self.register.link_of.get(token.device, ""))
             budgets = budgets_of(token, path)
-            replay = replay_of(facts, token.thumbprint, proof_claims(facts.proof).get("jti", ""))
-            return replay, budgets if facts.ceiling else ()
+            return _replay(facts, token.thumbprint), budgets if facts.ceiling else ()
         if isinstance(facts, TokenIssued):
-            claims = proof_claims(facts.proof)
-            return replay_of(facts, facts.thumbprint, claims.get("jti", "")), ()
+            return _replay(facts, facts.thumbprint), ()
         return b"", ()
 
     def _check_heads(self, leaf: Leaf, facts: LogHeads) -> None:
         if self.slots.root(bytes.fromhex(facts.secret)).hex() != leaf.heads:
             raise VerificationError(f"entry {self.size} states other heads than the slots have")
+
+
+def _replay(facts: AccessOpened | TokenIssued, thumbprint: str) -> bytes:
+    """The replay key of a record's proof; empty by mTLS, where there is none. FormatError if there
+    should be one."""
+    if facts.certificate is not UNSET:
+        return b""
+    return replay_key(thumbprint, proof_claims(facts.proof).get("jti", ""))
 
 
 def proof_claims(proof: str) -> dict[str, Any]:

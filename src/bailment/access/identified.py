@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bailment.access import signing_in
+from bailment.access import certificate, signing_in
 from bailment.access.chain import GRANTORS
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, State
@@ -28,13 +28,6 @@ def organisation(register: Indexed, subject: str) -> bool:
     """Whether this is the id of a recipient or a subcontractor."""
     link = register.links.get(register.link_of.get(subject, ""))
     return link is not None and link.kind in GRANTORS
-
-
-def _certified(register: Indexed, facts: DeviceCertified, now: int) -> Refused | None:
-    link = register.links.get(register.link_of.get(facts.device, ""))
-    if link is None or link.kind != "device":
-        return Refused(Reason.LINK_UNKNOWN, "there is no such device")
-    return _wrong("the certificate outlives the link") if facts.until > link.until else None
 
 
 def _revoked(register: Indexed, facts: TokenRevoked, now: int) -> Refused | None:
@@ -73,7 +66,7 @@ def write(state: State, facts: object, time: int) -> bool:
             if facts.invitation:
                 state.invitations[facts.invitation].key = facts.key
         case DeviceCertified():
-            state.certificates[facts.device] = facts
+            certificate.keep(state, facts)
         case TokenRevoked():
             for token in [t for t, then in state.revoked.items() if then + _REMEMBERED < time]:
                 del state.revoked[token]
@@ -99,7 +92,7 @@ def _wrong(detail: str) -> Refused:
 RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     ProviderRegistered: signing_in.registered,
     PersonSignedIn: signing_in.signed_in,
-    DeviceCertified: _certified,
+    DeviceCertified: certificate.certified,
     TokenRevoked: _revoked,
     SignalSource: _source,
     SourceSilent: _silent,

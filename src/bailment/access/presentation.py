@@ -17,23 +17,25 @@ Headers = Iterable[tuple[bytes, bytes]]
 class Presentation:
     """An access token and what proves its possession, neither of them checked.
 
-    kind    how possession is proven: `dpop-body`, a DPoP proof over the body
+    kind    how possession is proven: `dpop-body`, a DPoP proof over the body; `mtls`, the
+            certificate that the connection was made with, and then there is no proof
     """
 
-    kind: Literal["dpop-body"]
+    kind: Literal["dpop-body", "mtls"]
     token: str = field(repr=False)
-    proof: str = field(repr=False)
+    proof: str = field(default="", repr=False)
 
 
-def read_presentation(headers: Headers) -> Presentation | Refused:
-    """The credentials of a request to a resource."""
+def read_presentation(headers: Headers, certificate: str = "") -> Presentation | Refused:
+    """The credentials of a request to a resource, over a connection with this certificate."""
     headers = tuple(headers)
     token = presented_token(headers)
     if isinstance(token, Refused):
         return token
     proof = presented_proof(headers)
     if isinstance(proof, Refused):
-        return proof
+        certified = certificate and proof.reason is Reason.PROOF_MISSING
+        return Presentation("mtls", token) if certified else proof
     return Presentation("dpop-body", token, proof)
 
 

@@ -14,6 +14,7 @@ from bailment.ledger.evidence_records import (
     StandingNoticed,
 )
 from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import TokenRevoked, DeviceCertified, PersonSignedIn, ProviderRegistered
 from bailment.ledger.operator_records import (
     ActApproved,
     ActProposed,
@@ -28,6 +29,7 @@ from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
     EnrolmentRequested,
+    FindingRaised,
     HoldAdded,
     HoldLifted,
     InvitationIssued,
@@ -61,12 +63,18 @@ def slot_of(facts: Facts, register: Register) -> str:
             return register.recipient_of(facts.link)
         case EnrolmentRequested():
             return _of_invitation(facts.invitation, register)
-        case TokenIssued() | AccessRefused():
+        case TokenIssued() | AccessRefused() | DeviceCertified():
             return register.recipient_of(register.link_of.get(facts.device, ""))
         case PersonErased():
             return register.recipient_of(register.link_of.get(facts.person, ""))
+        case PersonSignedIn():
+            return register.recipient_of(register.link_of.get(facts.person, ""))
+        case ProviderRegistered():
+            return register.recipient_of(register.link_of.get(facts.organisation, ""))
         case HoldAdded():
             return slot_of_subject(facts.subject, register)
+        case FindingRaised():
+            return slot_of_subject(facts.subject or "", register)
         case OperatorInvited():
             return _of_organisation(facts.organisation, register)
         case OperatorRegistered() | OperatorEnded() | OperatorSignedIn():

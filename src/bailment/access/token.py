@@ -27,6 +27,7 @@ __all__ = [
     "Claims",
     "Confirmation",
     "Details",
+    "read_claims",
     "sign_token",
     "token_hash",
     "verify_token",
@@ -43,10 +44,19 @@ _Block = Annotated[str, msgspec.Meta(min_length=1, max_length=43)]
 _Networks = Annotated[tuple[_Block, ...], msgspec.Meta(min_length=1, max_length=16)]
 
 
-class Confirmation(msgspec.Struct, frozen=True):
-    """RFC 7800 `cnf`: the thumbprint of the key that the token is bound to (RFC 9449 §6.1)."""
+#: The members of `cnf` that bind a token, of which it has one.
+_BINDINGS = frozenset({"jkt", "x5t#S256"})
 
-    jkt: Thumbprint
+
+class Confirmation(msgspec.Struct, frozen=True):
+    """RFC 7800 `cnf`: what the token is bound to, which is one of two.
+
+    jkt           thumbprint of a key, whose holder makes a proof for each request (RFC 9449 §6.1)
+    certificate   `x5t#S256` of the certificate that connections are made with (RFC 8705 §3.1)
+    """
+
+    jkt: Thumbprint | UnsetType = UNSET
+    certificate: Thumbprint | UnsetType = msgspec.field(name="x5t#S256", default=UNSET)
 
 
 class AccessDetail(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -130,12 +140,23 @@ def verify_token(
     return claims
 
 
+def read_claims(compact: str) -> Claims | Refused:
+    """The claims of a token that is known to be the issuer's: its hash is in the log."""
+    try:
+        return _read_claims(jws.parse(compact).payload)
+    except FormatError as error:
+        return Refused(Reason.TOKEN_MALFORMED, str(error))
+
+
 def _read_claims(payload: bytes) -> Claims | Refused:
     try:
         value = canonical.parse_unique(payload)
         cnf = value.get("cnf") if isinstance(value, dict) else None
-        if isinstance(value, dict) and not (isinstance(cnf, dict) and "jkt" in cnf):
-            return Refused(Reason.TOKEN_UNBOUND, "the token is bound to no key by `cnf.jkt`")
+        named = cnf.keys() & _BINDINGS if isinstance(cnf, dict) else ()
+        if isinstance(value, dict) and len(named) != 1:
+            return Refused(
+                Reason.TOKEN_UNBOUND, "`cnf` binds the token to one key or one certificate"
+            )
         return msgspec.convert(value, Claims)
     except (FormatError, msgspec.ValidationError):
         return Refused(Reason.TOKEN_MALFORMED, "the claims are not those of an access token")

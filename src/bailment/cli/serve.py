@@ -152,6 +152,7 @@ async def run(
         issuer.settings,
         journal.refusals,
         journal.available,
+        issuer.authority if issuer.settings.listen.certificate else None,
     )
     approvals = Approvals(issuer.actions)
     approvals.performs(SpecApplied, assurance.apply_approved)
@@ -273,7 +274,7 @@ class _Front:
     """One listener for both: models, health and metrics to the gateway, the rest to control."""
 
     _CONTROL = (
-        *("/oauth/", "/enrol/", "/delegations", "/log/", "/.well-known/"),
+        *("/oauth/", "/enrol", "/sign-in", "/providers", "/delegations", "/log/", "/.well-known/"),
         *("/standing", "/evidence/"),
     )
 

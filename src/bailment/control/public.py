@@ -15,10 +15,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bailment.access import certificate
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
+from bailment.control.certification import Certification
 from bailment.control.enrolment import Enrolment
 from bailment.control.outbound import Outbound
 from bailment.control.requests import answer, refusal
@@ -28,6 +30,7 @@ from bailment.control.tokens import TokenEndpoint
 from bailment.errors import FormatError
 from bailment.ledger.tiles import ENTRIES, parse_path
 from bailment.settings import Settings
+from bailment.store.authority import Authority
 from bailment.store.durable import Files
 from bailment.store.providers import ProviderSecrets
 from bailment.store.refusals import Refusals
@@ -43,9 +46,12 @@ def public_app(
     settings: Settings,
     refusals: Refusals,
     available: Callable[[], Refused | None],
+    authority: Authority | None,
 ) -> ASGIApp:
-    """The application. `available` says why no access, and so no token, can be had just now."""
+    """The application. `available` says why no access, and so no token, can be had just now;
+    `authority` certifies devices, None where nothing of ours ends TLS."""
     enrolment = Enrolment(actions, nonces)
+    certification = Certification(actions, nonces, authority)
     log = LogRoutes(actions, settings.auditors)
     outbound = Outbound(frozenset(settings.outbound.hosts))
     secrets = ProviderSecrets(actions.log.folder, Files())
@@ -59,6 +65,7 @@ def public_app(
             Route("/enrol/requests", enrolment.enrol, methods=["POST"]),
             Route("/enrol/requests/{device}", enrolment.status),
             Route("/enrol/pending", enrolment.pending),
+            Route(certificate.PATH, certification.certify, methods=["POST"]),
             Route("/delegations", enrolment.delegate, methods=["POST"]),
             Route("/delegations/mine", enrolment.mine),
             *sign_in_routes(actions, nonces, outbound, secrets),

@@ -67,7 +67,9 @@ class Exchange:
 
 
 def _challenge(reason: Reason) -> tuple[Header, ...]:
-    """RFC 9449 §7.1: what a client that holds no proof is asked for."""
+    """RFC 9449 §7.1, RFC 8705 §3: what a client that proved nothing is asked for."""
+    if reason.startswith("certificate"):
+        return ((b"www-authenticate", b'Bearer error="invalid_token"'),)
     if reason is Reason.PROOF_NONCE:
         error = b'error="use_dpop_nonce", '
     elif reason in (Reason.TOKEN_MISSING, Reason.PROOF_MISSING):

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from bailment.access.address import caller_address
+from bailment.access.certificate import presented_certificate
 from bailment.access.reasons import Reason, Refused
 
 Scope = MutableMapping[str, Any]
@@ -53,13 +54,15 @@ class Share:
 
 class Arrival(msgspec.Struct, frozen=True):
     """A request's head. `path` is as it was sent, which is what a proof is over; `address` is the
-    caller's, as far as configured proxies can say."""
+    caller's, as far as configured proxies can say; `certificate` is the `x5t#S256` of the one that
+    the connection was made with, empty if none."""
 
     method: str
     path: str
     headers: tuple[tuple[bytes, bytes], ...]
     address: str
     client: str
+    certificate: str = ""
 
     def header(self, name: bytes) -> str:
         """The first header of this lower-case name; empty if there is none."""
@@ -72,7 +75,9 @@ def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
     peer = (scope.get("client") or ("", 0))[0]
     address = caller_address(peer, headers, proxies)[:100]
     client = _printable(_first(headers, b"user-agent")[:200])
-    return Arrival(scope["method"], scope["raw_path"].decode("ascii"), headers, address, client)
+    path = scope["raw_path"].decode("ascii")
+    certificate = presented_certificate(scope)
+    return Arrival(scope["method"], path, headers, address, client, certificate)
 
 
 async def read_body(

@@ -11,6 +11,7 @@ import os
 import sys
 
 import msgspec
+from msgspec import UNSET
 
 from bailment.access.admission import Stale
 from bailment.access.decision import Allowed, Request, decide
@@ -18,7 +19,7 @@ from bailment.access.proof import Proof, check_time, replay_key
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.gateway.metrics import Metrics
-from bailment.ledger.records import RESTARTED, AccessClosed, AccessOpened, TokenIssued
+from bailment.ledger.records import RESTARTED, AccessClosed, AccessOpened, Policy, TokenIssued
 from bailment.store.log import Log
 from bailment.store.refusals import Refusals
 from bailment.store.sequencer import Sequenced
@@ -28,10 +29,11 @@ _ATTEMPTS = 20
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What the record keeps of the request, beside the decision."""
+    """What the record keeps of the request, beside the decision; by mTLS it has no `proof`."""
 
     kind: str
-    proof: Proof
+    proof: Proof | None
+    certificate: str
     method: str
     path: str
     body: str
@@ -81,9 +83,7 @@ class Journal:
             now = self.now
             policy = register.policy
             # The body may have taken its time, and a proof is remembered only while it is good.
-            decision = check_time(
-                evidence.proof, now_ms=now, lifetime_ms=policy.proof_ms, skew_ms=policy.skew_ms
-            ) or decide(request, register, now)
+            decision = _stale(evidence.proof, now, policy) or decide(request, register, now)
             if isinstance(decision, Refused):
                 return decision
             answer = await self._append(request, evidence, decision, now)
@@ -100,7 +100,7 @@ class Journal:
             request.action,
             evidence.kind,
             request.token.token,
-            evidence.proof.compact,
+            evidence.proof.compact if evidence.proof is not None else "",
             evidence.method,
             evidence.path,
             evidence.body,
@@ -109,6 +109,7 @@ class Journal:
             allowed.ceiling,
             request.networks,
             now,
+            certificate=evidence.certificate or UNSET,
         )
         draft = sequencer.draft(
             facts,
@@ -116,7 +117,7 @@ class Journal:
             person=request.token.person,
             personal={"address": evidence.address, "client": evidence.client},
             epoch=allowed.epoch,
-            replay=replay_key(evidence.proof.thumbprint, evidence.proof.claims.jti),
+            replay=_replay(evidence.proof),
             budgets=allowed.budgets,
         )
         answer = await sequencer.append(draft)
@@ -172,3 +173,14 @@ class Journal:
         self._metrics.entries.set(self._log.fold.size)
         self._log.sequencer.tick()
         await self.refusals.flush(now_ms())
+
+
+def _stale(proof: Proof | None, now: int, policy: Policy) -> Refused | None:
+    if proof is None:
+        return None
+    return check_time(proof, now_ms=now, lifetime_ms=policy.proof_ms, skew_ms=policy.skew_ms)
+
+
+def _replay(proof: Proof | None) -> bytes:
+    """The replay key of a proof; TLS lets nothing be replayed."""
+    return b"" if proof is None else replay_key(proof.thumbprint, proof.claims.jti)

@@ -54,13 +54,17 @@ class PersonSignedIn(Facts, frozen=True):
 
 
 class DeviceCertified(Facts, frozen=True):
-    """A certificate over a device's key, for mTLS (RFC 8705), by its `x5t#S256`; `until` in ms."""
+    """A certificate over a device's key, for mTLS (RFC 8705), by its `x5t#S256`; `until` in ms.
+
+    `proof` is the DPoP proof by the device's key with which it asked.
+    """
 
     TYPE: ClassVar[str] = "device.certified"
     REGISTERS: ClassVar[bool] = True
     device: str
     certificate: str
     until: int
+    proof: str
 
 
 class TokenRevoked(Facts, frozen=True):
