@@ -13,6 +13,7 @@ import typer
 from bailment import __version__
 from bailment.cli import (
     access,
+    approve,
     approver,
     capability,
     decide,
@@ -22,6 +23,7 @@ from bailment.cli import (
     handing,
     issuer,
     log,
+    operator,
     recipient,
     register,
     spec,
@@ -65,6 +67,8 @@ app.add_typer(access.app, name="access", rich_help_panel=_LAB)
 app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
 app.add_typer(capability.app, name="model", rich_help_panel=_LAB)
 app.add_typer(approver.app, name="approver", rich_help_panel=_LAB)
+app.add_typer(approve.app, name="approve", rich_help_panel=_LAB)
+app.add_typer(operator.app, name="operator", rich_help_panel=_LAB)
 app.add_typer(exception.app, name="exception", rich_help_panel=_LAB)
 app.command("why", rich_help_panel=_LAB)(standing.why)
 app.add_typer(standing.app, name="standing", rich_help_panel=_LAB)

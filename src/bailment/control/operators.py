@@ -54,7 +54,7 @@ _MALFORMED = (ValueError, KeyError, TypeError, IndexError)
 class InviteOperator(Act, frozen=True, tag="operator-invite"):
     """Let somebody register a passkey for a role."""
 
-    name: Line
+    called: Line
     role: Role
     organisation: str = ""
     approver: str = ""
@@ -140,7 +140,7 @@ class Operators:
                 asked.claim,
             )
 
-        await self._actions.append(make, person=operator, personal={"name": asked.name})
+        await self._actions.append(make, person=operator, personal={"name": asked.called})
         return operator, Invited(code, f"{self.url}/console/register#{code}", until)
 
     def invited(self, code: str) -> str:
