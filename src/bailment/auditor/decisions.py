@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from msgspec import UNSET
+
 from bailment.access.admission import Stale
-from bailment.access.decision import Allowed, Request, decide, issuable, standing
 from bailment.access.budgets import Budgets, budgets_of
+from bailment.access.caller import presentation_of
+from bailment.access.decision import Allowed, Request, decide, issuable, standing
 from bailment.access.fold import Fold
 from bailment.access.proof import (
     Proof,
@@ -102,7 +105,7 @@ class Decisions:
         self.made += 1
         found = self._finder(index)
         register = self._fold.register
-        proof = self._read(facts.proof, facts.thumbprint, found)
+        proof = self._shown(facts, facts.thumbprint, found)
         if proof is not None:
             self._signatures.add(index, proof)
             target = register.state.url + TOKEN_PATH
@@ -136,13 +139,17 @@ class Decisions:
             self._unlogged.opened(index, leaf, facts)
             self._admit(facts, leaf, "", None, (), found)
             return
-        proof = self._read(facts.proof, token.thumbprint, found)
+        proof = self._shown(facts, token.thumbprint, found)
         if proof is not None:
             self._signatures.add(index, proof)
             target = register.state.url + facts.path
             self._check(proof, facts.method, target, facts.token, facts.decided, facts.body, found)
-        if facts.kind != "dpop-body":
-            found(Kind.BAD_PROOF, f"possession was proven by `{facts.kind}`, which is unknown")
+        if (facts.kind, facts.certificate) != (presentation_of(token), token.certificate):
+            found(
+                Kind.BAD_PROOF,
+                f"possession was proven by `{facts.kind[:40]}`, and the token is bound to "
+                f"{'a key' if token.certificate is UNSET else 'a certificate'} of its own",
+            )
         if not _fits(facts):
             found(
                 Kind.ILLEGAL_ACCESS,
@@ -239,6 +246,17 @@ class Decisions:
             return False
         return self._refused(access, then) and self._refused(access, now)
 
+    def _shown(
+        self, facts: AccessOpened | TokenIssued, thumbprint: str, found: _Found
+    ) -> Proof | None:
+        """The proof, of what is not by mTLS. What is has none: there the register must know the
+        certificate as the device's, which the decision asks, and the rest is the issuer's word."""
+        if facts.certificate is UNSET:
+            return self._read(facts.proof, thumbprint, found)
+        if facts.proof:
+            found(Kind.BAD_PROOF, "it is by mTLS and by a proof, and can be by one only")
+        return None
+
     def _read(self, compact: str, thumbprint: str, found: _Found) -> Proof | None:
         """The proof, if it is one; whether its key signed it is not asked here."""
         proof = read_proof(compact, self._headers)
@@ -300,7 +318,8 @@ class Decisions:
     ) -> None:
         """The conditions at the append, then the record counts, be it right or wrong."""
         admission, policy = self._fold.admission, self._fold.register.policy
-        replay = replay_key(thumbprint, proof.claims.jti if proof is not None else facts.proof)
+        jti = proof.claims.jti if proof is not None else facts.proof
+        replay = replay_key(thumbprint, jti) if facts.certificate is UNSET else b""
         answer = admission.admit(facts, replay, budgets, leaf.time, policy)
         if isinstance(answer, Stale):
             found(Kind.STALE_DECISION, f"decided at {facts.decided}, logged at {leaf.time}")
