@@ -91,7 +91,8 @@ def show_calendar(handle: Handle, directory: Dir = Path()) -> None:
     standing = view.fold.register.proven(recipient).standing
     if standing is None:
         raise BailmentError(f"`{handle}` has not been evaluated", hint="bailment spec plan FILE")
-    write(calendar(recipient, handle_of(view, recipient), standing))
+    now = max(now_ms(), view.fold.time)
+    write(calendar(recipient, handle_of(view, recipient), standing, now))
 
 
 @app.command("release")
