@@ -12,7 +12,7 @@ import secrets as entropy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -106,9 +106,11 @@ class Actions:
             if SALT_SIZE + len(canonical.encode(facts)) > MAX_BODY:
                 raise Denied(Refused(Reason.CHAIN_BROKEN, _TOO_LONG))
             refused = register.check(facts, now)
-            if refused is not None and refused.reason is Reason.APPROVAL_MISSING:
-                await self._propose(facts, refused, shown, person, personal)
             if refused is not None:
+                number = needed(register, facts)
+                proposable = refused.reason is Reason.APPROVAL_MISSING and number
+                if isinstance(number, int) and proposable and _unapproved(facts):
+                    raise await self.propose(facts, shown, person=person, personal=personal)
                 raise Denied(refused)
             draft = sequencer.draft(
                 facts,
@@ -125,18 +127,24 @@ class Actions:
                 raise Denied(answer)
         raise Denied(Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest"))
 
-    async def _propose(
+    async def propose(
         self,
         facts: Facts,
-        refused: Refused,
-        shown: Mapping[str, Any],
-        person: str,
-        personal: dict[str, str] | None,
-    ) -> NoReturn:
-        """Propose a record, if signatures are all that it lacks."""
+        shown: Mapping[str, Any] = _NOTHING,
+        *,
+        person: str = "",
+        personal: dict[str, str] | None = None,
+    ) -> Proposed:
+        """Propose a record, with what is `shown` of its effects, for people to sign.
+
+        Denied if something but signatures keeps it from being written.
+        """
         register = self.log.fold.register
+        refused = register.check(facts, max(now_ms(), self.log.fold.time))
         number = needed(register, facts)
-        if isinstance(number, Refused) or getattr(facts, "approval", UNSET) is not UNSET:
+        if isinstance(number, Refused):
+            raise Denied(number)
+        if refused is not None and refused.reason is not Reason.APPROVAL_MISSING:
             raise Denied(refused)
         proposal, ends = os.urandom(16).hex(), 0
 
@@ -149,7 +157,7 @@ class Actions:
             return ActProposed(proposal, act, digest, now, ends, author)
 
         await self.append(make, person=person, personal=personal)
-        raise Proposed(proposal, act_of(register, facts), number, ends)
+        return Proposed(proposal, act_of(register, facts), max(1, number), ends)
 
     async def register_model(
         self, model: str, context: int, output: int, author: str, *, canary: bool = False
@@ -249,6 +257,10 @@ class Actions:
         await self.append(lambda now: facts)
         self.log.vault.destroy(person_key(person))
         self.people.forget(person)
+
+
+def _unapproved(facts: Facts) -> bool:
+    return getattr(facts, "approval", UNSET) is UNSET
 
 
 def invitation_hash(code: str) -> str:
