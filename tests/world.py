@@ -382,6 +382,8 @@ class Device(Key):
     id: str = ""
     code: str = ""
     token: str = ""
+    #: The handle that came with the last token.
+    handle: str = ""
 
     async def fetch(self, purpose: str = PURPOSE, models: Iterable[str] = ()) -> httpx2.Response:
         """Ask for a token."""
@@ -401,7 +403,14 @@ class Device(Key):
         }
         body = urlencode({**given, **form}).encode()
         fields = {"content-type": "application/x-www-form-urlencoded", **(headers or {})}
-        return await signer.send("POST", "/oauth/token", body, headers=fields)
+        answered = await signer.send("POST", "/oauth/token", body, headers=fields)
+        self.keep(answered)
+        return answered
+
+    def keep(self, answered: httpx2.Response) -> None:
+        """Keep the handle of a token that came."""
+        if answered.status_code == 200:
+            self.handle = answered.json().get("ratchet", "")
 
     def assertion(self, signer: Key | None = None, **changes: Any) -> str:
         """A client assertion; `changes` replace what `make_assertion` is given."""
@@ -410,6 +419,7 @@ class Device(Key):
             "audience": self.world.url,
             "jti": secrets.token_urlsafe(16),
             "now_s": self.world.clock.now() // 1000,
+            "ratchet": self.handle,
         }
         return make_assertion((signer or self).private, **{**given, **changes})
 

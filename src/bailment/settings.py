@@ -128,6 +128,8 @@ def load_settings(path: Path) -> Settings:
     except OSError as error:
         raise ConfigurationError(f"cannot read `{path}`: {error.strerror}") from None
 
+    #: Resource servers that may ask whether a token is good (RFC 7662), likewise.
+    resource_servers: dict[str, str] = {}
 
 def parse_settings(data: bytes, path: Path) -> Settings:
     """The settings in what a file at `path` holds or is to hold; ConfigurationError likewise."""
@@ -187,9 +189,10 @@ def _check(settings: Settings, path: Path) -> None:
                 f"`{path}`: models.{name} is a canary and has the server of models.{shared[0]}",
                 hint="give the canary a server of its own: it asks for no standing",
             )
-    for name, digest in settings.auditors.items():
-        if not re.fullmatch(r"[0-9a-f]{64}", digest):
-            raise ConfigurationError(f"`{path}`: auditors.{name} is not a SHA-256 in hex")
+    for table in ("auditors", "resource_servers"):
+        for name, digest in getattr(settings, table).items():
+            if not re.fullmatch(r"[0-9a-f]{64}", digest):
+                raise ConfigurationError(f"`{path}`: {table}.{name} is not a SHA-256 in hex")
 
 
 def _is_loopback(host: str) -> bool:

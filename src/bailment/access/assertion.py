@@ -18,11 +18,12 @@ TYPE_URI = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 MAX_LIFETIME_S = 60
 
 
-class Assertion(msgspec.Struct, frozen=True):
+class Assertion(msgspec.Struct, frozen=True, omit_defaults=True):
     """The claims; others are ignored. `iat` and `exp` in seconds, `iss` and `sub` the device id.
 
     `jti` must differ from that of every other assertion and proof by this key: where it is to
-    be used once, `proof.replay_key` remembers it.
+    be used once, `proof.replay_key` remembers it. `ratchet` is the handle that came with the last
+    token.
     """
 
     iss: str
@@ -31,6 +32,7 @@ class Assertion(msgspec.Struct, frozen=True):
     iat: Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INTEGER)]
     exp: Annotated[int, msgspec.Meta(ge=0, le=canonical.MAX_INTEGER)]
     jti: Annotated[str, msgspec.Meta(pattern=r"^[!-~]{8,64}\Z")]
+    ratchet: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{1,64}\Z")] | None = None
 
 
 def make_assertion(
@@ -41,9 +43,10 @@ def make_assertion(
     jti: str,
     now_s: int,
     lifetime_s: int = MAX_LIFETIME_S,
+    ratchet: str = "",
 ) -> str:
     """The `client_assertion` of a device for one token request; `audience` is the issuer URL."""
-    claims = Assertion(device, device, audience, now_s, now_s + lifetime_s, jti)
+    claims = Assertion(device, device, audience, now_s, now_s + lifetime_s, jti, ratchet or None)
     return jws.sign({"typ": TYP}, canonical.encode(claims), private_key)
 
 

@@ -52,8 +52,8 @@ def outside(detail: AccessDetail, path: list[Link]) -> Refused | None:
 def granted(
     detail: AccessDetail, token: TokenIssued, path: list[Link], register: Register, now: int
 ) -> AccessDetail:
-    """What the token is good for now (RFC 9396 §7.1): the models that it opens, the networks that it
-    must be used from, and the tightest budget on it."""
+    """What the token is good for now (RFC 9396 §7.1): the models that it opens, the networks that
+    it must be used from, and the tightest budget on it."""
     networks = detail.networks
     for link in path if networks is UNSET else ():
         networks = link.networks or networks

@@ -5,8 +5,8 @@ device are one line. Who copied key and handle makes a second line, and of two t
 handle the later is one too many. Which of them stole cannot be told: the line is forked, and both
 are out.
 
-An answer may be lost on its way. So the handle before the last is taken once more, if the token that
-came with the last one was never used.
+An answer may be lost on its way. So the handle before the last is taken once more, if the token
+that came with the last one was never used.
 """
 
 from __future__ import annotations

@@ -14,7 +14,12 @@ from bailment.ledger.evidence_records import (
     StandingNoticed,
 )
 from bailment.ledger.facts import Facts
-from bailment.ledger.identity_records import TokenRevoked, DeviceCertified, PersonSignedIn, ProviderRegistered
+from bailment.ledger.identity_records import (
+    DeviceCertified,
+    PersonSignedIn,
+    ProviderRegistered,
+    TokenRevoked,
+)
 from bailment.ledger.operator_records import (
     ActApproved,
     ActProposed,
@@ -63,7 +68,7 @@ def slot_of(facts: Facts, register: Register) -> str:
             return register.recipient_of(facts.link)
         case EnrolmentRequested():
             return _of_invitation(facts.invitation, register)
-        case TokenIssued() | AccessRefused() | DeviceCertified():
+        case TokenIssued() | TokenRevoked() | AccessRefused() | DeviceCertified():
             return register.recipient_of(register.link_of.get(facts.device, ""))
         case PersonErased():
             return register.recipient_of(register.link_of.get(facts.person, ""))

@@ -19,14 +19,19 @@ from bailment.access import certificate
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
+from bailment.control import metadata
 from bailment.control.actions import Actions
 from bailment.control.certification import Certification
+from bailment.control.client_auth import ClientAuth
 from bailment.control.enrolment import Enrolment
+from bailment.control.metadata import Metadata
 from bailment.control.outbound import Outbound
-from bailment.control.requests import answer, refusal
+from bailment.control.requests import refusal
 from bailment.control.sign_in_routes import sign_in_routes
 from bailment.control.standing_routes import StandingRoutes
+from bailment.control.token_state import TokenState
 from bailment.control.tokens import TokenEndpoint
+from bailment.control.workloads import Workloads
 from bailment.errors import FormatError
 from bailment.ledger.tiles import ENTRIES, parse_path
 from bailment.settings import Settings
@@ -55,13 +60,21 @@ def public_app(
     log = LogRoutes(actions, settings.auditors)
     outbound = Outbound(frozenset(settings.outbound.hosts))
     secrets = ProviderSecrets(actions.log.folder, Files())
+    fold = actions.log.fold
+    clients, workloads = ClientAuth(fold, nonces), Workloads(fold, outbound)
     tokens = TokenEndpoint(
-        actions.log, actions.secrets, nonces, refusals, available, settings.listen.proxies
+        actions, clients, workloads, refusals, available, settings.listen.proxies
     )
+    readers = (*settings.auditors.values(), *settings.resource_servers.values())
+    state = TokenState(actions, clients, readers, available)
+    about = Metadata(fold.register, tls=authority is not None)
     app = Starlette(
         routes=[
-            Route("/.well-known/oauth-authorization-server", _Metadata(actions)),
-            Route("/oauth/token", tokens.issue, methods=["POST"]),
+            Route(metadata.PATH, about.describe),
+            Route(metadata.KEYS, about.keys),
+            Route(metadata.TOKEN, tokens.issue, methods=["POST"]),
+            Route(metadata.INTROSPECT, state.introspect, methods=["POST"]),
+            Route(metadata.REVOKE, state.revoke, methods=["POST"]),
             Route("/enrol/requests", enrolment.enrol, methods=["POST"]),
             Route("/enrol/requests/{device}", enrolment.status),
             Route("/enrol/pending", enrolment.pending),
@@ -127,29 +140,6 @@ class LogRoutes:
         digest = hashlib.sha256(credential.encode()).hexdigest()
         known = [hmac.compare_digest(digest, one) for one in self._auditors.values()]
         return scheme.lower() == "bearer" and any(known)
-
-
-class _Metadata:
-    """RFC 8414."""
-
-    def __init__(self, actions: Actions) -> None:
-        self._actions = actions
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        url = self._actions.log.fold.register.state.url
-        response = answer(
-            {
-                "issuer": url,
-                "token_endpoint": f"{url}/oauth/token",
-                "grant_types_supported": ["client_credentials"],
-                "response_types_supported": [],
-                "token_endpoint_auth_methods_supported": ["private_key_jwt"],
-                "token_endpoint_auth_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
-                "dpop_signing_alg_values_supported": ["ES256", "RS256", "PS256"],
-                "authorization_details_types_supported": ["bailment_access"],
-            }
-        )
-        await response(scope, receive, send)
 
 
 def _with_nonce(app: ASGIApp, nonces: Nonces) -> ASGIApp:

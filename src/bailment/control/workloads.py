@@ -1,0 +1,86 @@
+"""Workloads at the token endpoint: a job token is exchanged for one bound to the job's own key.
+
+RFC 7523 §2.1: `grant_type` `urn:ietf:params:oauth:grant-type:jwt-bearer`. The issuer's keys are
+fetched as OpenID Connect Discovery says; only issuers that some recipient named in a workload's
+link are ever called, and only through `outbound`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bailment import canonical
+from bailment.access.fold import Fold
+from bailment.access.job import JobToken, check_job, keys_of, read_job, workload_of
+from bailment.access.jwk import PublicKey
+from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
+from bailment.control.client_auth import Client
+from bailment.control.outbound import Outbound, OutboundError
+from bailment.control.requests import Proven
+from bailment.errors import FormatError
+
+#: How long an issuer's keys are kept, and how soon they are fetched again for one we lack, ms.
+_KEPT, _AGAIN = 300_000, 10_000
+_MOST_ISSUERS = 256
+_DISCOVERY = "/.well-known/openid-configuration"
+
+
+class Workloads:
+    """Who a job is, by its token."""
+
+    def __init__(self, fold: Fold, outbound: Outbound) -> None:
+        self._fold = fold
+        self._outbound = outbound
+        self._sets: dict[str, tuple[int, Any]] = {}  # when each issuer's keys were fetched
+
+    async def prove(self, form: dict[str, str], sent: Proven) -> Client | Refused:
+        """The workload whose job token this is; its token is bound to the proof's key."""
+        token = read_job(form.get("assertion", ""))
+        if isinstance(token, Refused):
+            return token
+        link = workload_of(self._fold.register, token.claims, form.get("client_id", ""))
+        if isinstance(link, Refused):
+            return link
+        keys = await self._keys(token)
+        if isinstance(keys, Refused):
+            return keys
+        skew = self._fold.register.policy.skew_ms
+        refused = check_job(token, keys, now_ms=now_ms(), skew_ms=skew)
+        if refused is not None:
+            return refused
+        thumbprint = sent.proof.thumbprint
+        return Client(
+            link.subject, "software", form, sent.body, thumbprint, sent.proof, job=token.known
+        )
+
+    async def _keys(self, token: JobToken) -> list[PublicKey] | Refused:
+        """The issuer's keys that may have signed it, fetched again if there is none."""
+        issuer = token.claims.iss
+        fetched, document = self._sets.get(issuer, (-_KEPT, None))
+        keys = keys_of(document, token)
+        now = now_ms()
+        if now < fetched + (_KEPT if keys else _AGAIN):
+            return keys
+        if len(self._sets) >= _MOST_ISSUERS:
+            self._sets.clear()
+        self._sets[issuer] = (now, document)  # so that nobody has us call without a pause
+        try:
+            document = await self._fetch(issuer)
+        except (OutboundError, FormatError) as error:
+            return Refused(Reason.JOB_TOKEN, f"the issuer's keys cannot be had: {error}")
+        self._sets[issuer] = (now, document)
+        return keys_of(document, token)
+
+    async def _fetch(self, issuer: str) -> Any:
+        """The issuer's JWK Set."""
+        found = await self._json(issuer.rstrip("/") + _DISCOVERY)
+        if not isinstance(found, dict) or found.get("issuer") != issuer:
+            raise FormatError("the discovery document is another issuer's")
+        return await self._json(str(found.get("jwks_uri", "")))
+
+    async def _json(self, url: str) -> Any:
+        answer = await self._outbound.get(url)
+        if answer.status != 200:
+            raise OutboundError(f"`{url[:200]}` answers with status {answer.status}")
+        return canonical.parse_unique(answer.body)
