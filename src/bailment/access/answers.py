@@ -52,6 +52,7 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.JOB_TOKEN: Answer(401, "the job token does not hold", told=True),
     Reason.RATCHET_FORKED: Answer(401, "the device's line of tokens is forked", told=True),
     Reason.HELD: Answer(403, "access is on hold", told=True),
+    Reason.KILL_SWITCH: Answer(403, "all access is stopped"),
     Reason.CHAIN_BROKEN: Answer(403, "the delegation chain does not hold", told=True),
     Reason.LINK_UNKNOWN: Answer(403, "the delegation is unknown", told=True),
     Reason.LINK_ENDED: Answer(403, "the delegation was ended", told=True),
@@ -104,6 +105,7 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.LOG_UNAVAILABLE: Answer(503, "the log cannot be written, so there is no access"),
     Reason.DISK_RESERVE: Answer(503, "the log's disk is almost full, so there is no access"),
     Reason.CLOCK_BEHIND: Answer(503, "the clock is behind the log, so there is no access"),
+    Reason.FEED_STALE: Answer(503, "the gateway does not hear the log, so there is no access"),
     Reason.DRAINING: Answer(503, "the gateway is shutting down"),
     Reason.OVERLOADED: Answer(503, "the gateway is at its limit"),
 }

@@ -19,6 +19,7 @@ from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_alo
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, read_spec
 from bailment.errors import FormatError
+from bailment.ledger.enforcement_records import MaintenanceExtended
 from bailment.ledger.evidence_records import (
     ApproverRegistered,
     EnclaveDeclared,
@@ -188,6 +189,15 @@ def _held(register: Indexed, facts: HoldAdded, now: int) -> Refused | None:
     return None
 
 
+def _extended(register: Indexed, facts: MaintenanceExtended, now: int) -> Refused | None:
+    most = register.conditions.enforcement.maintenance_ms
+    if not facts.until:
+        return None if register.state.maintenance > now else _wrong("there is no maintenance")
+    if not now < facts.until <= now + most:
+        return _wrong(f"maintenance ends within {most // 1000} s, or has not begun")
+    return None
+
+
 def _lifted(register: Indexed, facts: HoldLifted, now: int) -> Refused | None:
     return None if facts.hold in register.state.holds else _wrong("there is no such hold")
 
@@ -242,6 +252,7 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     EnrolmentRequested: _enrolled,
     HoldAdded: _held,
     HoldLifted: _lifted,
+    MaintenanceExtended: _extended,
     PersonErased: _erased,
     EnclaveDeclared: assured.declared,
     ApproverRegistered: decided.approver,

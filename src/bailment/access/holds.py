@@ -14,11 +14,13 @@ from bailment.access.state import Indexed
 from bailment.ledger.records import EnrolmentRequested
 
 EVERYTHING = "everything"
+#: What the kill switch is in the log: a hold on all, which no `hold` command adds or lifts.
+KILL_SWITCH = "kill-switch"
 
 
 def subject_exists(register: Indexed, subject: str) -> bool:
     """Whether a hold on this subject could ever cover something."""
-    if subject == EVERYTHING:
+    if subject in (EVERYTHING, KILL_SWITCH):
         return True
     kind, _, name = subject.partition(":")
     match kind:
@@ -53,7 +55,7 @@ def subjects_of(
     path: Iterable[Link], model: str, purpose: str, networks: Iterable[str], key: str = ""
 ) -> list[str]:
     """Every subject whose hold covers an access along this chain."""
-    subjects = [EVERYTHING, f"model:{model}", f"purpose:{purpose}", f"key:{key}"]
+    subjects = [EVERYTHING, KILL_SWITCH, f"model:{model}", f"purpose:{purpose}", f"key:{key}"]
     subjects += (f"network:{block}" for block in networks)
     return subjects + subjects_along(path)
 

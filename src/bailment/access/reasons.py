@@ -44,6 +44,7 @@ class Reason(StrEnum):
 
     # The caller is known and may not (403).
     HELD = "held"
+    KILL_SWITCH = "kill-switch"
     CHAIN_BROKEN = "chain-broken"
     LINK_UNKNOWN = "link-unknown"
     LINK_ENDED = "link-ended"
@@ -90,6 +91,7 @@ class Reason(StrEnum):
     LOG_UNAVAILABLE = "log-unavailable"
     DISK_RESERVE = "disk-reserve"
     CLOCK_BEHIND = "clock-behind"
+    FEED_STALE = "feed-stale"
     DRAINING = "draining"
     OVERLOADED = "overloaded"
 

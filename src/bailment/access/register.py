@@ -23,6 +23,7 @@ from bailment.access.state import Granted, Indexed, Invitation, Proven, read_spe
 from bailment.assurance.item import Item
 from bailment.assurance.retention import retained
 from bailment.errors import VerificationError
+from bailment.ledger.enforcement_records import MaintenanceExtended
 from bailment.ledger.evidence_records import (
     ApproverRegistered,
     EnclaveDeclared,
@@ -106,6 +107,8 @@ class Register(Indexed):
             case HoldLifted():
                 hold = state.holds.pop(facts.hold)
                 self.holds_on[hold.subject].remove(hold)
+            case MaintenanceExtended():
+                state.maintenance = facts.until
             case PersonErased():
                 state.erased[facts.person] = index
             case EnclaveDeclared():

@@ -18,10 +18,12 @@ from msgspec import UNSET
 from bailment import canonical
 from bailment.access.approval import ACT, verify_approval
 from bailment.access.chain import read_link
+from bailment.access.holds import KILL_SWITCH
 from bailment.access.passkey import verify
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, Operator, Proposal
 from bailment.errors import FormatError
+from bailment.ledger.enforcement_records import MaintenanceExtended
 from bailment.ledger.evidence_records import ApproverRegistered
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import ProviderRegistered
@@ -56,7 +58,10 @@ def act_of(register: Indexed, facts: Facts) -> str:
             return f"hold-{facts.subject.partition(':')[0]}"
         case HoldLifted():
             hold = register.state.holds.get(facts.hold)
-            return f"lift-{hold.subject.partition(':')[0]}" if hold is not None else ""
+            kind = hold.subject.partition(":")[0] if hold is not None else ""
+            return "kill-switch-off" if kind == KILL_SWITCH else f"lift-{kind}"
+        case MaintenanceExtended():
+            return "maintenance" if facts.until else ""
         case SpecApplied():
             return "spec-apply"
         case ApproverRegistered() if facts.approvals:

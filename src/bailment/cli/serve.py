@@ -25,7 +25,9 @@ from bailment.clock import now_ms
 from bailment.control.actions import Actions
 from bailment.control.assurance import Assurance, known_signers
 from bailment.control.console import console_app
+from bailment.control.effect import Effects
 from bailment.control.evaluator import Evaluator
+from bailment.control.holding import Holding
 from bailment.control.observations import Observer
 from bailment.control.operators import Operators
 from bailment.control.public import public_app
@@ -33,6 +35,7 @@ from bailment.control.standing_routes import StandingRoutes
 from bailment.control.two_person import Approvals
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.gateway.app import Gateway
+from bailment.gateway.guard import SIGNAL
 from bailment.gateway.server import Bounds, build_server
 from bailment.ledger.records import LogStarted, Policy, SpecApplied
 from bailment.settings import Listen, Settings, load_settings
@@ -118,6 +121,8 @@ async def initialise(folder: Folder, settings_text: str, origin: str, author: st
 
 async def serve(folder: Folder, ready: asyncio.Event | None = None) -> None:
     """Serve until SIGTERM or SIGINT. Raises BailmentError if the log fails."""
+    # Only the guard's thread takes it; every thread that is started from here on inherits this.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {SIGNAL})
     async with opened(folder) as issuer:
         asked = asyncio.Event()
         loop = asyncio.get_running_loop()
@@ -151,14 +156,15 @@ async def run(
         nonces,
         issuer.settings,
         journal.refusals,
-        journal.available,
+        gateway.available,
         issuer.authority if issuer.settings.listen.certificate else None,
     )
     approvals = Approvals(issuer.actions)
     approvals.performs(SpecApplied, assurance.apply_approved)
     operators = Operators(issuer.actions, approvals)
+    holding = Holding(issuer.actions, Effects(gateway.flights.enforced), approvals)
     console: Any = console_app(
-        issuer.actions, assurance, evaluator, lambda: _status(issuer, gateway), operators
+        issuer.actions, assurance, evaluator, lambda: _status(issuer, gateway), operators, holding
     )
     with _control_socket(issuer.folder) as control:
         servers = [
@@ -327,7 +333,7 @@ async def _register_models(issuer: Issuer) -> None:
 
 
 def _status(issuer: Issuer, gateway: Gateway) -> dict[str, Any]:
-    refused = gateway.journal.available()
+    refused = gateway.available()
     return {
         "version": __version__,
         "pid": os.getpid(),
@@ -335,6 +341,9 @@ def _status(issuer: Issuer, gateway: Gateway) -> dict[str, Any]:
         "epoch": issuer.log.fold.register.epoch,
         "open": len(gateway.flights),
         "access": refused.reason.value if refused else "served",
+        "heard": round(gateway.feed.age),
+        "killed": gateway.guard.killed,
+        "maintenance": round(gateway.feed.maintained),
     }
 
 

@@ -25,6 +25,7 @@ from bailment.control.assurance import Assurance
 from bailment.control.assurance_acts import AssuranceActs, EvidenceDesk
 from bailment.control.assurance_acts import perform as assure
 from bailment.control.evaluator import Evaluator
+from bailment.control.holding import Holding, HoldingActs
 from bailment.control.operators import OperatorActs, Operators, waiting
 from bailment.control.operators import perform as operate
 from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal
@@ -49,28 +50,6 @@ class AddRecipient(Act, frozen=True, tag="recipient-add"):
     depth: int = 0
 
 
-class AddHold(Act, frozen=True, tag="hold-add"):
-    """Lock a subject; `until` 0 means until lifted."""
-
-    subject: str
-    reason: Line
-    until: int = 0
-
-
-class LiftHold(Act, frozen=True, tag="hold-lift"):
-    """Unlock."""
-
-    hold: str
-    reason: Line
-
-
-class EndLink(Act, frozen=True, tag="link-end"):
-    """End a link for good."""
-
-    link: str
-    reason: Line
-
-
 class ErasePerson(Act, frozen=True, tag="person-erase"):
     """Destroy what names a person."""
 
@@ -78,8 +57,8 @@ class ErasePerson(Act, frozen=True, tag="person-erase"):
     reason: Line
 
 
-Acts = AddRecipient | AddHold | LiftHold | EndLink | ErasePerson
-_ANY = Acts | AssuranceActs | OperatorActs | RevokeDrill
+Acts = AddRecipient | ErasePerson
+_ANY = Acts | AssuranceActs | HoldingActs | OperatorActs | RevokeDrill
 #: A plan with its spec, and a little around it.
 _MAX_ACT = MAX_PLAN + MAX_BODY
 
@@ -90,6 +69,7 @@ def console_app(
     evaluator: Evaluator,
     status: Callable[[], dict[str, Any]],
     operators: Operators,
+    holding: Holding,
 ) -> Starlette:
     """The application behind the control socket."""
     drill = RevocationDrill(actions, assurance)
@@ -102,6 +82,8 @@ def console_app(
             asked = msgspec.json.decode(body, type=_ANY)
             if isinstance(asked, Acts):
                 done = await perform(actions, asked)
+            elif isinstance(asked, HoldingActs):
+                done = await holding.perform(asked)
             elif isinstance(asked, OperatorActs):
                 done = await operate(operators, asked)
             elif isinstance(asked, RevokeDrill):
@@ -158,12 +140,6 @@ async def perform(actions: Actions, act: Acts) -> dict[str, Any]:
                 act.handle, act.contact, act.key, grant, act.author
             )
             return {"recipient": pseudonym, "link": link}
-        case AddHold():
-            return {"hold": await actions.hold(act.subject, act.reason, act.author, act.until)}
-        case LiftHold():
-            await actions.lift(act.hold, act.reason, act.author)
-        case EndLink():
-            await actions.end_link(act.link, act.reason, act.author)
         case ErasePerson():
             await actions.erase(act.person, act.reason, act.author)
     return {}

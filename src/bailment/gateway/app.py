@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,14 @@ from urllib.parse import urlsplit
 import structlog
 
 from bailment.access.chain import networks_of
+from bailment.access.holds import KILL_SWITCH
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import ConfigurationError
 from bailment.gateway.credentials import Credentials
+from bailment.gateway.feed import Feed
 from bailment.gateway.flights import Flights
+from bailment.gateway.guard import Guard
 from bailment.gateway.intake import Buffers, Receive, Scope, Send, arrive
 from bailment.gateway.journal import Journal
 from bailment.gateway.journey import Journey
@@ -23,7 +27,10 @@ from bailment.gateway.metrics import Metrics
 from bailment.gateway.readings import Readings
 from bailment.gateway.reconciler import Reconciler
 from bailment.gateway.upstream import Upstream, UpstreamConfig
+from bailment.ledger.enforcement_records import MaintenanceExtended
+from bailment.ledger.records import HoldAdded
 from bailment.settings import Model, Settings
+from bailment.store import switch
 from bailment.store.durable import read_private
 from bailment.store.log import Log
 from bailment.store.sequencer import News
@@ -39,7 +46,15 @@ class Gateway:
 
     def __init__(self, log: Log, settings: Settings, nonces: Nonces, folder: Path) -> None:
         self.metrics = Metrics()
-        self.flights = Flights(log.fold.register)
+        register = log.fold.register
+        self.feed = Feed(register)
+        #: Whether the log holds that the kill switch is on.
+        self._killed = bool(register.holds_on.get(KILL_SWITCH))
+        self.guard = Guard(self.feed, log.folder.kill_switch, killed=self._killed)
+        self.flights = Flights(register, self.guard)
+        self.metrics.feed_age.set_function(lambda: self.feed.age / 1000)
+        self.metrics.maintained.set_function(lambda: self.feed.maintained / 1000)
+        self.metrics.killed.set_function(lambda: self.guard.killed)
         self.journal = Journal(log, self.metrics, settings.limits.disk_reserve_bytes)
         self._log = log
         self._settings = settings
@@ -74,7 +89,7 @@ class Gateway:
         elif path == "/metrics" and self._may_measure(scope):
             await _text(send, 200, self.metrics.expose())
         elif path == "/readyz":
-            refused = self.journal.available()
+            refused = self.available()
             ready = refused is None and not self.flights.draining
             why = b"ready\n" if ready else f"{refused.reason if refused else 'draining'}\n".encode()
             await _text(send, 200 if ready else 503, why)
@@ -82,6 +97,10 @@ class Gateway:
             await _text(send, 200, b"alive\n")
         else:
             await self._journey(scope, receive, send)
+
+    def available(self) -> Refused | None:
+        """Why no access can be had just now, or None."""
+        return self.guard.refused() or self.journal.available()
 
     def _may_measure(self, scope: Scope) -> bool:
         """Volumes are nobody's business but the operator's. A forwarded request is not local."""
@@ -96,8 +115,14 @@ class Gateway:
         orphans = await self.journal.close_orphans()
         if orphans:
             logger.warning("closed accesses that were left open", count=orphans)
+        left = self._log.fold.register.state.maintenance - self.journal.now
+        self.feed.excuse(max(0, left))
+        if self._killed:
+            self.guard.kill("the log", "the switch was on, and its file was gone")
+        self.guard.watch(self._stop_flights)
+        self._tasks.append(asyncio.create_task(self._beat()))
         self._tasks.append(asyncio.create_task(self._every(_JUDGE_SECONDS, self._judge)))
-        self._tasks.append(asyncio.create_task(self._every(1.0, self.journal.tick)))
+        self._tasks.append(asyncio.create_task(self._every(1.0, self._tick)))
         for reconciler in self._reconcilers:
             compare = self._every(reconciler.seconds, partial(self._readings.compare, reconciler))
             self._tasks.append(asyncio.create_task(compare))
@@ -112,6 +137,7 @@ class Gateway:
         await self.flights.drain(
             seconds, Refused(Reason.LOG_UNAVAILABLE if failed else Reason.DRAINING)
         )
+        self.guard.end()
         await self.journal.finish()
         await self._readings.keep()
         for task in self._tasks:
@@ -123,15 +149,50 @@ class Gateway:
     def _notice(self, news: News) -> None:
         """Durable records: a change of the register is a new judgement of what is in flight."""
         self._readings.follow(news)
+        self._follow(news)
         if self.flights and any(facts.REGISTERS for _, _, facts in news):
             self._cut(self.flights.judge(self.journal.now))
+
+    def _follow(self, news: News) -> None:
+        """What the log says of the guard: the end of the kill switch, and maintenance."""
+        for _, leaf, facts in news:
+            if isinstance(facts, MaintenanceExtended):
+                self.feed.excuse(max(0, facts.until - leaf.time))
+        held = bool(self._log.fold.register.holds_on.get(KILL_SWITCH))
+        if self._killed and not held:
+            self.guard.release()
+        self._killed = held
 
     async def _judge(self) -> None:
         self._cut(self.flights.judge(self.journal.now))
 
+    def _stop_flights(self) -> None:
+        self._cut(self.flights.stop())
+
     def _cut(self, count: int) -> None:
         if count:
             logger.warning("cut accesses in flight", count=count)
+
+    async def _beat(self) -> None:
+        """Ask the writer for signs of life, each after the spec's time, whether or not one came."""
+        while True:
+            self._log.sequencer.beat(self.feed.hear)
+            await asyncio.sleep(self.feed.heartbeat_ms / 1000)
+
+    async def _tick(self) -> None:
+        """Once a second."""
+        await self.journal.tick()
+        await self._record_kill()
+
+    async def _record_kill(self) -> None:
+        """Put the kill switch on the record once the log can be written: as a hold, so that the
+        register refuses too, and whoever audits the log knows why."""
+        log = self._log
+        if not self.guard.killed or log.fold.register.holds_on.get(KILL_SWITCH):
+            return
+        said = switch.read(self.guard.path)
+        hold = HoldAdded(os.urandom(16).hex(), KILL_SWITCH, said.reason, said.author)
+        await log.sequencer.append(log.sequencer.draft(hold, urgent=True))
 
     async def _every(self, seconds: float, do: Callable[[], Awaitable[None]]) -> None:
         """Do it now and then every so often; a malfunction ends the process, not just the task."""

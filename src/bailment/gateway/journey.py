@@ -32,7 +32,8 @@ from bailment.gateway.dialects import models
 from bailment.gateway.dialects.base import Action, Ask, Dialect
 from bailment.gateway.dialects.catalogue import Route, route, shape
 from bailment.gateway.exchange import Exchange
-from bailment.gateway.flights import Flight, Flights
+from bailment.gateway.flights import Flight, Flights, Leaving, uncancel
+from bailment.gateway.guard import UNRECORDED
 from bailment.gateway.intake import (
     Arrival,
     Buffers,
@@ -58,8 +59,6 @@ from bailment.gateway.upstream import Upstream, UpstreamError, UpstreamResponse
 from bailment.ledger.records import AccessClosed
 from bailment.settings import Settings
 
-#: Seconds that an access is carried before anybody looks whether its client is still there.
-_MOMENT = 0.05
 #: How often an end is put on the record anew because the register moved under it.
 _ATTEMPTS = 5
 #: Tokens that a server's chat template may add to what the client sent.
@@ -116,7 +115,7 @@ class Journey:
             await self._refuse(body, caller, exchange)
             return
         content, digest = body
-        mismatch = check_body(caller.proof, digest)
+        mismatch = check_body(caller.proof, digest) if caller.proof is not None else None
         if mismatch is not None:
             # Whoever sent this body is not shown to be the key's holder.
             await self.journal.refuse(mismatch, caller.token)
@@ -148,10 +147,10 @@ class Journey:
         """Upstream, relay, closed: from here on every way out closes the access."""
         flight = self.flights.take_off(access, self.journal.now)
         progress = Progress(several=ask.choices > 1)
-        leaving = _Leaving(receive, flight)
+        leaving = Leaving(receive, flight)
         try:
-            if flight.refused is not None:
-                raise Broken(flight.refused)
+            if (refused := flight.stopped()) is not None:
+                raise Broken(refused)
             if way.listing:
                 await self._list_models(way, flight, progress, exchange)
                 return
@@ -163,9 +162,9 @@ class Journey:
             else:
                 await self._answer(response, way.dialect, flight, progress, exchange)
         except (UpstreamError, Broken, asyncio.CancelledError) as error:
-            if flight.closed:
+            if flight.closed and not flight.released:
                 raise  # its end is on the record; what is left of the answer is not sent
-            _uncancel(flight)
+            uncancel(flight)
             if flight.upstream is not None:
                 flight.upstream.abort()
             await self._break_off(why(error, flight), flight, progress, exchange)
@@ -241,17 +240,27 @@ class Journey:
         """
         register, unsent = self.fold.register, progress.sent
         for _ in range(_ATTEMPTS):
-            if flight.refused is not None:
-                raise Broken(flight.refused)
+            if (refused := flight.stopped()) is not None:
+                raise Broken(refused)
             progress.sent = unsent + rest
             closed = progress.closed(flight.access.id, outcome)
-            answer = await self._put_down(flight, closed, register.epoch)
+            answer = await self._end(flight, closed, register.epoch)
             if not isinstance(answer, Stale):
                 break
             progress.sent = unsent
         else:
-            answer = await self._put_down(flight, closed)
-        return flight.refused if answer else Refused(Reason.LOG_UNAVAILABLE)
+            answer = await self._end(flight, closed)
+        return flight.stopped() if answer else Refused(Reason.LOG_UNAVAILABLE)
+
+    async def _end(
+        self, flight: Flight, closed: AccessClosed, epoch: int | None = None
+    ) -> bool | Stale:
+        """Put down the end of an answer whose last part waits for that."""
+        flight.ending = True
+        try:
+            return await self._put_down(flight, closed, epoch)
+        finally:
+            flight.ending = False
 
     async def _put_down(
         self, flight: Flight, closed: AccessClosed, epoch: int | None = None
@@ -265,7 +274,11 @@ class Journey:
     async def _break_off(
         self, refused: Refused, flight: Flight, progress: Progress, exchange: Exchange
     ) -> None:
-        """Close the access as what it was, then tell the client, if it is still there."""
+        """Close the access as what it was, and tell the client, if it is still there; neither waits
+        for the other, since the log may be what stands still."""
+        if flight.released:  # how it ends is on its way to the log already
+            await exchange.refuse(refused, verified=True)
+            return
         if flight.gone:
             await self._put_down(flight, progress.closed(flight.access.id, "client-left"))
             return
@@ -273,9 +286,12 @@ class Journey:
             progress.usage, progress.final = NOTHING, True
         outcome = _OUTCOMES.get(refused.reason, "cut")
         closed = progress.closed(flight.access.id, outcome, refused.reason.value)
-        await self._put_down(flight, closed)
-        self.flights.land(flight)  # the client may take long to hear of it
-        await exchange.refuse(refused, verified=True)
+
+        async def land() -> None:
+            await self._put_down(flight, closed)
+            self.flights.land(flight)  # the client may take long to hear of it
+
+        await asyncio.gather(land(), exchange.refuse(refused, verified=True))
 
     async def _list_models(
         self, way: Route, flight: Flight, progress: Progress, exchange: Exchange
@@ -317,7 +333,7 @@ class Journey:
         return Request(caller.token, ask.action.value, ask.model, networks, ceiling)
 
     def _unavailable(self) -> Refused | None:
-        closed = self.journal.available()
+        closed = self.flights.guard.refused() or self.journal.available()
         return Refused(Reason.DRAINING) if closed is None and self.flights.draining else closed
 
     async def _refuse(
@@ -329,7 +345,9 @@ class Journey:
     ) -> None:
         """Refuse a caller that proved its key: it is told why."""
         action, model = (request.action, request.model) if request else ("", "")
-        await self.journal.refuse(refused, caller.token, action=action, model=model)
+        # Where the log stands still nobody is kept waiting for it to say so.
+        token = None if refused.reason in UNRECORDED else caller.token
+        await self.journal.refuse(refused, token, action=action, model=model)
         await exchange.refuse(refused, verified=True)
 
     async def _turn_away(self, refused: Refused, exchange: Exchange) -> None:
@@ -354,6 +372,7 @@ def _evidence(caller: Caller, arrival: Arrival, digest: bytes, ask: Ask) -> Evid
     return Evidence(
         caller.kind,
         caller.proof,
+        caller.certificate,
         arrival.method,
         arrival.path,
         digest.hex(),
@@ -361,34 +380,3 @@ def _evidence(caller: Caller, arrival: Arrival, digest: bytes, ask: Ask) -> Evid
         arrival.address,
         arrival.client,
     )
-
-
-class _Leaving:
-    """Notices when the client goes away; not for an answer that is there in a moment."""
-
-    def __init__(self, receive: Receive, flight: Flight) -> None:
-        self._receive = receive
-        self._flight = flight
-        self._task: asyncio.Task[None] | None = None
-        self._timer = asyncio.get_running_loop().call_later(_MOMENT, self._begin)
-
-    def cancel(self) -> None:
-        """There is nothing left to give up."""
-        self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-
-    def _begin(self) -> None:
-        self._task = asyncio.create_task(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._flight.leave()
-
-
-def _uncancel(flight: Flight) -> None:
-    """A cut cancels only a wait; what follows (the record of the end) must not be cancelled."""
-    task = asyncio.current_task()
-    if (flight.refused or flight.gone) and task is not None and task.cancelling():
-        task.uncancel()

@@ -29,6 +29,19 @@ class Metrics:
         self.findings = Counter(
             "bailment_findings", "Findings by kind.", ["kind"], registry=self.registry
         )
+        self.feed_age = Gauge(
+            "bailment_feed_age_seconds",
+            "Since the log's writer was last heard.",
+            registry=self.registry,
+        )
+        self.killed = Gauge(
+            "bailment_kill_switch", "Whether the kill switch is on.", registry=self.registry
+        )
+        self.maintained = Gauge(
+            "bailment_maintenance_seconds",
+            "For how long silence of the log's writer is still excused.",
+            registry=self.registry,
+        )
         self.input_tokens = self.tokens.labels("input")
         self.output_tokens = self.tokens.labels("output")
 

@@ -95,8 +95,8 @@ async def relay_stream(
             if not chunk:
                 raise Broken(Refused(Reason.UPSTREAM_ABORTED, "the stream has no end"))
             out = reader.feed(chunk)
-            if flight.refused is not None:
-                raise Broken(flight.refused)
+            if (refused := flight.stopped()) is not None:
+                raise Broken(refused)
             if reader.malformed:
                 raise Broken(Refused(Reason.UPSTREAM_INVALID, "the stream is malformed"))
             if out:

@@ -20,6 +20,7 @@ from msgspec import UNSET, UnsetType
 from bailment import canonical
 from bailment.errors import FormatError
 from bailment.ledger.counters import CountersRead
+from bailment.ledger.enforcement_records import ENFORCEMENT_RECORDS
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import IDENTITY_RECORDS
@@ -352,6 +353,7 @@ _RECORDS: tuple[type[Facts], ...] = (
     *EVIDENCE_RECORDS,
     *IDENTITY_RECORDS,
     *OPERATOR_RECORDS,
+    *ENFORCEMENT_RECORDS,
 )
 TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
 

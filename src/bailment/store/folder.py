@@ -23,6 +23,7 @@ class Folder:
     snapshots/       the folded state at some sizes
     staging.db       entries not yet in full bundles, with their signed checkpoints
     keys.db          the keys of the bodies, wrapped
+    kill-switch      there while nobody may have access (`store/switch.py`)
     """
 
     root: Path
@@ -58,6 +59,10 @@ class Folder:
     @property
     def control_socket(self) -> Path:
         return self.root / "control.sock"
+
+    @property
+    def kill_switch(self) -> Path:
+        return self.root / "kill-switch"
 
     def require(self) -> None:
         """Raise ConfigurationError unless an issuer was initialised here."""

@@ -191,6 +191,15 @@ class Sequencer:
         if self._idle.is_set() and not self._closed and self._heads_due(self._now()):
             self._commit_next()
 
+    def beat(self, heard: Callable[[int], None]) -> None:
+        """A sign of life: `heard` is told the register's position once all that the writer was
+        given before is durable and folded."""
+
+        def alive() -> None:
+            self._loop.call_soon_threadsafe(lambda: heard(self.fold.register.epoch))
+
+        self._writer.submit(alive)
+
     async def close(self) -> None:
         """Commit what waits, then accept nothing more."""
         self._closed = True
