@@ -66,8 +66,9 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     depth        how many more subcontractors may follow below
     start, until when it holds, ms
     personal     of a person: the commitment to who it is (`commit_person`), hex; links from before
-                 there was one have none
+                 there was one have none. Of a device: to who confirmed it
     attributes   of a person: what the employer vouches for, such as `jurisdiction`, by name
+    handle       of a subcontractor: what who delegates to it calls it, and `contact` whom to tell
     owner        of a workload: the id of the person who answers for it
     workload     of a workload: the `iss`, `aud` and `sub` of its job tokens, exactly
     """
@@ -86,6 +87,10 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_default
     depth: int = 0
     personal: Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{64})?\Z")] = ""
     attributes: dict[_Name, _Value] = {}
+    handle: Annotated[
+        str, msgspec.Meta(pattern=r"^(?:[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?)?\Z")
+    ] = ""
+    contact: Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]{0,200}\Z")] = ""
     owner: Annotated[str, msgspec.Meta(pattern=r"^(?:[0-9a-f]{32})?\Z")] = ""
     workload: Job | None = None
 
@@ -136,10 +141,12 @@ def narrows(link: Link, parent: Link | None) -> Refused | None:
     if (parent.kind if parent else None) not in _PARENTS[link.kind]:
         above = parent.kind if parent else "issuer"
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind} cannot stand under a {above}")
-    if link.personal and link.kind != "person":
+    if link.personal and link.kind not in ("person", "device"):
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link commits to no name")
     if link.attributes and link.kind != "person":
         return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link has no attributes")
+    if (link.handle or link.contact) and link.kind != "subcontractor":
+        return Refused(Reason.CHAIN_BROKEN, f"a {link.kind}'s link has no handle and no contact")
     works = link.kind == "workload"
     if works != bool(link.owner) or works != (link.workload is not None):
         return Refused(Reason.CHAIN_BROKEN, "a workload, and nothing else, has an owner and a job")

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -22,6 +22,7 @@ import msgspec
 from bailment.access import jwk
 from bailment.access.chain import Link, commit_person, narrows, sign_link
 from bailment.access.enrolment import code_of, read_code
+from bailment.access.signing_in import Auth, Registration, registration_body
 from bailment.agent import private, profile
 from bailment.agent.answers import GatewayRefused
 from bailment.agent.client import GatewayClient
@@ -51,8 +52,26 @@ class Delegated(msgspec.Struct, frozen=True):
     person: str = ""
 
 
+class Registered(msgspec.Struct, frozen=True):
+    """What to set up at the provider: where it sends browsers, and where our keys are."""
+
+    redirect_uri: str
+    jwks_uri: str
+
+
+class SignedIn(msgspec.Struct, frozen=True):
+    """Where and when (ms) a person signed in for a device."""
+
+    issuer: str
+    auth_time: int
+
+
 class Pending(msgspec.Struct, frozen=True):
-    """A device that waits, as the gateway shows it. `until` is when its person's link ends, ms."""
+    """A device that waits, as the gateway shows it. `until` is when its person's link ends, ms.
+
+    `signed_in` is empty where the organisation has no provider, so that nobody but the admin's own
+    ear says who the person is.
+    """
 
     device: Id
     person: Id
@@ -63,6 +82,7 @@ class Pending(msgspec.Struct, frozen=True):
     parent: Id
     until: Annotated[int, msgspec.Meta(ge=1)]
     start: int = 0
+    signed_in: SignedIn | None = None
 
 
 def make_admin_key(folder: Path) -> jwk.PublicKey:
@@ -103,6 +123,8 @@ class Admin:
         name: str,
         email: str = "",
         *,
+        account: str = "",
+        sponsor: str = "",
         person: str = "",
         until: int = 0,
         models: tuple[str, ...] = (),
@@ -112,6 +134,7 @@ class Admin:
     ) -> Delegated:
         """Delegate to a person and get the invitation for a device of theirs.
 
+        `account` is the person's `sub` at the provider, `sponsor` who answers for naming them.
         `person` is the id of somebody who has a link already, empty for somebody new; `until` is
         in ms, 0 for as long as the organisation's own link; what is empty is not narrowed.
         """
@@ -137,11 +160,30 @@ class Admin:
                 f"{datetime.fromtimestamp(own.until / 1000, UTC):%Y-%m-%d %H:%M}",
             )
         personal = {"name": name, "salt": os.urandom(16).hex()}
-        if email:
-            personal["email"] = email
+        told = {"email": email, "subject": account, "sponsor": sponsor}
+        personal |= {name: value for name, value in told.items() if value}
         named = msgspec.structs.replace(link, personal=commit_person(personal))
         granted = await self._grant(named, personal)
         return msgspec.structs.replace(granted, person=link.subject)
+
+    async def register_provider(
+        self,
+        issuer: str,
+        client: str,
+        claim: Literal["sub", "email"],
+        auth: Auth,
+        secret: str = "",
+    ) -> Registered:
+        """Have the organisation's people sign in at this provider; an empty issuer ends that.
+
+        The secret, if the provider gave one, goes to the issuer alone and into no record.
+        """
+        organisation = (await self.own_link()).subject
+        said = Registration(organisation, issuer, client, claim, auth)
+        if secret:
+            await self._client.send("/providers/secret", secret.encode(), "text/plain", dict)
+        body = registration_body(said)
+        return await self._client.send("/providers", body, "application/json", Registered)
 
     async def standing(self) -> dict[str, Any]:
         """How the organisation stands, as the issuer's log has it."""
@@ -167,8 +209,12 @@ class Admin:
             )
         return found
 
-    async def confirm(self, pending: Pending, until: int = 0) -> Delegated:
-        """Give the device its link; `until` is in ms, 0 for as long as its person's link."""
+    async def confirm(self, pending: Pending, until: int = 0, by: str = "") -> Delegated:
+        """Give the device its link; `until` is in ms, 0 for as long as its person's link.
+
+        `by` is who confirms, by name or email address: another person than the one who enrols.
+        """
+        personal = {"name": by, "salt": os.urandom(16).hex()} if by else None
         link = Link(
             id=os.urandom(16).hex(),
             parent=pending.parent,
@@ -177,12 +223,13 @@ class Admin:
             start=max(pending.start, self._now_ms() - _DEVICE_LEAD_MS),
             until=until or pending.until,
             key=jwk.parse(pending.key).jwk,
+            personal=commit_person(personal) if personal else "",
         )
-        return await self._grant(link, None)
+        return await self._grant(link, personal)
 
-    async def confirm_device(self, code: str, until: int = 0) -> Delegated:
+    async def confirm_device(self, code: str, until: int = 0, by: str = "") -> Delegated:
         """Confirm the device that shows this code."""
-        return await self.confirm(await self.pending(code), until)
+        return await self.confirm(await self.pending(code), until, by)
 
     async def _grant(self, link: Link, personal: dict[str, str] | None) -> Delegated:
         signed = sign_link(link, self._key, self._client.signer.public.thumbprint)

@@ -20,6 +20,8 @@ _HINTS: dict[str, str] = {
     Reason.CLIENT_ASSERTION: "set this machine's clock; if that is right, enrol again",
     Reason.LINK_EXPIRED: "ask your organisation's admin for a new invitation",
     Reason.LINK_ENDED: "ask your organisation's admin for a new invitation",
+    Reason.SIGN_IN_TOO_OLD: "bailment sign-in",
+    Reason.SIGN_IN_FAILED: "start again: `bailment enrol`, or `bailment sign-in`",
     Reason.DRAINING: "try again in a moment",
     Reason.OVERLOADED: "try again in a moment",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import time
 from types import TracebackType
@@ -90,7 +90,18 @@ class GatewayClient:
         return read_answer(await _drive(self._http, self.gateway, flow), kind)
 
 
-async def enrol(invitation_url: str, folder: Path, name: str, *, clock: Clock = time) -> Pending:
+#: What signs the person in, for an invitation's code, before the device may enrol.
+SignsIn = Callable[["GatewayClient", str], Awaitable[object]]
+
+
+async def enrol(
+    invitation_url: str,
+    folder: Path,
+    name: str,
+    *,
+    clock: Clock = time,
+    sign_in: SignsIn | None = None,
+) -> Pending:
     """Enrol this device under the invitation `<gateway>/enrol#<code>` with a key made here.
 
     Leaves a profile with status `pending` in `folder`. Raises VerificationError if the gateway
@@ -99,6 +110,8 @@ async def enrol(invitation_url: str, folder: Path, name: str, *, clock: Clock = 
     gateway, invitation = _read_invitation(invitation_url)
     key = profiles.device_key(folder)
     async with GatewayClient(gateway, key, clock) as client:
+        if sign_in is not None:
+            await sign_in(client, invitation)
         body = {"invitation": invitation, "key_class": "software", "name": name}
         try:
             pending = await client.post("/enrol/requests", body, Pending)
@@ -152,7 +165,7 @@ async def fetch_token(
 ) -> str:
     """A new access token; worthless without the device's key."""
     async with GatewayClient(device.profile.gateway, device.key, clock) as client:
-        tokens = Tokens(device.profile, client.signer, purpose, models)
+        tokens = Tokens(device, client.signer, purpose, models)
         return await client.token(tokens)
 
 
@@ -161,7 +174,8 @@ async def obtain(http: httpx2.AsyncClient, gateway: str, tokens: Tokens) -> str:
 
     Raises GatewayRefused, GatewayUnreachable, FormatError.
     """
-    fetched = await _drive(http, gateway, tokens.fetch())
+    async with tokens.ratchet.held_async():
+        fetched = await _drive(http, gateway, tokens.fetch())
     if isinstance(fetched, httpx2.Response):
         raise refusal(fetched)
     return fetched

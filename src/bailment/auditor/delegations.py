@@ -61,7 +61,7 @@ class Delegations:
         except msgspec.DecodeError:
             named = {}
         if commit_person(named) == link.personal:
-            self.named += 1
+            self.named += link.kind == "person"
             return
         self._findings.add(
             index,

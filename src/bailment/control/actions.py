@@ -204,12 +204,22 @@ class Actions:
             raise Denied(Refused(Reason.CHAIN_BROKEN, "the link stands under no recipient's"))
         if link.kind == "person" and not (personal and personal.get("name")):
             raise Denied(Refused(Reason.CHAIN_BROKEN, "a person's link comes with the name"))
-        if link.kind == "person" and link.personal != commit_person(personal or {}):
+        if (personal or link.personal) and link.personal != commit_person(personal or {}):
             raise Denied(Refused(Reason.CHAIN_BROKEN, "the link does not commit to this name"))
         person = link.subject if link.kind == "person" else ""
+        if link.kind == "device" and (above := self.log.fold.register.links.get(link.parent)):
+            person = above.subject
+            self._check_second(person, personal or {})
         facts = DelegationGranted(compact, approval)
         answer = await self.append(lambda now: facts, person=person, personal=personal)
         return link, answer.index
+
+    def _check_second(self, person: str, confirms: dict[str, str]) -> None:
+        """Denied if who confirms a device is who enrols it, by name or email address."""
+        who = self.people.of(person)
+        same = {who.get("name", "").casefold(), who.get("email", "").casefold()} - {""}
+        if not same.isdisjoint(told.casefold().strip() for told in confirms.values()):
+            raise Denied(Refused(Reason.CHAIN_BROKEN, "who enrols a device does not confirm it"))
 
     async def invite(self, link_id: str) -> Invited:
         """Issue an invitation to enrol a device under a person's link."""

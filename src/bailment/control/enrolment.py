@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -46,6 +47,9 @@ class Personal(Typed, frozen=True, omit_defaults=True):
     name: _Text
     salt: Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
     email: _Text = ""
+    #: The person's `sub` at the employer's provider, and who answers for naming the person.
+    subject: _Text = ""
+    sponsor: _Text = ""
 
 
 class DelegationBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -157,6 +161,7 @@ class Enrolment:
                         "start": link.start,
                         "until": link.until,
                         "expires": device.until,
+                        "signed_in": self._signed_in(device.invitation, link.subject),
                     }
                 )
         return self._refusal(
@@ -192,6 +197,14 @@ class Enrolment:
         except FormatError as error:
             return self._refusal(Refused(Reason.BODY_MALFORMED, str(error)))
         return answer(reply, 201)
+
+    def _signed_in(self, invitation: str, person: str) -> dict[str, object] | None:
+        """Where and when the person signed in for the device; None where nobody asked for it."""
+        state = self.actions.log.fold.register.state
+        found = state.signed_in.get(person)
+        if state.invitations[invitation].key is UNSET or found is None:
+            return None
+        return {"issuer": found.issuer, "auth_time": found.auth_time}
 
     async def _as_admin(self, request: Request) -> tuple[str, Link] | Response:
         """The recipient (and its link) whose admin key signed the request."""

@@ -82,6 +82,7 @@ class Session:
     def fail(self, error: SignInFailed) -> None:
         """It is over; the device and the browser are told why."""
         self.failure, self.hint = str(error), error.hint
+        self.completion, self.signed_in = "", None
 
 
 @dataclass(slots=True)
