@@ -31,7 +31,7 @@ def token_cases() -> list[JSON]:
     """Verified with the issuer's key at the time of the usual request unless `now_ms` is given."""
     claims = token_claims()
     head, body, mac = TOKEN.split(".")
-    other = {"cnf": {"x5t#S256": thumbprint("device")}}
+    other = {"cnf": {"kid": thumbprint("device")}}
 
     def made(**members: Any) -> str:
         return sign(TOKEN_HEADER, claims | members, "issuer")
@@ -67,8 +67,15 @@ def token_cases() -> list[JSON]:
         ("issued in the future", made(iat=NOW + 6, exp=NOW + 306), {}, "token-untrusted"),
         ("no `cnf`", sign(TOKEN_HEADER, without(claims, "cnf"), "issuer"), {}, "token-unbound"),
         (
-            "a `cnf` without `jkt`",
+            "a `cnf` of another kind",
             sign(TOKEN_HEADER, claims | other, "issuer"),
+            {},
+            "token-unbound",
+        ),
+        ("bound to a certificate", made(cnf={"x5t#S256": thumbprint("other")}), {}, "accepted"),
+        (
+            "bound to a key and a certificate",
+            made(cnf=claims["cnf"] | {"x5t#S256": thumbprint("other")}),
             {},
             "token-unbound",
         ),

@@ -8,7 +8,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from bailment.access import jwk
+from bailment.access import base64url, certificate, jwk
 from bailment.access.admission import Stale
 from bailment.access.chain import Link, sign_link
 from bailment.access.decision import Request
@@ -17,6 +17,7 @@ from bailment.access.proof import make_proof
 from bailment.access.reasons import Refused
 from bailment.errors import VerificationError
 from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import DeviceCertified
 from bailment.ledger.leaf import Leaf, encode_leaf
 from bailment.ledger.records import (
     AccessClosed,
@@ -172,6 +173,34 @@ class Book:
         values = {"subject": name, "key": device.public.jwk, **given}
         device.link = self.grant(by, "device", person.its, **values)
         return device
+
+    def make_certificate(self, device: Party, /, by: Party | None = None, **given: Any) -> Any:
+        """The record of a certificate, not in the log yet; `by` is whose key asked for it."""
+        name, signer = device.its.subject, by or device
+        values = {
+            "device": name,
+            "certificate": base64url.encode(sha256(self.new_id().encode()).digest()),
+            "until": self.time + DAY,
+            "proof": make_proof(
+                signer.key,
+                signer.public,
+                method="POST",
+                target=URL + certificate.PATH,
+                body_sha256=sha256(certificate.certification_body(name)).digest(),
+                token=None,
+                nonce=None,
+                jti=self.new_id(),
+                now_s=self.time // 1000,
+            ),
+        }
+        return DeviceCertified(**{**values, **given})
+
+    def certify(self, device: Party, **given: Any) -> str:
+        """A certificate of the device's, on record."""
+        facts = self.make_certificate(device, **given)
+        self.add(facts, self.register.recipient_of(device.its.id))
+        name: str = facts.certificate
+        return name
 
     # Accesses
 

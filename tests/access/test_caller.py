@@ -74,11 +74,12 @@ def test_a_tier_asks_for_a_class_of_key(needed: str, held: str, refused: Reason 
 
 
 def test_a_tier_asks_for_a_way_to_present_tokens() -> None:
-    certificate = "A" * 43
     by_proof = Acme("presentation: [dpop-body]")
+    certificate = by_proof.book.certify(by_proof.laptop)
     assert by_proof.asks() is None
     assert by_proof.asks(certificate=certificate) is Reason.PRESENTATION_TOO_WEAK
     either = Acme("presentation: [dpop-body, mtls]")
+    certificate = either.book.certify(either.laptop)
     assert either.asks(certificate=certificate) is None
 
 

@@ -100,11 +100,13 @@ def test_an_algorithm_that_proves_nothing_is_refused(alg: str) -> None:
 
 
 def test_an_unbound_token_is_refused() -> None:
-    nothing: tuple[object, ...] = (None, {}, [], "jkt", {"x5t#S256": DEVICE_KEY.thumbprint})
+    both = {"jkt": DEVICE_KEY.thumbprint, "x5t#S256": DEVICE_KEY.thumbprint}
+    nothing: tuple[object, ...] = (None, {}, [], "jkt", {"kid": DEVICE_KEY.thumbprint}, both)
     for cnf in nothing:
         assert reason(forged(cnf=cnf)) == Reason.TOKEN_UNBOUND
     for jkt in ("", 1, "A" * 42, "A" * 44, "A" * 42 + "=", "A" * 43 + "\n"):
         assert reason(forged(cnf={"jkt": jkt})) == Reason.TOKEN_MALFORMED
+        assert reason(forged(cnf={"x5t#S256": jkt})) == Reason.TOKEN_MALFORMED
 
 
 def test_a_token_that_lives_longer_than_300_s_is_refused() -> None:
