@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from bailment.assurance.intake import Submission, receive
@@ -14,6 +15,7 @@ from bailment.assurance.preflight import (
     leaves,
     outlook,
     sayings,
+    too_old,
 )
 from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
 from bailment.assurance.wording import label
@@ -227,8 +229,57 @@ def test_a_failure_fails_whatever_the_issuer_would_collect(spec: CompiledSpec) -
 def test_what_is_too_old_is_missing_again(spec: CompiledSpec) -> None:
     item = sent(spec, scubagear(), now=THEN + 7 * DAY)
     assert ("MFA", "proves", "") in says(spec, item, THEN + 7 * DAY - 1)
-    assert ("MFA", "too old", "") in says(spec, item, THEN + 7 * DAY)
+    assert ("MFA", "too old", "less than 7 d") in says(spec, item, THEN + 7 * DAY)
     assert stands(spec, item, now=THEN + 7 * DAY)["MFA"].state == "missing"
+
+
+def test_an_item_is_too_old_where_all_that_asks_for_it_wants_a_younger_one(
+    spec: CompiledSpec, tier: TierOf
+) -> None:
+    item = sent(spec, scubagear(), now=THEN + 40 * DAY)
+    assert too_old(spec, tier, item, THEN + 7 * DAY - 1) == ""
+    assert too_old(spec, tier, item, THEN + 40 * DAY) == "collected 40 d ago, at most 7 d"
+    unasked = msgspec.structs.replace(tier, requirements=())
+    assert too_old(spec, unasked, item, THEN + 7 * DAY) == "collected 7 d ago, at most 7 d"
+    longer = compile_spec(load(SPEC.replace("  PHR:\n", "  PHR:\n    max_age: P50D\n").encode()))
+    assert too_old(longer, longer.tiers[0], item, THEN + 40 * DAY) == ""
+
+
+def test_a_roster_that_is_too_old_leaves_nothing_for_the_issuer_to_decide(
+    spec: CompiledSpec,
+) -> None:
+    item = sent(spec, roster(), now=THEN + 2 * DAY)
+    assert stands(spec, item, now=THEN + DAY - 1)["ROSTER"].state == "for the issuer to decide"
+    assert stands(spec, item, now=THEN + DAY)["ROSTER"].state == "missing"
+
+
+def test_whose_an_account_is_is_for_the_issuer_to_decide() -> None:
+    join = "{join: {seen: gw.use, covered_by: [idp.roster]}}"
+    claim = "{kind: idp.roster, claim: unmatched_accounts, max: 0, min_independence: self-tool}"
+    asked = compile_spec(load(SPEC.replace(join, claim, 1).encode()))
+    item = sent(asked, roster())
+    assert ("ROSTER", "for the issuer to decide", "") in says(asked, item)
+    assert stands(asked)["ROSTER"].state == "missing"
+    found = stands(asked, item)["ROSTER"]
+    assert (found.state, found.ready) == ("for the issuer to decide", True)
+    assert found.missing == ("idp.roster unmatched_accounts <= 0 (for the issuer to decide)",)
+    assert ("ROSTER", "too old", "less than 1 d") in says(asked, item, THEN + DAY)
+    assert stands(asked, item, now=THEN + DAY)["ROSTER"].state == "missing"
+    weak = msgspec.structs.replace(item, independence="self")
+    assert ("ROSTER", "too weak", "self-tool") in says(asked, weak)
+    assert stands(asked, weak)["ROSTER"].state == "missing"
+    told = msgspec.structs.replace(item, claims={**item.claims, "unmatched_accounts": 1})
+    assert stands(asked, told)["ROSTER"].state == "failed"
+
+
+def test_who_must_be_covered_is_to_be_sent_as_well_if_the_recipient_has_it() -> None:
+    join = "{join: {seen: gw.use, covered_by: [idp.roster]}}"
+    other = "{join: {seen: idp.roster, covered_by: [attest.executive]}}"
+    asked = compile_spec(load(SPEC.replace(join, other, 1).encode()))
+    sealed = sent(asked, envelope(attestation(), P256))
+    assert stands(asked, sealed)["ROSTER"].state == "missing"
+    found = stands(asked, sealed, sent(asked, roster()))
+    assert found["ROSTER"].state == "for the issuer to decide"
 
 
 def test_a_contradiction_is_one_whatever_is_proven(spec: CompiledSpec) -> None:
@@ -254,7 +305,7 @@ def test_a_roster_covers_people_whom_the_issuer_then_matches(spec: CompiledSpec)
     ]
     found = stands(spec, item)
     assert [found[id_].state for id_ in ("ROSTER", "PULLED", "VETTED")] == [
-        "for the issuer",
+        "for the issuer to decide",
         "for the issuer",
         "missing",
     ]
@@ -263,7 +314,7 @@ def test_a_roster_covers_people_whom_the_issuer_then_matches(spec: CompiledSpec)
     )
     sealed = sent(spec, envelope(roster(), ED25519))
     for items in ([item, sealed], [sealed, item], [sealed]):
-        assert stands(spec, *items)["VETTED"].state == "for the issuer"
+        assert stands(spec, *items)["VETTED"].state == "for the issuer to decide"
 
 
 def test_what_an_assessor_must_sign_proves_nothing_until_it_does(spec: CompiledSpec) -> None:

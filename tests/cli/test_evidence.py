@@ -112,6 +112,27 @@ def test_a_failure_is_told_first_and_ends_with_1(folder: Path) -> None:
     assert "lists 0" in err  # the sample's total of passes
 
 
+def test_what_is_too_old_is_named_though_nothing_refuses_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evidence, "now_ms", lambda: THEN + 40 * 86_400_000)
+    status, out, _ = run(folder, "scuba.json", "secrets.json")
+    assert status == 1
+    line = "  too old: proves nothing; collected 40 d ago, at most 7 d\n"
+    assert "scuba.json: ScubaGear 1.8.0 as scuba.entra, of 2026-06-01T12:00:00Z" in out
+    assert f"counts as self-tool\n{line}  MFA too old, needs less than 7 d: scuba.entra" in out
+    (folder / "secrets.json").unlink()
+    found = json.loads(run(folder, "scuba.json", "--json")[1])
+    assert found["files"][0]["too_old"] == "collected 40 d ago, at most 7 d"
+
+
+def test_what_only_the_issuer_can_match_is_neither_missing_nor_a_failure(folder: Path) -> None:
+    status, out, _ = run(folder, *GOOD)
+    decide = out.index("  for the issuer to decide: 3 of 12\n    ROSTER Everybody is known\n")
+    assert status == 0
+    assert out.index("  for the issuer: 3 of 12\n") < decide < out.index("  proven: 6 of 12")
+
+
 def test_a_file_that_would_be_refused_is_named_with_reason_and_place(folder: Path) -> None:
     (folder / "scuba.json").write_bytes(data(scubagear())[:300])
     (folder / "other.json").write_bytes(

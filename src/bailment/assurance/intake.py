@@ -38,6 +38,9 @@ from bailment.spec.terms import LADDER, RANK, Independence
 #: The facts of a record may have 256 KiB; the rest is left to what stands around an item.
 MAX_ITEM = 192 * 1024
 
+#: Claims of what lists accounts; the second is made where it is known whose each is.
+ACCOUNTS, UNMATCHED = "accounts", "unmatched_accounts"
+
 #: Who can hand in a file, and who else can have collected what it says.
 Submitter = Literal["recipient", "peer", "issuer"]
 Collector = Submitter | Literal["gateway"]
@@ -220,9 +223,9 @@ def _people(
     if report.accounts is not None:
         found = match(report.accounts, known or {})
         people = found.people
-        claims |= {"accounts": found.accounts, "inactive": found.inactive}
+        claims |= {ACCOUNTS: found.accounts, "inactive": found.inactive}
         if known is not None:  # where nobody can say whose they are, that is not known either
-            claims["unmatched_accounts"] = found.unmatched
+            claims[UNMATCHED] = found.unmatched
     return people, claims
 
 

@@ -15,7 +15,7 @@ from bailment.assurance.adapters.recognition import read
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.intake import Submission, receive
 from bailment.assurance.item import Item
-from bailment.assurance.preflight import Outlook, Said, State, kind_for, outlook, sayings
+from bailment.assurance.preflight import Outlook, Said, State, kind_for, outlook, sayings, too_old
 from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
 from bailment.assurance.signers import Signer, parse_key
 from bailment.cli import spec as spec_file
@@ -62,6 +62,7 @@ class Checked(msgspec.Struct, frozen=True):
     refused: EvidenceRefused | None = None
     items: tuple[Item, ...] = ()
     says: tuple[Said, ...] = ()
+    too_old: str = ""
 
 
 @app.command()
@@ -127,7 +128,8 @@ class _Desk:
         self._reports.add(report.report)
         self._digests.add(report.digest)
         says = tuple(one for item in items for one in sayings(self._tier, item, self.now))
-        return Checked(path, report, kind.name, None, items, says)
+        old = too_old(self._spec, self._tier, items[0], self.now)
+        return Checked(path, report, kind.name, None, items, says, old)
 
     def _handed(self, report: Report, kind: Kind) -> Submission:
         return Submission(
@@ -193,6 +195,8 @@ def _tell_file(one: Checked) -> None:
         f"{one.file}: {one.report.tool} as {one.kind}, of {show_time(item.dated)}, "
         f"counts as {item.independence}"
     )
+    if one.too_old:
+        say(f"  too old: proves nothing; {one.too_old}")
     for said in one.says:
         needs = f", needs {said.needs}" if said.needs else ""
         say(f"  {said.requirement} {said.says}{needs}: {said.evidence}")
@@ -221,6 +225,7 @@ def _json(
                 "adapter": one.report.adapter if one.report else None,
                 "kind": one.kind or None,
                 "refused": one.refused,
+                "too_old": one.too_old or None,
                 "items": [
                     {
                         "scope": item.scope,
