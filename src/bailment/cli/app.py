@@ -26,6 +26,7 @@ from bailment.cli import (
     operator,
     recipient,
     register,
+    sign_in,
     spec,
     spec_apply,
     spec_export,
@@ -75,6 +76,9 @@ app.add_typer(standing.app, name="standing", rich_help_panel=_LAB)
 register.recipient.command("key")(recipient.recipient_key)
 app.add_typer(recipient.delegate, name="delegate", rich_help_panel=_RECIPIENT)
 app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)
+app.command("sign-in", rich_help_panel=_RECIPIENT)(sign_in.renew)
+register.recipient.command("provider")(sign_in.recipient_provider)
+register.recipient.command("providers")(sign_in.recipient_providers)
 app.command("agent", rich_help_panel=_RECIPIENT)(recipient.agent)
 app.command("rehearse", rich_help_panel=_RECIPIENT)(drill.rehearse)
 app.add_typer(drill.app, name="drill", rich_help_panel=_LAB)

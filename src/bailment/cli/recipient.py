@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bailment.access.text import hidden
+from bailment.cli.console import author
 from bailment.cli.output import Json, agreed, note, say, show_json, warn
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
@@ -48,6 +49,12 @@ Gateway = Annotated[str, typer.Option(envvar="BAILMENT_GATEWAY", help="The gatew
 _VARIABLE = "BAILMENT_INVITATION"
 
 Profile = Annotated[str, typer.Option(envvar="BAILMENT_PROFILE", help="A name for this device.")]
+NoBrowser = Annotated[
+    bool,
+    typer.Option(
+        "--no-browser", help="The browser is on another machine: type what it shows at the end."
+    ),
+]
 
 
 def recipient_key(
@@ -69,6 +76,12 @@ def delegate_person(
     admin: AdminFolder,
     gateway: Gateway,
     email: Annotated[str, typer.Option(help="The person's email address.", callback=_short)] = "",
+    account: Annotated[
+        str, typer.Option(help="The person's `sub` at your provider.", callback=_short)
+    ] = "",
+    sponsor: Annotated[
+        str, typer.Option(help="Who answers for naming the person.", callback=_short)
+    ] = "",
     until: Annotated[str, typer.Option(help="When it ends, like 30d or 2027-04-07.")] = "",
     model: Annotated[
         list[str] | None, typer.Option(help="Only this model; repeat for more.")
@@ -90,6 +103,8 @@ def delegate_person(
             return await client.sign_person_link(
                 name,
                 email,
+                account=account,
+                sponsor=sponsor,
                 until=ahead(until, now_ms()) if until else 0,
                 models=tuple(model or ()),
                 purposes=tuple(purpose or ()),
@@ -111,6 +126,15 @@ def delegate_device(
     code: Annotated[str, typer.Argument(help="The code that the device shows, like ABCD-EFGH.")],
     admin: AdminFolder,
     gateway: Gateway,
+    by: Annotated[
+        str,
+        typer.Option(
+            envvar="BAILMENT_ADMIN",
+            help="Who you are, by name or email; without it, your user name. On record, for those "
+            "who may see names.",
+            callback=_short,
+        ),
+    ] = "",
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -123,10 +147,12 @@ def delegate_device(
 
     async def confirm() -> Delegated:
         async with Admin(admin, gateway) as client:
-            return await client.confirm(pending)
+            return await client.confirm(pending, by=by or author())
 
     pending = asyncio.run(look())
     # Asked while no event loop runs, which would keep Ctrl-C from ending the question.
+    if pending.signed_in is None:
+        warn("nobody signed in for this device: your organisation has no identity provider here")
     if not yes and not agreed(
         f"{pending.person_name}'s device `{pending.name}`, key class {pending.key_class}: "
         f"did that person tell you the code {code}?"
@@ -151,6 +177,7 @@ def enrol_device(
         str, typer.Option(help="How your admin will see this device.", callback=_short)
     ] = "",
     profile: Profile = "default",
+    no_browser: NoBrowser = False,
 ) -> None:
     """Enrol this device: make a key that never leaves it, and wait to be confirmed.
 
@@ -161,6 +188,7 @@ def enrol_device(
     from bailment.access.enrolment import code_of
     from bailment.agent.client import enrol, wait_until_active
     from bailment.agent.profile import PROFILE, default_folder, is_pending, load
+    from bailment.cli.sign_in import signs_in
 
     folder = default_folder(profile)
     pending = is_pending(folder)
@@ -174,7 +202,8 @@ def enrol_device(
 
     async def run() -> None:
         if not pending:
-            await enrol(url, folder, name or socket.gethostname()[:60])
+            called = name or socket.gethostname()[:60]
+            await enrol(url, folder, called, sign_in=signs_in(no_browser))
         say(f"code: {code_of(load(folder).public.thumbprint)}")
         note("tell your admin this code, over the phone or in person; waiting to be confirmed")
         sys.stdout.flush()
