@@ -12,6 +12,7 @@ import json
 import os
 import secrets
 import socket
+import ssl
 import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
@@ -39,7 +40,7 @@ from bailment.ledger.records import AccessClosed, AccessOpened, AccessRefused, B
 from bailment.store.folder import Folder
 from bailment.store.staging import Batch, Staging
 
-from .gateway.scripted import ModelServer, Peer, model_server, response
+from .gateway.scripted import ModelServer, Peer, certificate, model_server, response
 
 FIXTURES = Path(__file__).parent / "gateway" / "fixtures"
 ORIGIN = "lab.example/log"
@@ -646,10 +647,11 @@ class Wire:
 
 
 class World:
-    """An issuer that serves."""
+    """An issuer that serves; with `tls` by a certificate that its clients know."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, tls: bool = False) -> None:
         self.root = root
+        self.pem = certificate(root) if tls else None
         self.folder = Folder(root / "issuer")
         self.clock = Clock()
         #: What happened, in order: commits of accesses, and requests at the model's server.
@@ -659,7 +661,7 @@ class World:
         self.model = Model(self.events, self._change)
         self.server: ModelServer
         self.issuer: Issuer
-        self.http = httpx2.AsyncClient(timeout=PATIENCE)
+        self.http = self.client()
         self.console: httpx2.AsyncClient
         self.port = 0
         self._asked = asyncio.Event()
@@ -668,7 +670,19 @@ class World:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.pem else 'http'}://127.0.0.1:{self.port}"
+
+    def context(self, shown: Path | None = None) -> ssl.SSLContext:
+        """What knows the issuer's certificate, and shows the one in this file with its key."""
+        context = ssl.create_default_context(cafile=str(self.pem))
+        if shown is not None:
+            context.load_cert_chain(shown)
+        return context
+
+    def client(self, shown: Path | None = None) -> httpx2.AsyncClient:
+        """A client of the issuer's, which shows the certificate in this file."""
+        verify = self.context(shown) if self.pem else True
+        return httpx2.AsyncClient(timeout=PATIENCE, verify=verify)
 
     @property
     def register(self) -> Any:
@@ -680,6 +694,9 @@ class World:
         """Make the folder, with a port that is ours from here on."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
+        if self.pem is not None:
+            self.pem.chmod(0o600)
+            listen += f'certificate = "{self.pem}"\nkey = "{self.pem}"\n'
         text = _SETTINGS.format(
             origin=ORIGIN,
             contact=CONTACT,
@@ -856,10 +873,15 @@ class World:
 
 @asynccontextmanager
 async def world(
-    root: Path, limits: str = "", listen: str = "", more: str = "", start: bool = True
+    root: Path,
+    limits: str = "",
+    listen: str = "",
+    more: str = "",
+    start: bool = True,
+    tls: bool = False,
 ) -> AsyncIterator[World]:
     """An issuer in `root`, served and stopped. The rest are lines of its settings."""
-    made = World(root)
+    made = World(root, tls)
     async with model_server(root, made.model.script) as made.server, made.http:
         transport = httpx2.AsyncHTTPTransport(uds=str(made.folder.control_socket))
         made.console = httpx2.AsyncClient(transport=transport, timeout=PATIENCE)
