@@ -65,7 +65,7 @@ policy:
     decision_window: PT2S
     invitation_ttl: PT15M
     certificate_ttl: P1D
-  delegation: {max_depth: 1, max_ttl: P30D, delegate_meets: same-tier}
+  delegation: {max_depth: 2, max_ttl: P30D, delegate_meets: same-tier}
   detection: {shared_credential: PT5M, off_network: PT5M, purpose_drift: PT1H}
   response: {revoke: PT1S, notify_recipient: PT1H, rotate: PT4H, kill_switch: {approvers: 2}}
   disclosure: {initial: P3D, final: P30D, names: redacted-committed}

@@ -125,7 +125,7 @@ def test_a_good_request_counts_for_itself_and_against_nothing(log: Seen) -> None
 @pytest.mark.parametrize(
     ("claim", "how"),
     [
-        ("unbound_requests", {"kind": "mtls"}),
+        ("unbound_requests", {"kind": "bearer"}),
         ("undelegated_requests", {"links": ()}),
         ("undelegated_requests", {"person": "ef" * 16}),
         ("unenrolled_device_requests", {"thumbprint": "x"}),
@@ -211,7 +211,9 @@ def test_the_register_says_how_far_and_how_long_delegations_go(log: Seen) -> Non
     log.subcontractor(sub)
     claims = log.item("gw.register").claims
     assert (claims["delegation_depth"], claims["longest_contractor_days"]) == (2, 11)
-    assert claims["delegates_below_tier"] == 2
+    assert claims["delegates_below_tier"] == 0, "no model of theirs has a tier"
+    log.note(log.tiered("small", "T1", "ada"))
+    assert log.item("gw.register").claims["delegates_below_tier"] == 2
     log.time += 10 * DAY + 1
     assert log.item("gw.register").claims["delegation_depth"] == 0, "they are over"
 
@@ -346,7 +348,7 @@ def test_more_of_the_same_says_nothing_else(log: Seen) -> None:
     once = log.item()
     log.use(log.at_home)
     assert not differs(spec, once, log.item())
-    log.use(log.at_home, kind="mtls")
+    log.use(log.at_home, kind="bearer")
     assert differs(spec, once, log.item()), "a rule now reads otherwise"
     assert differs(spec, once, msgspec.structs.replace(once, people=("ef" * 16,)))
 
@@ -380,7 +382,7 @@ def test_counts_are_those_of_a_naive_recount(uses: list[Any], cut: int) -> None:
         elif who == "bare":
             log.note(log.make_token(log.at_home))
         else:
-            kind = "dpop-body" if bound else "mtls"
+            kind = "dpop-body" if bound else "bearer"
             log.use(devices[who], networks, purpose=purpose, kind=kind, **odd)
     stop = max(0, log.fold.size - cut)
     asked = Question("gw.use", log.name, stop, log.time - DAY, log.time)

@@ -61,7 +61,7 @@ def account(register: Indexed, recipient: str, now: int) -> Account:
         one.id: one.title for tier in (spec.tiers if spec else ()) for one in tier.requirements
     }
     return Account(
-        recipient=register.state.recipients[recipient].handle,
+        recipient=register.organisations[recipient].handle,
         spec=f"{spec.id} {spec.version}" if spec else "",
         at=now,
         tier=TIERS[step.tier - 1] if step and step.tier else None,

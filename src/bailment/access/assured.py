@@ -119,7 +119,7 @@ def unmet(evaluation: Evaluation) -> dict[str, dict[str, str]]:
 
 def declared(register: Indexed, facts: EnclaveDeclared, now: int) -> Refused | None:
     """An enclave names ids that no other recipient's does."""
-    if facts.recipient not in register.state.recipients:
+    if facts.recipient not in register.organisations:
         return _wrong("there is no such recipient")
     if not set(facts.scopes) <= set(_KINDS):
         return _wrong(f"an enclave has {', '.join(f'`{kind}`' for kind in _KINDS)}")
@@ -159,7 +159,7 @@ def signed_by_issuer(register: Indexed, facts: SpecApplied) -> Refused | None:
 
 def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | None:
     """An item about the recipient's own enclave, of a kind of the spec, not used before."""
-    if facts.recipient not in register.state.recipients:
+    if facts.recipient not in register.organisations:
         return _wrong("there is no such recipient")
     if register.spec is None:
         return _wrong("there is no spec that asks for evidence")
@@ -219,7 +219,7 @@ def submission(recipient: str, item: Item) -> str:
 
 def excepted(register: Indexed, facts: ExceptionGranted, now: int) -> Refused | None:
     """A grant that the spec's policy allows, approved by as many as it demands."""
-    if facts.recipient not in register.state.recipients:
+    if facts.recipient not in register.organisations:
         return _wrong("there is no such recipient")
     if register.spec is None:
         return _wrong("there is no spec to be excused from")
@@ -243,7 +243,7 @@ def excepted(register: Indexed, facts: ExceptionGranted, now: int) -> Refused | 
 
 def stood(register: Indexed, facts: StandingEvaluated, now: int) -> Refused | None:
     """What evaluating again gives, and nothing else."""
-    if facts.recipient not in register.state.recipients or register.spec is None:
+    if facts.recipient not in register.organisations or register.spec is None:
         return _wrong("there is no such recipient, or no spec")
     before = register.proven(facts.recipient).standing
     if facts.held is not UNSET and register.proven(facts.recipient).hold != "held":

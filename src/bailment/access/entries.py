@@ -11,9 +11,8 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bailment.access import assured, decided, held_expiry, identified, jws, signing_in
+from bailment.access import assured, decided, held_expiry, identified, jws, operators, signing_in
 from bailment.access import jwk as jwks
-from bailment.access import operators
 from bailment.access.chain import Link, narrows, read_link
 from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_along
 from bailment.access.reasons import Reason, Refused
@@ -107,16 +106,37 @@ def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused |
         return Refused(Reason.CHAIN_BROKEN, "the link's `kid` is not the delegating party's key")
     if key is None or not jws.verify(signed, key):
         return Refused(Reason.CHAIN_BROKEN, "the link is not signed by the delegating party")
-    refused = narrows(link, parent) or _alive(register, link.parent, now)
+    refused = narrows(link, parent) or limited(register, link) or _alive(register, link.parent, now)
     if refused is not None:
         return refused
     if link.kind == "recipient":
         return _recipient_link(register, link.subject, link.key)
     if link.kind == "device":
-        return _device_link(register, link.subject, link.key, link.parent, now)
+        return _device_link(register, link, now)
     if not link.subject or not _free(register, link):
         return _wrong("the subject's id is taken")
     return _key(link.key) if link.key is not None else None
+
+
+def limited(register: Indexed, link: Link) -> Refused | None:
+    """What the spec in force says of how far access may be passed on, and for how long."""
+    if link.kind == "recipient":
+        return None
+    conditions, path = register.conditions, register.path(link.parent)
+    if conditions.link_ms and link.until - link.start > conditions.link_ms:
+        days = conditions.link_ms // 86_400_000
+        return _wrong(f"the spec lets a link last {days} days, and this one lasts longer")
+    hands = [one for one in (*path, link) if one.kind == "subcontractor"]
+    if len(hands) > conditions.depth[0]:
+        return _wrong(f"the spec lets a chain have {conditions.depth[0]} subcontractors")
+    handle = (
+        f"{register.organisations[path[-1].subject].handle}/{link.handle}" if link.handle else ""
+    )
+    if any(
+        one.handle == handle and one.id != link.subject for one in register.organisations.values()
+    ):
+        return _wrong(f"there is an organisation `{handle}` already")
+    return None
 
 
 def _free(register: Indexed, link: Link) -> bool:
@@ -140,16 +160,16 @@ def _recipient_link(register: Indexed, subject: str, key: Any) -> Refused | None
     return None
 
 
-def _device_link(
-    register: Indexed, subject: str, key: Any, parent: str, now: int
-) -> Refused | None:
-    device = register.state.devices.get(subject)
-    if device is None or device.key != key:
+def _device_link(register: Indexed, link: Link, now: int) -> Refused | None:
+    device = register.state.devices.get(link.subject)
+    if device is None or device.key != link.key:
         return Refused(Reason.CHAIN_BROKEN, "the device did not enrol with this key")
-    if register.state.invitations[device.invitation].link != parent:
+    if register.state.invitations[device.invitation].link != link.parent:
         return Refused(Reason.CHAIN_BROKEN, "the device enrolled for another person")
-    if subject in register.link_of:
+    if link.subject in register.link_of:
         return _wrong("the device has a link already")
+    if not link.personal and signing_in.provider_of(register, link.parent) is not None:
+        return _wrong("the link does not say who confirmed the device")
     if now >= device.until:
         return Refused(Reason.LINK_EXPIRED, "the enrolment was not confirmed in time")
     return None

@@ -43,7 +43,7 @@ def hold_after(register: Indexed, facts: StandingEvaluated, standing: Standing) 
 
 def held(register: Indexed, facts: StandingHeld, now: int) -> Refused | None:
     """Recipients for whom a hold changes something, when more than the spec's share would fall."""
-    spec, total = register.spec, len(register.state.recipients)
+    spec, total = register.spec, len(register.organisations)
     if spec is None:
         return _wrong("there is no spec, and so nothing expires")
     if not 0 <= now - facts.at <= register.policy.decision_ms:
@@ -56,7 +56,7 @@ def held(register: Indexed, facts: StandingHeld, now: int) -> Refused | None:
         if change is None or held_standing(change, spec.lapse) == change.after:
             return _wrong(f"nothing of `{name}` has expired that could be held")
     count = len(facts.recipients)
-    rest = sorted(register.state.recipients.keys() - set(facts.recipients))
+    rest = sorted(register.organisations.keys() - set(facts.recipients))
     others = (name for name in rest if _falls(register, name, spec, facts.at))
     while not many(count, total, spec.lapse):
         if next(others, None) is None:
@@ -76,7 +76,7 @@ def let_go(register: Indexed, facts: StandingReleased, now: int) -> Refused | No
 def _named(register: Indexed, names: tuple[str, ...]) -> Refused | None:
     if not 0 < len(names) <= MOST_NAMES or list(names) != sorted(set(names)):
         return _wrong(f"it is about 1 to {MOST_NAMES} recipients, in order")
-    known = register.state.recipients.keys() >= set(names)
+    known = register.organisations.keys() >= set(names)
     return None if known else _wrong("there is no such recipient")
 
 

@@ -21,6 +21,7 @@ from bailment.assurance.adapters.report import Report
 from bailment.assurance.intake import Submission, receive
 from bailment.assurance.item import Item
 from bailment.assurance.proof_tree import reads
+from bailment.assurance.standing import tier_at
 from bailment.errors import VerificationError
 from bailment.spec.compiled import AtLeast, Claim, CompiledSpec, Join, Kind, Leaf, Node
 from bailment.spec.quantity import DAY, MILLION
@@ -150,7 +151,7 @@ def _seen(sightings: Sightings, asked: Question, spec: CompiledSpec) -> _Seen:
     if claims & REGISTER:
         links = sightings.links(asked.recipient, asked.stop, asked.until)
         observed += len(links)
-        counts |= _of_links(links, sightings)
+        counts |= _of_links(links, sightings, asked)
         counts |= _of_exceptions(sightings, asked) if links else {}
         counts |= _of_tokens(kept, sightings, asked)
         counts |= _of_collectors(sightings, asked)
@@ -187,12 +188,15 @@ def _of_tokens(kept: Kept, sightings: Sightings, asked: Question) -> dict[str, i
     }
 
 
-def _of_links(links: list[Link], sightings: Sightings) -> dict[str, int]:
-    """Of the links in force. Delegates have no standing of their own, and so hold no tier."""
+def _of_links(links: list[Link], sightings: Sightings, asked: Question) -> dict[str, int]:
+    """Of the links in force. A delegate is below its tier if it does not hold the highest one of
+    the models that its chain reaches."""
     if not links:
         return {}
     register = sightings.register
-    delegates = [link for link in links if link.kind == "subcontractor"]
+    delegates = [
+        link for link in links if link.kind == "subcontractor" and link.subject != asked.recipient
+    ]
     depths = [
         sum(above.kind == "subcontractor" for above in register.path(link.id)) for link in links
     ]
@@ -201,12 +205,20 @@ def _of_links(links: list[Link], sightings: Sightings) -> dict[str, int]:
     counts = {
         DEPTH: max(depths),
         WIDENING: len(wider),
-        BELOW: len(delegates),
+        BELOW: sum(_below_tier(link, sightings, asked) for link in delegates),
         LONGEST: max(days, default=0),
     }
     devices = [register.state.devices.get(link.subject) for link in links if link.kind == "device"]
     held = sum(one is not None and one.key_class == "hw-attested" for one in devices)
     return counts | ({HARDWARE: _ppm(held, len(devices))} if devices else {})
+
+
+def _below_tier(delegate: Link, sightings: Sightings, asked: Question) -> bool:
+    """Whether a subcontractor's standing does not reach a model that it was passed."""
+    passed = [set(link.models) for link in sightings.register.path(delegate.id) if link.models]
+    models = set.intersection(*passed) if passed else set()
+    needed = max((sightings.tier(model, asked.stop) for model in models), default=0)
+    return tier_at(sightings.standing(delegate.subject, asked.stop), asked.until) < needed
 
 
 def _of_exceptions(sightings: Sightings, asked: Question) -> dict[str, int]:

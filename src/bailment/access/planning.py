@@ -63,7 +63,7 @@ def draw(register: Indexed, document: dict[str, Any], at: int) -> SpecPlan:
     new = compile_spec(read_spec(document))
     state = register.state
     holdings = {}
-    for recipient in state.recipients:
+    for recipient in register.organisations:
         proven = register.proven(recipient)
         holdings[recipient] = Holding(counting(proven), proven.grants, proven.standing)
     inputs = {name: digest_of_inputs(one.items, one.exceptions) for name, one in holdings.items()}

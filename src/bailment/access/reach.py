@@ -26,6 +26,14 @@ def reach(register: Indexed, path: list[Link], model: str, now: int) -> Refused 
     needed = register.state.tiers.get(model, 0)
     if not needed:
         return Refused(Reason.MODEL_UNTIERED, f"nobody has decided the tier of `{model}`")
+    hands, deepest = sum(link.kind == "subcontractor" for link in path), register.conditions.depth
+    if hands > deepest[needed - 1]:
+        return Refused(
+            Reason.CHAIN_BROKEN,
+            f"the spec lets {deepest[needed - 1]} subcontractors reach a model of {_tier(needed)}, "
+            f"and this chain has {hands}",
+            f"link:{path[-1].id}",
+        )
     # A subcontractor proves as much as who delegates to it, unless the spec asks for nothing.
     asked = GRANTORS if register.conditions.delegate_meets else ("recipient",)
     for link in path:

@@ -12,8 +12,7 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bailment.access import identified
-from bailment.access import operators, two_person
+from bailment.access import identified, operators, two_person
 from bailment.access.assured import grant_of, item_of, standing_of, submission, traces
 from bailment.access.chain import read_link
 from bailment.access.entries import RULES
@@ -88,6 +87,7 @@ class Register(Indexed):
                 state.models[facts.model] = facts
             case RecipientRegistered():
                 state.recipients[facts.recipient] = facts
+                self.register_recipient(facts)
             case DelegationGranted():
                 link = read_link(facts.link)
                 state.links[link.id] = Granted(facts.link, index)

@@ -17,10 +17,18 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple, TypeVar
 
-from bailment.access.chain import Link, read_link
+from bailment.access.assured import standing_of
+from bailment.access.chain import GRANTORS, Link, read_link
 from bailment.access.state import Indexed, read_spec
+from bailment.assurance.standing import Standing
 from bailment.errors import FormatError
-from bailment.ledger.evidence_records import EnclaveDeclared, EvidenceReceived, ExceptionGranted
+from bailment.ledger.evidence_records import (
+    EnclaveDeclared,
+    EvidenceReceived,
+    ExceptionGranted,
+    ModelTiered,
+    StandingEvaluated,
+)
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import (
@@ -31,10 +39,11 @@ from bailment.ledger.records import (
     SpecApplied,
     TokenIssued,
 )
-from bailment.spec.compiled import CompiledSpec, compile_spec
+from bailment.spec.compiled import CompiledSpec, compile_spec, rank_of
 from bailment.spec.policy import MAX_TOKEN_MS
 
-BOUND = "dpop-body"
+#: The ways to present a token that prove who holds it.
+BOUND = ("dpop-body", "mtls")
 #: What is counted of requests: those of which it is true.
 UNBOUND = "unbound_requests"
 UNDELEGATED = "undelegated_requests"
@@ -45,6 +54,9 @@ MARKS = (UNBOUND, UNDELEGATED, UNENROLLED, OFF_NETWORK, UNDECLARED_PURPOSE)
 
 #: Whoever follows from here on before a window knows the tokens of all requests in it, ms.
 LEAD = 2 * MAX_TOKEN_MS
+
+#: Standings that are kept of each organisation, for whoever asks of an entry a while ago.
+_HISTORY = 63
 
 T = TypeVar("T")
 News = Iterable[tuple[int, Leaf, Facts]]
@@ -85,7 +97,7 @@ class Track:
 
 
 class Kept:
-    """What is kept of one recipient.
+    """What is kept of one organisation: of all that passed through it, but of its own people only.
 
     `marks` are the requests of which something is true; `people` whoever signed in or made a
     request, by random id; `strangers` the links named in chains that the register does not have;
@@ -122,6 +134,8 @@ class _Token(NamedTuple):
     networks: tuple[tuple[str, ...], ...]
     start: int
     until: int
+    #: The organisations on the chain; the last one employs the person.
+    organisations: tuple[str, ...]
 
 
 class InForce(NamedTuple):
@@ -141,6 +155,8 @@ class Sightings:
         self._ending: deque[tuple[int, str]] = deque()  # when each token is forgotten
         self._entered: dict[str, int] = {}  # since which entry: ended links, grants
         self._specs: list[tuple[int, InForce]] = []
+        self._standings: dict[str, list[tuple[int, Standing | None]]] = {}
+        self._tiers: dict[str, list[tuple[int, int]]] = {}
         self._enclaves: dict[str, list[tuple[int, frozenset[str]]]] = {}
         self._doubtful: dict[str, list[tuple[str, int, int]]] = {}
         self._known: set[str] = set()
@@ -185,6 +201,15 @@ class Sightings:
     def enclave(self, recipient: str, stop: int) -> frozenset[str]:
         """The ids of a recipient's enclave before the entry `stop`."""
         return last(self._enclaves.get(recipient, []), stop, self._enclave(recipient))
+
+    def standing(self, organisation: str, stop: int) -> Standing | None:
+        """The standing of an organisation as last evaluated before the entry `stop`."""
+        now = self.register.proven(organisation).standing
+        return last(self._standings.get(organisation, []), stop, now)
+
+    def tier(self, model: str, stop: int) -> int:
+        """The rank of a model's tier before the entry `stop`; 0 if it had none."""
+        return last(self._tiers.get(model, []), stop, self.register.state.tiers.get(model, 0))
 
     def links(self, recipient: str, stop: int, at: int) -> list[Link]:
         """A recipient's links that are in force at the time `at`, by what is before `stop`."""
@@ -232,61 +257,70 @@ class Sightings:
                 history = self._enclaves.setdefault(facts.recipient, [])
                 scopes = (one for scopes in facts.scopes.values() for one in scopes)
                 history.append((index, frozenset(scopes)))
+            case StandingEvaluated():
+                before = self._standings.setdefault(facts.recipient, [])
+                before[:] = [*before[-_HISTORY:], (index, standing_of(facts.standing))]
+            case ModelTiered():
+                self._tiers.setdefault(facts.model, []).append((index, rank_of(facts.tier)))
             case SpecApplied():
                 told = facts.document or {}  # the register may be ahead and have another
                 spec = compile_spec(read_spec(told)) if told else None
                 self._specs.append((index, InForce(spec, facts.policy)))
 
     def _issued(self, index: int, leaf: Leaf, facts: TokenIssued) -> None:
-        kept = self._keep(leaf.recipient)
         token = self._tokens[facts.token] = self._read(index, leaf.recipient, facts)
         while self._ending and self._ending[0][0] < leaf.time:
             self._tokens.pop(self._ending.popleft()[1], None)
         self._ending.append((leaf.time + LEAD, facts.token))
-        tracks = [
-            kept.tokens,
-            _track(kept.people, token.person),
-            _track(kept.lives, facts.until - facts.issued),
-            *(_track(kept.strangers, stranger) for stranger in token.strangers),
-        ]
-        self._add(index, leaf, tracks)
+        for name in token.organisations:
+            kept = self._keep(name)
+            tracks = [
+                kept.tokens,
+                _track(kept.lives, facts.until - facts.issued),
+                *(_track(kept.strangers, stranger) for stranger in token.strangers),
+            ]
+            if token.person and name == token.organisations[-1]:
+                tracks.append(_track(kept.people, token.person))
+            self._add(index, leaf, name, tracks)
 
     def _opened(self, index: int, leaf: Leaf, facts: AccessOpened) -> None:
-        kept = self._keep(leaf.recipient)
         token = self._tokens.get(facts.token, _UNKNOWN)
         marks = set(token.marks)
-        if facts.kind != BOUND:
+        if facts.kind not in BOUND:
             marks.add(UNBOUND)
         if not _on_network(token.networks, facts.networks):
             marks.add(OFF_NETWORK)
         if not token.start <= facts.decided < token.until:
             marks.add(UNDELEGATED)
         if UNDELEGATED not in marks:
-            self._check_ended(index, leaf, token.links, marks)
-        tracks = [kept.requests, *(kept.marks[mark] for mark in marks)]
-        if token.person:
-            tracks.append(_track(kept.people, token.person))
-        tracks += (_track(kept.strangers, stranger) for stranger in token.strangers)
-        self._add(index, leaf, tracks)
+            self._check_ended(index, leaf, token, marks)
+        names = token.organisations or (leaf.recipient,)
+        for name in names:
+            kept = self._keep(name)
+            tracks = [kept.requests, *(kept.marks[mark] for mark in marks)]
+            if token.person and name == names[-1]:
+                tracks.append(_track(kept.people, token.person))
+            tracks += (_track(kept.strangers, stranger) for stranger in token.strangers)
+            self._add(index, leaf, name, tracks)
 
-    def _add(self, index: int, leaf: Leaf, tracks: list[Track]) -> None:
+    def _add(self, index: int, leaf: Leaf, organisation: str, tracks: list[Track]) -> None:
         for track in tracks:
             if not track.indices:
-                self._changed.add(leaf.recipient)
+                self._changed.add(organisation)
             track.add(index, leaf.time)
 
-    def _check_ended(self, index: int, leaf: Leaf, links: tuple[str, ...], marks: set[str]) -> None:
+    def _check_ended(self, index: int, leaf: Leaf, token: _Token, marks: set[str]) -> None:
         """Mark a request by a link that had been ended; where the register is ahead of us, the end
         may still come."""
         granted = self.register.state.links
-        for link in links:
+        for link in token.links:
             if not granted[link].ended:
                 continue
             if link in self._entered:
                 marks.add(UNDELEGATED)
             else:
                 requests = self._doubtful.setdefault(link, [])
-                requests.append((leaf.recipient, index, leaf.time))
+                requests += ((name, index, leaf.time) for name in token.organisations)
                 return
 
     def _read(self, index: int, recipient: str, facts: TokenIssued) -> _Token:
@@ -299,13 +333,10 @@ class Sightings:
         }
         strangers = tuple(name for name in facts.links if name not in known)
         chain = tuple(known.values())
-        device = state.devices.get(facts.device)
         marks = []
         if strangers or not _leads(chain, recipient, facts):
             marks.append(UNDELEGATED)
-        ours = chain and (chain[-1].kind, chain[-1].subject) == ("device", facts.device)
-        key = self.register.key(device.key).thumbprint if device is not None else ""
-        if not ours or key != facts.thumbprint:
+        if not self._enrolled(chain, facts):
             marks.append(UNENROLLED)
         declared = [link.purposes for link in chain if link.purposes]
         if not declared or any(facts.purpose not in purposes for purposes in declared):
@@ -318,7 +349,19 @@ class Sightings:
             tuple(link.networks for link in chain if link.networks),
             max([link.start for link in chain], default=0),
             min([link.until for link in chain], default=0),
+            tuple(link.subject for link in chain if link.kind in GRANTORS) or (recipient,),
         )
+
+    def _enrolled(self, chain: tuple[Link, ...], facts: TokenIssued) -> bool:
+        """Whether the chain ends in who asked: a device with this key, or a workload, whose keys
+        last a job."""
+        if not chain or chain[-1].subject != facts.device:
+            return False
+        device = self.register.state.devices.get(facts.device)
+        if device is None:
+            return chain[-1].kind == "workload"
+        key = self.register.key(device.key).thumbprint
+        return chain[-1].kind == "device" and key == facts.thumbprint
 
     def _granted(self, index: int, facts: DelegationGranted) -> None:
         try:
@@ -343,8 +386,9 @@ class Sightings:
         """Note a link of a recipient's, once."""
         if link.id not in self._known:
             self._known.add(link.id)
-            recipient = self.register.recipient_of(link.id)
-            self._keep(recipient).links.append(link)
+            for above in self.register.path(link.id):
+                if above.kind in GRANTORS:
+                    self._keep(above.subject).links.append(link)
 
     def _enclave(self, recipient: str) -> frozenset[str]:
         scopes = self.register.proven(recipient).scopes
@@ -352,14 +396,17 @@ class Sightings:
 
 
 #: Of a request by a token without a record nothing can be shown, and so all of it is counted.
-_UNKNOWN = _Token("", ("unknown",), (UNDELEGATED, UNENROLLED, UNDECLARED_PURPOSE), (), (), 0, 0)
+_UNKNOWN = _Token("", ("unknown",), (UNDELEGATED, UNENROLLED, UNDECLARED_PURPOSE), (), (), 0, 0, ())
 
 
 def _leads(chain: tuple[Link, ...], recipient: str, facts: TokenIssued) -> bool:
-    """Whether the chain leads from the issuer by the recipient and the person to the device."""
-    if len(chain) < 3 or (chain[0].parent, chain[0].subject) != ("", recipient):
+    """Whether the chain leads from the issuer by the recipient to the person and the device, or to
+    the workload for which the person answers."""
+    if len(chain) < 2 or (chain[0].parent, chain[0].subject) != ("", recipient):
         return False
     joined = all(below.parent == above.id for above, below in pairwise(chain))
+    if chain[-1].kind == "workload":
+        return joined and (chain[-1].subject, chain[-1].owner) == (facts.device, facts.person)
     ends = [(link.kind, link.subject) for link in chain[-2:]]
     return joined and ends == [("person", facts.person), ("device", facts.device)]
 

@@ -51,16 +51,17 @@ def slot_of(facts: Facts, register: Register) -> str:
     `admission` know; here they count as the issuer's.
     """
     match facts:
+        case RecipientRegistered():
+            return facts.recipient
         case (
-            RecipientRegistered()
-            | EnclaveDeclared()
+            EnclaveDeclared()
             | EvidenceReceived()
             | EvidenceRefused()
             | ExceptionGranted()
             | StandingEvaluated()
             | StandingNoticed()
         ):
-            return facts.recipient
+            return _of_organisation(facts.recipient, register)
         case DelegationGranted():
             link = read_link(facts.link)
             return link.subject if link.kind == "recipient" else register.recipient_of(link.parent)
@@ -107,7 +108,9 @@ def slot_of_subject(subject: str, register: Register) -> str:
 
 
 def _of_organisation(organisation: str, register: Register) -> str:
-    return register.recipient_of(register.link_of.get(organisation, ""))
+    """The recipient at the top; of one that has no link yet, itself."""
+    found = register.organisations.get(organisation)
+    return found.recipient if found is not None else ""
 
 
 def _of_invitation(invitation: str, register: Register) -> str:

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.access import jwk as jwks
-from bailment.access.chain import GRANTORS, Link, read_link
+from bailment.access.chain import GRANTORS, Kind, Link, read_link
 from bailment.access.jwk import PublicKey
 from bailment.assurance.grant import Grant
 from bailment.assurance.item import Item
@@ -38,6 +38,20 @@ from bailment.spec.document import Document
 from bailment.spec.validation import load
 
 _NO_SPEC = Conditions()
+
+
+class Organisation(msgspec.Struct, frozen=True):
+    """A recipient, or a subcontractor somewhere below one.
+
+    `handle` is what people call it: `acme`, or `acme/vendor`; `recipient` is the pseudonym of the
+    recipient at the top, its own where it is one.
+    """
+
+    id: str
+    kind: Kind
+    handle: str
+    contact: str
+    recipient: str
 
 
 class Invitation(msgspec.Struct):
@@ -170,6 +184,10 @@ class Indexed:
             self.spec = compile_spec(read_spec(self.state.document))
         self._keys: dict[str, PublicKey] = {}
         self._links_of: dict[str, list[Link]] = {}
+        #: All that may prove something and pass access on, by id.
+        self.organisations: dict[str, Organisation] = {}
+        for recipient in self.state.recipients.values():
+            self.register_recipient(recipient)
         for granted in sorted(self.state.links.values(), key=lambda granted: granted.index):
             self.index(read_link(granted.compact))
         for hold in self.state.holds.values():
@@ -228,11 +246,23 @@ class Indexed:
                 return self.key(link.key)
         return None
 
+    def register_recipient(self, facts: RecipientRegistered) -> None:
+        """Make a recipient findable."""
+        self.organisations[facts.recipient] = Organisation(
+            facts.recipient, "recipient", facts.handle, facts.contact, facts.recipient
+        )
+
     def index(self, link: Link) -> None:
         """Make a link findable."""
         self.links[link.id] = link
         self.link_of[link.subject] = link.id
         self._links_of.setdefault(link.subject, []).append(link)
+        if link.kind == "subcontractor":
+            above = self.organisations[self.links[link.parent].subject]
+            name = f"{above.handle}/{link.handle or link.subject[:8]}"
+            self.organisations[link.subject] = Organisation(
+                link.subject, link.kind, name, link.contact or above.contact, above.recipient
+            )
         new = tuple(block for block in link.networks if block not in self.networks)
         self.networks += new
 

@@ -44,7 +44,7 @@ class Standings:
                 for recipient in facts.recipients:
                     self._changed.setdefault(recipient, (index, leaf.time))
             case SpecApplied():
-                for recipient in self._fold.register.state.recipients:
+                for recipient in self._fold.register.organisations:
                     self._changed.setdefault(recipient, (index, leaf.time))
             case AccessOpened():
                 self._judge(index, leaf, facts)

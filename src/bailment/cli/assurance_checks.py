@@ -33,7 +33,7 @@ def examine_assurance(register: Indexed, now: int) -> Iterator[Finding]:
     if not state.approvers:
         says = "there is no approver, so that no tier can be decided and nobody excused"
         yield Finding("approvers", True, says, "bailment approver add NAME --key FILE")
-    for recipient, registered in state.recipients.items():
+    for recipient, registered in register.organisations.items():
         yield from _recipient(register, recipient, registered.handle, now)
     held = [one for one in state.proven.values() if one.standing and held_back(one.standing)]
     if held:

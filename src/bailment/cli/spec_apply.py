@@ -96,7 +96,7 @@ def _tell(view: View, drawn: SpecPlan, changes: tuple[Change, ...], out: Path | 
         say(_effect(view, drawn, effect))
         for because in effect.because:
             say(f"    {_because(because)}")
-    count = len(register.state.recipients)
+    count = len(register.organisations)
     say(f"{len(drawn.effects)} of {count} recipients would stand otherwise")
     if any(effect.held for effect in drawn.effects):
         warn("so many would fall at once that what expires would be held, and a person paged")

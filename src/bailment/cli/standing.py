@@ -70,7 +70,7 @@ def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
     register = view.fold.register
     if not as_json and register.spec is None:
         note("no spec is in force: recipients have to prove nothing")
-    found = [account(register, recipient, now) for recipient in register.state.recipients]
+    found = [account(register, recipient, now) for recipient in register.organisations]
     columns: dict[str, Column] = {
         "recipient": "recipient",
         "tier": lambda row: row["tier"] or "none",

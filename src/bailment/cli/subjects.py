@@ -29,10 +29,10 @@ def find_person(view: View, who: str) -> str:
 
 
 def find_recipient(view: View, handle: str) -> str:
-    """The pseudonym of the organisation with this handle or pseudonym."""
-    for pseudonym, found in view.fold.register.state.recipients.items():
-        if handle in (pseudonym, found.handle):
-            return pseudonym
+    """The id of the organisation with this handle (`acme`, `acme/vendor`) or id."""
+    for name, found in view.fold.register.organisations.items():
+        if handle in (name, found.handle):
+            return name
     raise BailmentError(f"there is no recipient `{handle}`", hint="bailment recipient list")
 
 
@@ -54,7 +54,7 @@ def find_network(view: View, block: str) -> str:
 
 def handle_of(view: View, pseudonym: str) -> str:
     """The name of an organisation."""
-    found = view.fold.register.state.recipients.get(pseudonym)
+    found = view.fold.register.organisations.get(pseudonym)
     return found.handle if found else pseudonym
 
 
@@ -63,7 +63,7 @@ def name_of(view: View, kind: str, subject: str) -> str:
     match kind:
         case "person":
             return view.people.name(subject) if subject else ""
-        case "recipient":
+        case "recipient" | "subcontractor":
             return handle_of(view, subject)
         case "device":
             return view.people.device(subject) or subject

@@ -43,7 +43,6 @@ from bailment.settings import Assessor
 from bailment.spec.compiled import Kind
 from bailment.spec.policy import policy_of
 
-
 #: Of a plan: what its record has already.
 _NOT_SHOWN = ("digest", "document")
 
@@ -154,7 +153,7 @@ class Assurance:
         """Take a file in as evidence: its items, each a record, or why it is none, which is a
         record too. Of the file itself only the SHA-256 is kept."""
         kind = self._kind(handed)
-        handle = self._register.state.recipients[handed.recipient].handle
+        handle = self._register.organisations[handed.recipient].handle
         signers = (*self._signers.get("", ()), *self._signers.get(handle, ()))
         async with self._parsing:
             report = await asyncio.to_thread(read, data, signers, kind.adapter)
@@ -191,16 +190,17 @@ class Assurance:
         register = self._register
         if register.spec is None:
             raise _denied("there is no spec that asks for evidence")
-        if handed.recipient not in register.state.recipients:
+        if handed.recipient not in register.organisations:
             raise _denied("there is no such recipient")
         kind = register.spec.kinds.get(handed.kind)
         if kind is None:
             raise _denied(f"the spec has no evidence `{handed.kind}`")
         if not register.proven(handed.recipient).scopes.get(kind.scope):
             raise _denied(f"no {kind.scope} is declared as the recipient's")
-        others = register.state.recipients.keys() - {handed.recipient}
-        if handed.by == "peer" and handed.collector not in others:
-            raise _denied("a peer is another recipient")
+        found, peer = register.organisations, register.organisations.get(handed.collector)
+        ours = found[handed.recipient].recipient
+        if handed.by == "peer" and (peer is None or peer.recipient == ours):
+            raise _denied("a peer is another recipient, or somebody of another's")
         return kind
 
     async def _take(
@@ -235,13 +235,14 @@ class Assurance:
         return taken
 
     async def _people(self, recipient: str, *, named: bool) -> dict[str, tuple[str, ...]]:
-        """The recipient's people, and if `named` what each is known by in a directory: the email
-        address that its admin signed."""
+        """The organisation's people and those of its subcontractors, and if `named` what each is
+        known by in a directory: the email address that the admin signed."""
         register, people = self._register, self._actions.people
         theirs = {
             link.subject
             for link in register.links.values()
-            if link.kind == "person" and register.recipient_of(link.id) == recipient
+            if link.kind == "person"
+            and any(above.subject == recipient for above in register.path(link.id))
         }
         if not named:
             return dict.fromkeys(theirs, ())

@@ -19,6 +19,7 @@ import structlog
 from msgspec.structs import replace
 
 from bailment.access.assured import evaluated, standing_record, unmet
+from bailment.access.chain import read_link
 from bailment.access.held_expiry import MOST_NAMES, released
 from bailment.access.register import Register
 from bailment.assurance.adapters import observation
@@ -39,7 +40,12 @@ from bailment.ledger.evidence_records import (
 )
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import decode_leaf
-from bailment.ledger.records import FindingRaised, RecipientRegistered, SpecApplied
+from bailment.ledger.records import (
+    DelegationGranted,
+    FindingRaised,
+    RecipientRegistered,
+    SpecApplied,
+)
 from bailment.spec.compiled import CompiledSpec
 from bailment.store.log import Log
 from bailment.store.reader import Stored
@@ -152,11 +158,15 @@ class Evaluator:
         for _, _, facts in news:
             match facts:
                 case SpecApplied():
-                    self._changed.update(self._register.state.recipients)
+                    self._changed.update(self._register.organisations)
                     for name in self._register.state.proven:
                         self._observing.put(name, 0)
                 case RecipientRegistered() | ExceptionGranted() | EvidenceReceived():
                     self._changed.add(facts.recipient)
+                case DelegationGranted():
+                    link = read_link(facts.link)
+                    if link.kind == "subcontractor":
+                        self._changed.add(link.subject)
                 case EnclaveDeclared():
                     self._changed.add(facts.recipient)
                     self._observing.put(facts.recipient, 0)
@@ -180,7 +190,7 @@ class Evaluator:
     async def _begin(self) -> None:
         """What the register says is due; whether anything changed unseen, evaluating tells."""
         state = self._register.state
-        self._doubtful = set(state.recipients)
+        self._doubtful = set(self._register.organisations)
         for name, proven in state.proven.items():
             if proven.scopes:
                 self._observing.put(name, self._next_observation(name))
@@ -247,7 +257,7 @@ class Evaluator:
             for name, one in found.items()
             if not released(self._register.proven(name), spec, now)
         }
-        held = hold_mass_change(changes, len(self._register.state.recipients), spec.lapse)
+        held = hold_mass_change(changes, len(self._register.organisations), spec.lapse)
         try:
             await self._hold(name for name in held if self._register.proven(name).hold != "held")
         except Denied as denied:  # other evidence came
@@ -284,7 +294,7 @@ class Evaluator:
 
     async def _hold(self, names: Iterator[str]) -> None:
         """Put on record whose expiries are held now and were not before, and tell a person."""
-        new, total = tuple(sorted(names)), len(self._register.state.recipients)
+        new, total = tuple(sorted(names)), len(self._register.organisations)
         for some in _chunks(new):
             await self._actions.append(partial(_held_at, some))
         if new:
@@ -313,7 +323,7 @@ class Evaluator:
         for notice in standing.notices:
             if notice.at <= now:
                 due[name, notice.step, notice.tier] = notice.at  # the latest: they are in order
-        contact = self._register.state.recipients[name].contact
+        contact = self._register.organisations[name].contact
         for key, at in due.items():
             if self._told.get(key, -1) < at:
                 self._told[key] = await self._append(StandingNoticed(*key, contact))

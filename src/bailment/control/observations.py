@@ -62,7 +62,7 @@ class Observer:
         for news in self._unread:
             sightings.follow(news)
         self._sightings, self._since, self._unread = sightings, since, None
-        self._tell(sightings.changed() | self._register.state.recipients.keys())
+        self._tell(sightings.changed() | self._register.organisations.keys())
         if self._too_short():  # by a spec that was applied meanwhile
             await self.start()
 

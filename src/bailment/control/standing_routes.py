@@ -12,6 +12,7 @@ from starlette.responses import Response
 from bailment.access.nonce import Nonces
 from bailment.access.proof import Proof
 from bailment.access.reasons import Reason, Refused
+from bailment.access.signing_in import organisation_of
 from bailment.assurance.adapters.reading import MAX_SIZE
 from bailment.control.actions import Actions
 from bailment.control.assurance import Assurance, Handed
@@ -65,12 +66,10 @@ class StandingRoutes:
         return Refused(Reason.PROOF_KEY, "the key is no recipient's")
 
     def _recipient(self, proof: Proof) -> str:
-        """The recipient whose admin's key made the proof; empty if there is none."""
+        """The organisation whose admin's key made the proof; empty if there is none."""
         register = self._actions.log.fold.register
-        for name, recipient in register.state.recipients.items():
-            if register.key(recipient.key).thumbprint == proof.thumbprint:
-                return name
-        return ""
+        organisation = organisation_of(register, proof.thumbprint)
+        return organisation.subject if organisation is not None else ""
 
     def _refusal(self, refused: Refused) -> Response:
         return refusal(refused, self._actions.log.fold.register.policy.contact)

@@ -171,7 +171,7 @@ class CompiledSpec(Compiled, frozen=True):
     exceptions: Exceptions
     lapse: Lapsing
     capabilities: tuple[Capability, ...]
-    conditions: Conditions
+    conditions: Conditions = Conditions()
 
     def tier(self, rank: int) -> TierOf | None:
         """The tier of this rank; None if the spec has none."""

@@ -48,6 +48,7 @@ class Operators(msgspec.Struct, frozen=True):
     """People in the control plane; `two_person` names the acts that take a second one."""
 
     idle_ms: int = 900_000
+    session_ms: int = 28_800_000
     step_up_ms: int = 300_000
     proposal_ms: int = 86_400_000
     two_person: frozenset[str] = frozenset()
@@ -88,6 +89,9 @@ def conditions_of(section: PolicySection) -> Conditions:
         ),
         operators=Operators(
             idle_ms=duration_ms(operators.session_idle),
+            session_ms=28_800_000
+            if operators.session_max is UNSET
+            else duration_ms(operators.session_max),
             step_up_ms=duration_ms(operators.step_up),
             proposal_ms=duration_ms(operators.proposal_ttl),
             two_person=frozenset(operators.two_person),

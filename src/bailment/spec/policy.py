@@ -181,6 +181,9 @@ class Operators(Part, frozen=True):
     two_person: Annotated[
         tuple[TwoPersonAct, ...], says("What takes a second person.", max_length=64)
     ]
+    session_max: Maybe[
+        Annotated[Duration, says("How long a session lasts at the most; `PT8H` if left out.")]
+    ] = UNSET
 
 
 class Log(Part, frozen=True):
