@@ -69,7 +69,7 @@ def test_programs_get_json_with_places(spec: Path) -> None:
     assert (found["valid"], found["digest"]) == (False, None)
     (refused,) = (one for one in found["problems"] if one["path"] == "/a" and one["column"] == 4)
     assert refused["line"] == 1 and not refused["warning"]
-    assert refused["remedy"] == 'write `true` or `false`, or in quotes: `"yes"`'
+    assert refused["remedy"] == 'write it in quotes: `"yes"`'
 
 
 def test_what_nobody_can_satisfy_yet_is_said_by_tier_and_as_a_list(spec: Path) -> None:

@@ -42,7 +42,9 @@ def tokens(text: str) -> Iterator[Token]:
             yield integer(word, place)
         else:
             quoted = f'write an integer, or in quotes: `"{word[:40]}"`'
-            yield Token("scalar", place, REFUSED, (f"`{word[:40]}` is not an integer", quoted))
+            yield Token(
+                "scalar", place, REFUSED, (f"`{word[:40]}` is not an integer", quoted), word
+            )
 
 
 def _parse(text: str) -> None:

@@ -14,7 +14,14 @@ from bailment.spec.compiled import rank_of
 from bailment.spec.delivery import Vocabularies
 from bailment.spec.document import Document
 from bailment.spec.policy import BOUNDS, DelegationLimit, policy_of
-from bailment.spec.quantity import date_ms, duration_ms, number_ppm, share_ppm, show_duration
+from bailment.spec.quantity import (
+    SECOND,
+    date_ms,
+    duration_ms,
+    number_ppm,
+    share_ppm,
+    show_duration,
+)
 from bailment.spec.reading import Path, Reading
 from bailment.spec.shape import nearest
 from bailment.spec.terms import SUSPENDED, TIERS, TierName
@@ -31,10 +38,9 @@ def find(document: Document, reading: Reading, known: Vocabularies | None) -> tu
     meaning.lapse()
     meaning.capabilities()
     meaning.policy()
-    return delivery.find(document, reading, known) if known is not None else ()
-
-
-_TIGHTER = "let higher tiers allow the same or less"
+    unsatisfiable = delivery.find(document, reading, known) if known is not None else ()
+    meaning.unused()
+    return unsatisfiable
 
 
 class _Meaning:
@@ -47,18 +53,26 @@ class _Meaning:
     def kinds(self, known: Vocabularies | None) -> None:
         try:
             date_ms(self._document.metadata.effective)
-        except FormatError as error:
-            self._say(("metadata", "effective"), "there is no such day", error.hint)
-        used = rules.kinds_used(self._document)
+        except FormatError:
+            day = self._document.metadata.effective
+            remedy = "write a day that the calendar has"
+            self._say(("metadata", "effective"), f"there is no day `{day}`", remedy)
         for name, kind in self._document.evidence_kinds.items():
             path: Path = ("evidence_kinds", name)
             self._not_zero(kind.max_age, (*path, "max_age"))
             if known is not None and kind.adapter not in known:
                 remedy = nearest(kind.adapter, sorted(known))
                 self._say((*path, "adapter"), f"there is no adapter `{kind.adapter}`", remedy)
+
+    def unused(self) -> None:
+        """Said only where nothing is wrong: a rule with a mistake in it looks at nothing."""
+        if any(not one.warning for one in self._reading.problems):
+            return
+        used = rules.kinds_used(self._document)
+        for name in self._document.evidence_kinds:
             if name not in used:
                 remedy = "use it in a requirement, or remove it"
-                self._reading.warn(path, f"no rule looks at `{name}`", remedy)
+                self._reading.warn(("evidence_kinds", name), f"no rule looks at `{name}`", remedy)
 
     def tiers(self) -> None:
         document = self._document
@@ -131,8 +145,8 @@ class _Meaning:
             age = getattr(tier.freshness, class_)
             before = getattr(self._document.tiers[tier.includes].freshness, class_)  # type: ignore[index]
             if duration_ms(age) > duration_ms(before):
-                remedy = "let higher tiers ask for the same or fresher"
-                self._say(path, f"older evidence than the `{before}` of the tier below", remedy)
+                what = f"older evidence than the `{before}` of the tier below"
+                self._say(path, what, f"write `{before}` or less")
 
     def exceptions(self) -> None:
         policy, path = self._document.exceptions_policy, ("exceptions_policy",)
@@ -194,15 +208,19 @@ class _Meaning:
         section, path = self._document.policy, ("policy",)
         numbers = policy_of(section)
         for name, where, least, most in BOUNDS:
-            if not least <= getattr(numbers, name) <= most:
-                bounds = f"`{show_duration(least)}` to `{show_duration(most)}`"
-                self._say((*path, *where), "out of bounds", f"write {bounds}")
+            number = getattr(numbers, name)
+            if not least <= number <= most:
+                start = f"`{show_duration(least)}`" if least >= SECOND else "a time above zero, up"
+                remedy = f"write {start if least else '`PT0S`'} to `{show_duration(most)}`"
+                what = f"`{show_duration(number)}` is out of bounds"
+                self._say((*path, *where), what, remedy)
         for group in ("detection", "response", "disclosure"):
             part = getattr(section, group)
             for name in part.__struct_fields__:
                 value = getattr(part, name)
                 if isinstance(value, str) and value.startswith("P"):
-                    self._not_zero(value, (*path, group, name))
+                    longer = "P1D" if group == "disclosure" else "PT1M"
+                    self._not_zero(value, (*path, group, name), longer)
         if duration_ms(section.disclosure.initial) > duration_ms(section.disclosure.final):
             what = "the initial report is due after the final one"
             self._say((*path, "disclosure", "initial"), what, "let it be due sooner")
@@ -221,17 +239,19 @@ class _Meaning:
                 self._say(here, "nothing is in it", "add `max_depth` or `max_ttl`")
             if limit.max_depth is not UNSET:
                 if limit.max_depth > depth:
-                    self._say((*here, "max_depth"), f"deeper than `{depth}` below", _TIGHTER)
+                    what = f"deeper than the `{depth}` of the tiers below"
+                    self._say((*here, "max_depth"), what, f"write `{depth}` or less")
                 depth = limit.max_depth
             if limit.max_ttl is not UNSET:
                 self._not_zero(limit.max_ttl, (*here, "max_ttl"))
                 if duration_ms(limit.max_ttl) > duration_ms(ttl):
-                    self._say((*here, "max_ttl"), f"longer than `{ttl}` below", _TIGHTER)
+                    what = f"longer than the `{ttl}` of the tiers below"
+                    self._say((*here, "max_ttl"), what, f"write `{ttl}` or less")
                 ttl = limit.max_ttl
 
-    def _not_zero(self, duration: str, path: Path) -> None:
+    def _not_zero(self, duration: str, path: Path, longer: str = "P1D") -> None:
         if duration_ms(duration) == 0:
-            self._say(path, "no time at all", "write a longer time, such as `P1D`")
+            self._say(path, "no time at all", f"write a longer time, such as `{longer}`")
 
 
 def _include(below: TierName | None) -> str:

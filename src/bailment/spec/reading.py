@@ -50,6 +50,8 @@ class Reading:
         self.problems: list[Problem] = []
         self._values: dict[Path, Place] = {}
         self._keys: dict[Path, Place] = {}
+        self._refused: dict[Path, tuple[int, str]] = {}
+        self._unknown: set[Path] = set()
 
     def complain(self, path: Path, what: str, remedy: str, *, of_key: bool = False) -> None:
         """Note a problem at the value there, or at its key; or at what stands around it."""
@@ -65,6 +67,24 @@ class Reading:
         self.complain(path, what, remedy, of_key=True)
         self.problems[-1] = msgspec.structs.replace(self.problems[-1], warning=True)
 
+    def refused(self, path: Path) -> str | None:
+        """The word that was refused there, for which something else may be meant."""
+        return self._refused[path][1] if path in self._refused else None
+
+    def amend(self, path: Path, remedy: str) -> None:
+        """Say more aptly what to write where a word was refused."""
+        at = self._refused[path][0]
+        self.problems[at] = msgspec.structs.replace(self.problems[at], remedy=remedy)
+
+    def unknown(self, path: Path, key: str, remedy: str) -> None:
+        """Note a key that nothing is known by."""
+        self._unknown.add(path)
+        self.complain((*path, key), f"unknown key `{key}`", remedy, of_key=True)
+
+    def has_unknown(self, path: Path) -> bool:
+        """Whether there is such a key in the mapping there."""
+        return path in self._unknown
+
     def build(self, tokens: Iterator[Token]) -> None:
         """Take the value from the tokens of one document."""
         self.value = self._value(next(tokens), tokens, ())
@@ -74,6 +94,8 @@ class Reading:
     def _value(self, token: Token, tokens: Iterator[Token], path: Path) -> Any:
         self._values[path] = token.place
         if token.refusal:
+            if token.word is not None:
+                self._refused[path] = len(self.problems), token.word
             self.complain(path, *token.refusal)
             return REFUSED
         if token.what == "scalar":

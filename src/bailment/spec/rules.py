@@ -84,12 +84,17 @@ class _Requirement:
                 self._rule(one, (*path, name, at))
 
     def _form(self, rule: Rule, path: Path) -> str:
-        """The form of a rule; empty, and noted, where it is of none or of several."""
+        """The form of a rule; empty, and noted by now, where it is of none or of several."""
+        if self._reading.has_unknown(path):  # which may be its form, misspelt
+            return ""
         given = {name for name in rule.__struct_fields__ if getattr(rule, name) is not UNSET}
         forms = [form for form in FORMS if form in given]
-        if len(forms) != 1:
-            what = f"a rule of {len(forms)} forms at once" if forms else "a rule of no form"
-            self._say(path, what, _HOW)
+        if not forms:
+            self._say(path, "a rule of no form", _lacking(given))
+            return ""
+        if len(forms) > 1:
+            what = " and ".join(f"`{form}`" for form in forms) + " in one rule"
+            self._say(path, what, "keep one, or make them two rules below `all`")
             return ""
         needed, allowed = FORMS[forms[0]]
         for name in sorted(needed - given):
@@ -140,9 +145,8 @@ class _Requirement:
         form = self._form(rule, path)
         if form not in ("check", "claim"):
             if form:
-                self._say(
-                    path, "only a check or a claim contradicts", "write its leaves one by one"
-                )
+                remedy = "remove it" if form == "join" else "write its leaves one by one"
+                self._say(path, "only a check or a claim contradicts", remedy)
             return
         self._leaf(rule, path)
         if rule.max_age is not UNSET:
@@ -177,7 +181,7 @@ class _Requirement:
             self._not_zero(override.max_age, (*path, "max_age"))
             if override.max_age is not UNSET:
                 if age is not UNSET and duration_ms(override.max_age) > duration_ms(age):
-                    self._looser((*path, "max_age"), age)
+                    self._looser((*path, "max_age"), f"`{age}`", "less")
                 age = override.max_age
             for claim, limit in (override.limits or {}).items():
                 self._limit(claim, limit, limits, (*path, "limits", claim))
@@ -202,12 +206,12 @@ class _Requirement:
             # The strictest of several leaves: the limit replaces that one too.
             before = max(said) if bound == "min" else min(said)
             if (limit < before) if bound == "min" else (limit > before):
-                self._looser(path, before)
+                self._looser(path, f"`{before}`", "more" if bound == "min" else "less")
         above[claim] = limit
 
-    def _looser(self, path: Path, before: object) -> None:
-        what = f"looser than `{before}`, which a lower tier asks for"
-        self._say(path, what, "let higher tiers ask for the same or more")
+    def _looser(self, path: Path, before: str, strict: str) -> None:
+        what = f"looser than {before}, which a lower tier asks for"
+        self._say(path, what, f"write {before} or {strict}")
 
     def _not_zero(self, duration: Said, path: Path) -> None:
         if duration is not UNSET and duration_ms(duration) == 0:
@@ -215,6 +219,15 @@ class _Requirement:
 
     def _say(self, path: Path, what: str, remedy: str, *, key: bool = False) -> None:
         self._reading.complain(path, what, remedy, of_key=key)
+
+
+def _lacking(given: set[str]) -> str:
+    """What would make a rule of these members one."""
+    if "at_least" in given or "distinct" in given:
+        return "add `of` with the rules to choose from"
+    if "min" in given or "max" in given:
+        return "add `claim`" if "kind" in given else "add `kind` and `claim`"
+    return "add `check`, or `claim` with `min` or `max`" if "kind" in given else _HOW
 
 
 def listed(rules: tuple[Rule, ...] | UnsetType) -> tuple[Rule, ...]:

@@ -21,12 +21,14 @@ class Place(NamedTuple):
 
 class Token(NamedTuple):
     """A piece of the text: `begin` and `end` of a mapping (its value is `{`) or a list (`[`), or a
-    scalar. Where a scalar is refused, `refusal` says why and what to write."""
+    scalar. Where a scalar is refused, `refusal` says why and what to write, and `word` is what
+    stands there, if something else may be meant."""
 
     what: Literal["begin", "end", "scalar"]
     place: Place
     value: Any = None
     refusal: tuple[str, str] | None = None
+    word: str | None = None
 
 
 class Unreadable(Exception):

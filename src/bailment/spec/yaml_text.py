@@ -23,11 +23,11 @@ _REFUSED = [
     (re.compile(pattern, re.I), why, remedy)
     for pattern, why, remedy in (
         (r"\Z", "nothing stands here", "write a value, or leave out its key"),
-        (r"(?:~|null)\Z", "some readers take `{}` for null", "write `null`, or in quotes: `{q}`"),
+        (r"(?:~|null)\Z", "some readers take `{}` for null", _IN_QUOTES),
         (
             r"(?:y|n|yes|no|on|off|true|false)\Z",
             "some readers take `{}` for a boolean",
-            "write `true` or `false`, or in quotes: `{q}`",
+            _IN_QUOTES,
         ),
         (
             r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?\Z",
@@ -46,6 +46,16 @@ _REFUSED = [
         (r"=\Z", "some readers take `=` for a default", _IN_QUOTES),
     )
 ]
+
+#: By what libyaml says: what to do.
+_MENDED = (
+    ("cannot start any token", "write text that begins with `{sign}` in quotes"),
+    ("mapping values are not allowed", "write text with `: ` in it in quotes"),
+    ("expected ',' or", "close the bracket that opens on line {line}"),
+    ("expected ':'", "write `key: value`, with a space after the colon"),
+    ("unexpected end of stream", "close the quotes that open on line {line}"),
+    ("escape character", "write two backslashes for one, or single quotes around the text"),
+)
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -72,24 +82,38 @@ def tokens(text: str) -> Iterator[Token]:
                     yield _scalar(event, place)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        raise Unreadable(
-            _place(mark) if mark else Place(1, 1),
-            f"not YAML: {error.problem or error.context}",
-            "mend it: indent by spaces, and write text with `: ` or ` #` in it in quotes",
-        ) from None
+        place = _place(mark) if mark else Place(1, 1)
+        what = f"not YAML: {error.problem or error.context}"
+        raise Unreadable(place, what, _mend(error, text, place)) from None
     except yaml.YAMLError:
         raise Unreadable(Place(1, 1), "not YAML", "save it as plain UTF-8 text") from None
     if not documents:
         raise Unreadable(Place(1, 1), "no document", "begin with `apiVersion: bailment/v1`")
 
 
+def _mend(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:
+    """What to do about what libyaml finds, by its own words."""
+    said = str(error.problem)
+    line = (text.splitlines()[place.line - 1 : place.line] or [""])[0]
+    sign = line[place.column - 1 : place.column]
+    opened = error.context_mark.line + 1 if error.context_mark else place.line
+    if sign == "\t" or "tab character" in said:
+        return "indent by spaces, not by tabs"
+    for words, remedy in _MENDED:
+        if words in said:
+            return remedy.replace("{sign}", sign).replace("{line}", str(opened))
+    return "indent it like the lines beside it, and write text with `: ` or ` #` in quotes"
+
+
 def _one_meaning(event: Any, place: Place) -> None:
     if isinstance(event, yaml.AliasEvent):
         raise Unreadable(place, f"the alias `*{event.anchor}`", "write out what it stands for")
     if getattr(event, "anchor", None):
-        raise Unreadable(place, f"the anchor `&{event.anchor}`", "remove it")
+        instead = f"remove it, and write out what `*{event.anchor}` stands for"
+        raise Unreadable(place, f"the anchor `&{event.anchor}`", instead)
     if getattr(event, "tag", None):
-        raise Unreadable(place, f"the tag `{event.tag}`", "remove it")
+        tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+        raise Unreadable(place, f"the tag `{tag}`", "remove it")
 
 
 def _scalar(event: Any, place: Place) -> Token:
@@ -104,7 +128,7 @@ def _scalar(event: Any, place: Place) -> Token:
         if pattern.match(value):
             quoted = json.dumps(value, ensure_ascii=False)
             refusal = why.replace("{}", value), remedy.replace("{q}", quoted)
-            return Token("scalar", place, REFUSED, refusal)
+            return Token("scalar", place, REFUSED, refusal, value)
     return Token("scalar", place, value)
 
 
