@@ -78,6 +78,11 @@ def opened(forgery: Forgery, past: Past, name: str, model: str = "birch", **more
     return appended(forgery, past, facts, device.person.party.name)
 
 
+def _device(forgery: Forgery, at: int) -> str:
+    facts = forgery.rows[at].facts
+    return facts.device if isinstance(facts, TokenIssued) else ""
+
+
 def last(forgery: Forgery, kind: type[Facts]) -> int:
     return list(forgery.of(kind))[-1]
 
@@ -254,6 +259,19 @@ def a_token_asked_for_from_elsewhere(forgery: Forgery, past: Past) -> int:
 def a_token_for_a_model_outside_the_chain(forgery: Forgery, past: Past) -> int:
     at = last(forgery, TokenIssued)
     forgery.rows[at].change(models=(*MODELS, "oak"))
+    return at
+
+
+@change(Kind.ILLEGAL_TOKEN)
+def a_token_off_its_devices_line(forgery: Forgery, past: Past) -> int:
+    """A second holder of a software key was served, and not noticed."""
+    at = last(forgery, TokenIssued)
+    facts = forgery.rows[at].facts
+    assert isinstance(facts, TokenIssued)
+    mine = [one for one in forgery.of(TokenIssued) if _device(forgery, one) == facts.device]
+    first = forgery.rows[mine[0]].facts
+    assert isinstance(first, TokenIssued)
+    forgery.rows[at].change(previous=first.ratchet)
     return at
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec import UNSET
 
 from bailment.access import jwk
 from bailment.access.chain import Link, commit_person, sign_link
@@ -274,6 +275,8 @@ class World:
             token_hash(device.token), device.id, device.person.id, links, (), purpose,
             "software", device.public.thumbprint, seconds * 1000, (seconds + life) * 1000,
             self.now, proof, sha256(TOKEN_FORM).hexdigest(), device.networks,
+            ratchet=sha256(device.token.encode()).hexdigest(),
+            previous=device.issued.ratchet if device.issued is not None else UNSET,
         )  # fmt: skip
         request = Request(facts, LIST_MODELS, "", device.networks, 0)
         allowed = standing(request, register, self.now)

@@ -49,8 +49,8 @@ ANSWERS: dict[Reason, Answer] = {
         401, "the connection was made with another certificate than the one it must be"
     ),
     Reason.CERTIFICATE_EXPIRED: Answer(401, "the certificate has expired; ask for another"),
-    Reason.JOB_TOKEN: Answer(401, "the job token does not hold", told=True),
-    Reason.RATCHET_FORKED: Answer(401, "the device's line of tokens is forked", told=True),
+    Reason.JOB_TOKEN: Answer(401, "the job token does not hold"),
+    Reason.RATCHET_FORKED: Answer(403, "the device's line of tokens is forked", told=True),
     Reason.HELD: Answer(403, "access is on hold", told=True),
     Reason.KILL_SWITCH: Answer(403, "all access is stopped"),
     Reason.CHAIN_BROKEN: Answer(403, "the delegation chain does not hold", told=True),

@@ -61,6 +61,11 @@ def write(path: Path, data: bytes) -> None:
     temporary.unlink(missing_ok=True)
     _create(temporary, data)
     temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)  # else a loss of power may bring back the file before
+    finally:
+        os.close(folder)
 
 
 def make_key(path: Path) -> ec.EllipticCurvePrivateKey:

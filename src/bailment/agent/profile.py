@@ -2,6 +2,7 @@
 
 device.pem     the device's private key, which never leaves this folder
 profile.json   the gateway, the ids, and what the chain allowed when it was last asked
+ratchet        the handle that came with the last token: see `ratchet`
 agent.json     what the agent's variables say, if one has run: see `local`
 """
 

@@ -41,7 +41,7 @@ class BailmentAuth(httpx2.Auth):
         _check(device, purpose)
         self.gateway = device.profile.gateway
         self._signer = Signer(device.key, clock)
-        self.tokens = Tokens(device.profile, self._signer, purpose, models)
+        self.tokens = Tokens(device, self._signer, purpose, models)
         self._origin = _origin(httpx2.URL(self.gateway))
         self._lock = threading.Lock()
         self._async_lock = anyio.Lock()
@@ -52,7 +52,7 @@ class BailmentAuth(httpx2.Auth):
         request.read()
         self._strip(request)
         if not (token := self.tokens.current()):
-            with self._lock:
+            with self._lock, self.tokens.ratchet.held():
                 steps = self.tokens.renew()
                 step = advance(steps)
                 while isinstance(step, httpx2.Request):
@@ -69,7 +69,7 @@ class BailmentAuth(httpx2.Auth):
         await request.aread()
         self._strip(request)
         if not (token := self.tokens.current()):
-            async with self._async_lock:
+            async with self._async_lock, self.tokens.ratchet.held_async():
                 steps = self.tokens.renew()
                 step = advance(steps)
                 while isinstance(step, httpx2.Request):

@@ -12,7 +12,8 @@ import msgspec
 from bailment.access.assertion import TYPE_URI, make_assertion
 from bailment.access.token import MAX_LIFETIME_MS
 from bailment.agent.answers import as_api_error, read_answer
-from bailment.agent.profile import Profile
+from bailment.agent.profile import Device
+from bailment.agent.ratchet import Ratchet
 from bailment.agent.signer import Flow, Signer
 
 PATH = "/oauth/token"
@@ -28,15 +29,18 @@ class TokenAnswer(msgspec.Struct, frozen=True):
     access_token: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~+/-]{1,16384}=*\Z")]
     token_type: Literal["DPoP"]
     expires_in: Annotated[int, msgspec.Meta(ge=1)]
+    ratchet: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}\Z")] = ""
 
 
 class Tokens:
-    """Keeps one token. `renew` is a flow, so its caller sees to it that one runs at a time."""
+    """Keeps one token. `renew` is a flow, so its caller sees to it that one runs at a time, and
+    holds the `ratchet` meanwhile."""
 
     def __init__(
-        self, profile: Profile, signer: Signer, purpose: str, models: tuple[str, ...] = ()
+        self, device: Device, signer: Signer, purpose: str, models: tuple[str, ...] = ()
     ) -> None:
-        self._profile = profile
+        self.ratchet = Ratchet(device.folder)
+        self._profile = device.profile
         self._signer = signer
         detail = {"type": "bailment_access", "purpose": purpose, "models": models}
         self._details = msgspec.json.encode([detail]).decode()
@@ -70,6 +74,8 @@ class Tokens:
         if not response.is_success:
             return response
         answer = read_answer(response, TokenAnswer)
+        if answer.ratchet:
+            self.ratchet.write(answer.ratchet)  # before anybody could use the token
         life = min(answer.expires_in, MAX_LIFETIME_MS // 1000)
         self._renew_at = self._signer.now() + RENEW_AFTER * life
         self._token = answer.access_token
@@ -88,6 +94,7 @@ class Tokens:
             audience=gateway,
             jti=secrets.token_urlsafe(16),
             now_s=int(self._signer.now()),
+            ratchet=self.ratchet.read(),
         )
         form = {
             "grant_type": "client_credentials",

@@ -81,6 +81,7 @@ class Decisions:
         self._cut: dict[str, int] = {}  # those that the register refuses, and since when
         self._flown: set[str] = set()  # those that were open for longer than they could be
         self._unlogged = UnloggedTokens()
+        self._gaps: set[str] = set()  # whose lines of tokens have one that cannot be read
 
     def enrolment(self, index: int, facts: EnrolmentRequested) -> None:
         """Check that the device proved its key. How old the proof was, only the gateway knew."""
@@ -222,6 +223,8 @@ class Decisions:
 
     def unread(self, index: int, leaf: Leaf, kind: Kind) -> None:
         """A record whose facts cannot be read, which is named already as of this kind."""
+        if leaf.type == TokenIssued.TYPE:
+            self._gaps.add(leaf.recipient)
         self._unlogged.unread(index, leaf, kind)
 
     def conclude(self, refuted: list[int]) -> None:
@@ -328,7 +331,9 @@ class Decisions:
         elif answer is not None and answer.reason is Reason.BUDGET_SPENT:
             found(Kind.OVERSPENT_BUDGET, f"of `{answer.subject}`: {answer.detail}")
         elif answer is not None and isinstance(facts, TokenIssued):
-            found(Kind.ILLEGAL_TOKEN, _because("the token had to be refused", answer))
+            # After one that cannot be read, which is named, the line cannot be followed.
+            if answer.reason is not Reason.RATCHET_FORKED or leaf.recipient not in self._gaps:
+                found(Kind.ILLEGAL_TOKEN, _because("the token had to be refused", answer))
         try:
             admission.apply(facts, replay, budgets, leaf.time, policy, leaf.recipient)
         except VerificationError as error:

@@ -12,6 +12,8 @@ from bailment.control.requests import answer
 _ERRORS = {
     Reason.PROOF_NONCE: "use_dpop_nonce",
     Reason.CLIENT_ASSERTION: "invalid_client",
+    Reason.CERTIFICATE_OTHER: "invalid_client",
+    Reason.CERTIFICATE_EXPIRED: "invalid_client",
     Reason.TOKEN_UNTRUSTED: "unauthorized_client",
     Reason.BODY_MALFORMED: "invalid_request",
     Reason.BODY_TOO_LARGE: "invalid_request",
