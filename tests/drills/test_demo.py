@@ -42,6 +42,7 @@ STEPS = (
     "An outsider checks all of it, from an export and the pinned key alone",
 )
 SAID = (
+    "she signs in at acme's provider (it is simulated): You are signed in",
     "smollm2-135m answers on a unix socket and on no port at all",
     "from no spec to restricted-demo 1.0.0",
     "smollm2-135m belongs to T3",

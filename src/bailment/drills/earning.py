@@ -19,6 +19,7 @@ def join(story: Story, acme: Recipient) -> calls.Endpoint:
     """Acme gets a person with a device and an agent."""
     with story.step("A recipient is registered; its admin's key stays with it"):
         acme.register()
+        acme.employ()
     with story.step(
         "Its admin names a person, who enrols a device with a key that never leaves it"
     ):

@@ -29,6 +29,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from bailment.drills.leashed import hold
+
 SIMULATED = "Simulated identity provider: nobody is checked here, and no passkey is used."
 _CONFIGURATION = "employer.json"
 
@@ -196,7 +198,8 @@ def read(folder: Path) -> Directory:
 
 
 def main(folder: Path, port: int) -> None:
-    """Serve on this machine until stopped; says when it does."""
+    """Serve on this machine until standard input ends; says where."""
+    hold()
     employer = Employer(f"http://127.0.0.1:{port}", lambda: read(folder))
     sys.stdout.write(json.dumps({"serving": employer.issuer}) + "\n")
     sys.stdout.flush()

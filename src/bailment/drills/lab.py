@@ -32,6 +32,10 @@ canary = true
 [models.{CANARY}.meter]
 seconds = 2.0
 """
+_OUTBOUND = """
+[outbound]
+hosts = ["127.0.0.1"] # the simulated identity providers, which a real one would never allow
+"""
 _ASSESSOR = """
 [assessors.demonstration]
 key = "assessor.pem"
@@ -110,3 +114,4 @@ class Lab:
             file.write(_MODEL.format(socket=self.stage.socket_of(NAME)))
             file.write(_CANARY.format(socket=self.stage.socket_of(CANARY)))
             file.write(_ASSESSOR)
+            file.write(_OUTBOUND)

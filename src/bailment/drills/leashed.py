@@ -11,12 +11,17 @@ import signal
 import threading
 
 
-def _hold() -> None:
+def hold() -> None:
+    """End this process once standard input ends."""
+    threading.Thread(target=_wait, daemon=True).start()
+
+
+def _wait() -> None:
     while os.read(0, 1024):  # a buffered read would hold a lock that the interpreter's end wants
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_hold, daemon=True).start()
+    hold()
     runpy.run_module("bailment", run_name="__main__", alter_sys=True)

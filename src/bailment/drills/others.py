@@ -37,6 +37,7 @@ def join(story: Story, lab: Lab) -> tuple[calls.Endpoint, calls.Endpoint]:
 
 def _join(recipient: Recipient) -> calls.Endpoint:
     recipient.register()
+    recipient.employ()
     recipient.enrol()
     endpoint = recipient.agent()
     name, call = calls.REHEARSAL[0]

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import Any
 
-from bailment.drills import calls
+from bailment.drills import browser, calls, employer
 from bailment.drills.local_model import CANARY, NAME
 from bailment.drills.papers import Organisation
 from bailment.drills.stage import Stage
@@ -45,20 +45,36 @@ class Recipient:
             "recipient", "enclave", self.name, "--tenant", self.of.tenant, "--org", self.of.domain
         )
 
+    def employ(self) -> None:
+        """Its admin says where its people sign in: at its own provider, which is simulated."""
+        folder = self.stage.root / f"{self.name}-provider"
+        people = (employer.Account(f"{self.name}-1", self.of.email),)
+        employer.write(folder, employer.Directory(people=people))
+        issuer = self.stage.start_employer(folder, f"{self.name}-provider")
+        command = ("recipient", "provider", issuer, "--client", "bailment", "--auth", "none")
+        told = self._json(*command, *self.admin)
+        known = {"bailment": employer.Client((told["redirect_uri"],))}
+        employer.write(folder, employer.Directory(known, people))
+
     def enrol(self, story: Story | None = None) -> None:
-        """Its admin names its person, who enrols a device."""
+        """Its admin names its person, who signs in and enrols a device."""
         stage, log = self.stage, f"{self.name}-enrolment"
         invited = self._json(
-            "delegate", "person", self.of.person, "--email", self.of.email, "--until", "30d",
+            "delegate", "person", self.of.person, "--email", self.of.email, "--until", "29d",
             *self.admin,
         )  # fmt: skip
         # In the environment, for others can read a command line.
         secret = {"BAILMENT_INVITATION": invited["invitation"]["url"]}
         enrolling = stage.start("enrol", *self._profile(), log=log, quiet=self.quiet, **secret)
+        page = stage.wait_for_line(enrolling, "sign in: ", 30).partition("sign in: ")[2]
+        shown = browser.sign_in(page, self.of.email)
+        expect("You are signed in" in shown, f"{self.of.email} is not signed in: {shown}")
         code = stage.wait_for_line(enrolling, "code: ", 30).partition("code: ")[2]
         if story is not None:
+            story.says(f"she signs in at {self.name}'s provider (it is simulated): {shown[:17]}")
             story.says(f"the device shows {code}; the person tells it to the admin, who confirms")
-        self._run("delegate", "device", code, "--yes", *self.admin)
+        admin = ("--by", f"{self.name}'s admin", *self.admin)
+        self._run("delegate", "device", code, "--yes", *admin)
         expect(enrolling.wait(30) == 0, f"enrolment failed: {stage.log(log)}")
 
     def agent(self) -> calls.Endpoint:

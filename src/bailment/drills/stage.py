@@ -103,6 +103,13 @@ class Stage:
         keyhole.flush()
         return key, process
 
+    def start_employer(self, folder: Path, log: str) -> str:
+        """Start a simulated identity provider, set up in a folder; its issuer."""
+        command = [sys.executable, "-m", "bailment.drills.employer"]
+        process = self._start([*command, str(folder), str(free_port())], log)
+        issuer: str = json.loads(self.wait_for_line(process, "serving", 30))["serving"]
+        return issuer
+
     def wait_for_line(self, process: subprocess.Popen[str], wanted: str, seconds: float) -> str:
         """The first line of a process's output that contains `wanted`."""
         timer = threading.Timer(seconds, process.kill)
