@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -177,13 +178,31 @@ def _look(lab: Lab) -> None:
     assert row["next"].startswith("T2 (grace) at ")
     told = admin.json("standing", "show", "--admin", lab.acme)
     assert (told["recipient"], told["tier"], told["spec"]) == ("acme", "T2", "small 1.0.0")
-    assert "T2 (earned), by small 1.0.0" in admin.ok("standing", "show", "--admin", lab.acme)
+    _show(admin.ok("standing", "show", "--admin", lab.acme))
     items = team.json("evidence", "list", "acme")
     assert [item["independence"] for item in items] == ["self-tool", "pulled"]
     page = team.ok("standing", "calendar", "acme")
     assert page.startswith("BEGIN:VCALENDAR")
     assert "acme: T2 lapses" in page
     assert json.loads(team.ok("why", "acme", "T2", "--json"))["held"] is True
+
+
+def _show(page: str) -> None:
+    """Each tier and each verdict with its end, in UTC and in how long."""
+    assert page.startswith("acme: T2 (earned), by small 1.0.0\n")
+    time = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+    for row in (
+        "tier +phase +from +ends +for",
+        rf"T2 +earned +{time} +{time}, in (1 h|59 min) +",
+        rf"T2 +grace +{time} +{time}, in (2|1) h +ID-2",
+        rf"no tier +none +{time} +never +ID-2",
+        "requirement +status +ends +title",
+        rf"ID-2 +satisfied +{time}, in (1 h|59 min) +Strong sign-in",
+        rf"ID-1 +satisfied +{time}, in 6 d +Nobody unknown",
+        "kind +scope +independence +dated +ends",
+        rf"scan +{TENANT} +self-tool +{time} +{time}, in (1 h|59 min)",
+    ):
+        assert re.search(rf"^{row} *$", page, re.M), (row, page)
 
 
 def test_an_exception_is_signed_by_two_on_their_own_machines(lab: Lab) -> None:

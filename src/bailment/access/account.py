@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from bailment.access.assured import evaluated
 from bailment.access.state import Indexed
 from bailment.assurance.item import Item
+from bailment.assurance.proof_tree import NEVER
 from bailment.assurance.standing import Notice, Phase, Standing, Step, step_at
 from bailment.spec.terms import TIERS, Independence
 
@@ -16,6 +18,16 @@ class Lacking(msgspec.Struct, frozen=True):
     requirement: str
     title: str
     status: str
+
+
+class Holding(msgspec.Struct, frozen=True):
+    """A requirement that is satisfied or excused; `ends` is when it no longer is if nothing new
+    arrives, ms (None: never)."""
+
+    requirement: str
+    title: str
+    status: str
+    ends: int | None
 
 
 class Shown(msgspec.Struct, frozen=True):
@@ -36,6 +48,7 @@ class Account(msgspec.Struct, frozen=True):
     """`tier` is in force at `at` (None: none) since `since`; times are ms.
 
     `held_back`: what expired was held, since too many recipients would have fallen at once.
+    `lacking` is as last evaluated, `holding` as of `at`, by tier.
     """
 
     recipient: str
@@ -49,6 +62,7 @@ class Account(msgspec.Struct, frozen=True):
     ahead: tuple[Step, ...]
     notices: tuple[Notice, ...]
     lacking: dict[str, tuple[Lacking, ...]]
+    holding: dict[str, tuple[Holding, ...]]
     evidence: tuple[Shown, ...]
 
 
@@ -77,8 +91,26 @@ def account(register: Indexed, recipient: str, now: int) -> Account:
             )
             for tier, found in sorted(proven.unmet.items())
         },
+        holding=_holding(register, recipient, titles, now),
         evidence=tuple(_newest(register, proven.items)),
     )
+
+
+def _holding(
+    register: Indexed, recipient: str, titles: dict[str, str], now: int
+) -> dict[str, tuple[Holding, ...]]:
+    """What holds of each tier, that which ends first first."""
+    if register.spec is None:
+        return {}
+    found = evaluated(register, recipient, register.spec, now).evaluation
+    return {
+        TIERS[tier.rank - 1]: tuple(
+            Holding(one.requirement, titles[one.requirement], one.status, one.lapses)
+            for one in sorted(tier.verdicts, key=lambda one: one.lapses or NEVER)
+            if one.held
+        )
+        for tier in found.tiers
+    }
 
 
 def held_back(standing: Standing) -> bool:

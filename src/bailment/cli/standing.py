@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from itertools import starmap
+from itertools import starmap, zip_longest
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ from bailment.access.assured import evaluated
 from bailment.assurance.calendar import calendar
 from bailment.assurance.explanation import explain
 from bailment.assurance.screen import screen
+from bailment.assurance.wording import span
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Column, Json, note, say, show_json, show_rows, titled, write
 from bailment.cli.subjects import find_recipient, handle_of
@@ -133,27 +134,60 @@ def show(
         show_json(told)
         return
     say(f"{told['recipient']}: {told['tier'] or 'no tier'} ({told['phase']}), by {told['spec']}")
-    for step in told["ahead"]:
-        because = (
-            f" for {', '.join(step.get('requirements', ()))}" if step.get("requirements") else ""
-        )
-        tier = TIERS[step["tier"] - 1] if step["tier"] else "no tier"
-        say(f"  from {show_time(step['at'])}: {tier} ({step['phase']}){because}")
-    for number, (tier, lacking) in enumerate(told["lacking"].items()):
-        say(f"  {tier} lacks {len(lacking)}")
-        for one in lacking if number == 0 else ():  # the next to earn
-            say(f"    {one['requirement']:<6} {one['status']:<12} {one['title']}")
+    columns = titled("tier", "phase", "from", "ends", "for")
+    show_rows(list(_steps(told)), columns, as_json=False, none="")
+    focus = next(iter(told["lacking"]), max(told["holding"], default=""))
+    for tier, lacking in told["lacking"].items():
+        say(f"{tier} lacks {len(lacking)}")
+    columns = titled("requirement", "status", "ends", "title")
+    show_rows(list(_verdicts(told, focus)), columns, as_json=False, none="")
     columns = titled("kind", "scope", "independence", "dated", "ends")
     rows = [
-        {**one, "dated": show_time(one["dated"]), "ends": show_time(one["ends"])}
+        {**one, "dated": show_time(one["dated"]), "ends": _ends(one["ends"], told["at"])}
         for one in told["evidence"]
     ]
     show_rows(rows, columns, as_json=False, none="nothing was shown yet")
 
 
+def _steps(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """What is in force, and what will be if nothing new arrives, each until the next."""
+    now = {name: told[name] for name in ("tier", "phase")} | {"at": told["since"]}
+    ahead = [{**step, "tier": _tier_name(step["tier"])} for step in told["ahead"]]
+    for step, after in zip_longest([now, *ahead], ahead):
+        yield {
+            "tier": step["tier"] or "no tier",
+            "phase": step["phase"],
+            "from": show_time(step["at"]) if step["at"] else "",
+            "ends": _ends(after["at"] if after else None, told["at"]),
+            "for": step.get("requirements", ()),
+        }
+
+
+def _verdicts(told: dict[str, Any], tier: str) -> Iterator[dict[str, Any]]:
+    """The requirements of a tier, first those that keep it from being held."""
+    for one in told["lacking"].get(tier, ()):
+        yield {**one, "ends": ""}
+    lacking = {one["requirement"] for one in told["lacking"].get(tier, ())}
+    for one in told["holding"].get(tier, ()):
+        if one["requirement"] not in lacking:
+            yield {**one, "ends": _ends(one["ends"], told["at"])}
+
+
+def _ends(at: int | None, now: int) -> str:
+    """When something ends, and in how long that is."""
+    if at is None:
+        return "never"
+    how = f"in {span(at - now)}" if at > now else f"{span(now - at)} ago"
+    return f"{show_time(at)}, {how}"
+
+
+def _tier_name(rank: int) -> str | None:
+    return TIERS[rank - 1] if rank else None
+
+
 def _row(found: Account) -> dict[str, Any]:
     ahead = found.ahead[0] if found.ahead else None
-    tier = (TIERS[ahead.tier - 1] if ahead.tier else "no tier") if ahead else None
+    tier = (_tier_name(ahead.tier) or "no tier") if ahead else None
     return {
         "recipient": found.recipient,
         "tier": found.tier,
