@@ -13,8 +13,9 @@ from msgspec import UNSET
 
 from bailment.access import assured, decided, held_expiry, identified, jws, operators, signing_in
 from bailment.access import jwk as jwks
+from bailment.access.alive import alive
 from bailment.access.chain import Link, narrows, read_link
-from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_along
+from bailment.access.holds import subject_exists
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, read_spec
 from bailment.errors import FormatError
@@ -106,7 +107,7 @@ def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused |
         return Refused(Reason.CHAIN_BROKEN, "the link's `kid` is not the delegating party's key")
     if key is None or not jws.verify(signed, key):
         return Refused(Reason.CHAIN_BROKEN, "the link is not signed by the delegating party")
-    refused = narrows(link, parent) or limited(register, link) or _alive(register, link.parent, now)
+    refused = narrows(link, parent) or limited(register, link) or alive(register, link.parent, now)
     if refused is not None:
         return refused
     if link.kind == "recipient":
@@ -188,7 +189,7 @@ def _invited(register: Indexed, facts: InvitationIssued, now: int) -> Refused | 
         return Refused(Reason.LINK_UNKNOWN, "an invitation is for a person's link")
     if facts.invitation in register.state.invitations:
         return _wrong("the invitation exists already")
-    return _alive(register, facts.link, now)
+    return alive(register, facts.link, now)
 
 
 def _enrolled(register: Indexed, facts: EnrolmentRequested, now: int) -> Refused | None:
@@ -197,7 +198,7 @@ def _enrolled(register: Indexed, facts: EnrolmentRequested, now: int) -> Refused
         return _wrong("the invitation is unknown, used or expired")
     if facts.device in register.state.devices:
         return _wrong("the device id is taken")
-    refused = _alive(register, invitation.link, now) or _key(facts.key)
+    refused = alive(register, invitation.link, now) or _key(facts.key)
     return refused or signing_in.unsigned(register, facts.invitation, facts.key)
 
 
@@ -229,24 +230,6 @@ def _erased(register: Indexed, facts: PersonErased, now: int) -> Refused | None:
     return (
         _wrong("the person was erased already") if facts.person in register.state.erased else None
     )
-
-
-def _alive(register: Indexed, link_id: str, now: int) -> Refused | None:
-    """Whether the chain down to this link stands now, with nobody in it on hold."""
-    path = register.path(link_id)
-    subject = held(register, [EVERYTHING, *subjects_along(path)], now)
-    if subject:
-        return Refused(Reason.HELD, subject=subject)
-    for link in path:
-        if register.state.links[link.id].ended:
-            return Refused(
-                Reason.LINK_ENDED, f"the {link.kind}'s link was ended", f"link:{link.id}"
-            )
-        if now >= link.until:
-            return Refused(
-                Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", f"link:{link.id}"
-            )
-    return None
 
 
 def _key(jwk: Any) -> Refused | None:

@@ -17,6 +17,7 @@ import msgspec
 from msgspec import UNSET
 
 from bailment import canonical
+from bailment.access.alive import alive
 from bailment.access.chain import GRANTORS, Link
 from bailment.access.proof import check_body, check_key, check_request, check_time, read_proof
 from bailment.access.reasons import Reason, Refused
@@ -201,8 +202,9 @@ def signed_in(register: Indexed, facts: PersonSignedIn, now: int) -> Refused | N
     if facts.invitation:
         if invitation is None or invitation.used or now >= invitation.until:
             return _wrong("the invitation is unknown, used or expired")
-        return None
-    return None if _has_device(register, facts) else _wrong("the person has no device of this key")
+    elif not _has_device(register, facts):
+        return _wrong("the person has no device of this key")
+    return alive(register, link_id, now)
 
 
 def _has_device(register: Indexed, facts: PersonSignedIn) -> bool:
