@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from base64 import urlsafe_b64encode
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
-from joserfc import jws, jwt
+from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
 from bailment.control.oidc import Request, SignedIn, SignInFailed, believe
@@ -124,12 +125,16 @@ def test_an_address_counts_only_if_the_provider_verified_it() -> None:
         assert read(signed(CLAIMS | {"email_verified": told})).email == ""
 
 
+def part(data: bytes) -> str:
+    """A part of a compact JWS."""
+    return urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
 # Algorithm confusion, and keys of the token's own choosing
 
 
 def test_algorithm_confusion_none_is_no_signature() -> None:
-    head = urlsafe_b64encode(b'{"alg":"none"}').rstrip(b"=").decode()
-    body = urlsafe_b64encode(json.dumps(CLAIMS).encode()).rstrip(b"=").decode()
+    head, body = part(b'{"alg":"none"}'), part(json.dumps(CLAIMS).encode())
     with pytest.raises(SignInFailed):
         read(f"{head}.{body}.")
 
@@ -142,11 +147,9 @@ def test_algorithm_confusion_a_public_key_is_no_secret() -> None:
         json.dumps(RSA.as_dict(private=False)).encode(),
     ]
     for spelling in spellings:
-        head = {"alg": "HS256", "kid": RSA.thumbprint()}
-        key = OctKey.import_key(
-            {"kty": "oct", "k": urlsafe_b64encode(spelling).decode().rstrip("=")}
-        )
-        token = jws.serialize_compact(head, json.dumps(CLAIMS), key, algorithms=["HS256"])
+        head = part(json.dumps({"alg": "HS256", "kid": RSA.thumbprint()}).encode())
+        signing = f"{head}.{part(json.dumps(CLAIMS).encode())}"
+        token = f"{signing}.{part(hmac.digest(spelling, signing.encode(), 'sha256'))}"
         with pytest.raises(SignInFailed):
             read(token, keys=public(RSA))
 
