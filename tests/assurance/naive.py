@@ -68,16 +68,23 @@ def _per_scope(decided: list[tuple[str, Item] | None]) -> tuple[str, set[str]]:
 
 
 def _decide(leaf: Check | Claim, items: list[Item], at: int) -> tuple[str, Item] | None:
-    telling = [item for item in items if _says(leaf, item) is not None]
-    counting = [
-        item for item in telling if _says(leaf, item) is False or _strong(leaf.source, item)
-    ]
-    if not counting:
+    passes = [item for item in items if _says(leaf, item) is True and _strong(leaf.source, item)]
+    for failure in (item for item in items if _says(leaf, item) is False):
+        if not any(_mends(one, failure) for one in passes):
+            return "failed", failure
+    if not passes:
         return None
-    newest = max(counting, key=lambda item: (item.dated, item.received, item.id))
-    if _says(leaf, newest) is False:
-        return "failed", newest
+    newest = max(passes, key=_age)
     return ("satisfied" if _fresh(leaf.source, newest, at) else "expired"), newest
+
+
+def _mends(one: Item, failure: Item) -> bool:
+    as_independent = LADDER.index(one.independence) >= LADDER.index(failure.independence)
+    return as_independent and _age(one) > _age(failure)
+
+
+def _age(item: Item) -> tuple[int, int, str]:
+    return item.dated, item.received, item.id
 
 
 def _join(join: Join, known: list[Item], at: int) -> tuple[str, set[str]]:
@@ -166,5 +173,5 @@ def _newest(source: Source, known: list[Item]) -> list[Item]:
     found = []
     for items in _scopes(source.kind, [item for item in known if _strong(source, item)]):
         if items:
-            found.append(max(items, key=lambda item: (item.dated, item.received, item.id)))
+            found.append(max(items, key=_age))
     return found

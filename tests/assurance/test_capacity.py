@@ -30,6 +30,25 @@ def test_what_may_contradict_takes_room_for_as_long() -> None:
     assert not is_crowded(kept, [passed(2 * AGE + 1)], rules, 2 * AGE + 1)
 
 
+def test_what_is_cited_after_its_time_takes_room_until_it_is_superseded() -> None:
+    """Of what machines report too: a failure that nothing mended, a pass that has expired."""
+    names = [f"c{at}" for at in range(MAX_CITED)]
+    rules = spec(required(cases.all_of(*map(cases.check, names))))
+    kept = [item(dated=1, id=name, checks={name: "fail"}) for name in names]
+    later = 2 * AGE
+    assert len(evaluate(rules, kept, (), later).items) == MAX_CITED
+    assert is_crowded(kept, [item(dated=later, checks={"x": "pass"})], rules, later)
+    assert not is_crowded(kept, [item(dated=later, checks={"c0": "pass"})], rules, later)
+    whole = item(dated=later, checks=dict.fromkeys(names, "pass"))
+    assert not is_crowded(kept, [whole], rules, later)
+
+
+def test_what_no_rule_reads_any_more_takes_no_room() -> None:
+    rules = spec(required(cases.check()))
+    gone = [item("gone", dated=1, id=f"{at}") for at in range(MAX_CITED)]
+    assert not is_crowded(gone, [passed(1)], rules, 1)
+
+
 def test_as_many_as_may_be_cited_fit_into_a_record() -> None:
     rules = spec(required(cases.check()))
     most = [

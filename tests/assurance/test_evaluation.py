@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bailment.assurance.evaluation import (
     PRECEDENCE,
@@ -17,6 +18,7 @@ from bailment.assurance.evaluation import (
 from bailment.assurance.item import Item
 from bailment.assurance.proof_tree import NEVER, Proof
 from bailment.spec.compiled import Join, Node
+from bailment.spec.terms import LADDER, RANK
 from tests.assurance.cases import (
     AGE,
     all_of,
@@ -78,6 +80,72 @@ def test_a_newer_pass_mends_a_failure() -> None:
 
 def test_a_newer_failure_undoes_a_pass() -> None:
     assert status(check(), passed(1), failed(2), at=2) == "failed"
+
+
+@pytest.mark.parametrize("found", LADDER)
+@pytest.mark.parametrize("shown", LADDER)
+def test_a_pass_mends_no_failure_that_was_found_more_independently(found: str, shown: str) -> None:
+    bad, good = failed(1, independence=found), passed(2, independence=shown)
+    verdict = judge(check(), [bad, good], 2)
+    if RANK[shown] >= RANK[found]:
+        assert (verdict.status, verdict.proof.items) == ("satisfied", (good.id,))
+    else:
+        assert (verdict.status, verdict.proof.why) == ("failed", "unmended")
+        assert set(verdict.proof.items) == {bad.id, good.id}
+
+
+def test_what_was_mended_stays_mended_by_whatever_comes_after() -> None:
+    """Also once the pass that mended it is too old."""
+    audited = [failed(1, independence="third-party"), passed(2, independence="third-party")]
+    own = passed(2 + AGE, independence="self")
+    verdict = judge(check(), [*audited, own], 2 + AGE)
+    assert (verdict.status, verdict.proof.items) == ("satisfied", (own.id,))
+    assert judge(check(), [audited[0], own], 2 + AGE).status == "failed"
+
+
+def test_a_failure_stands_beside_newer_ones_that_are_less_independent() -> None:
+    found = [failed(1, independence="third-party"), failed(2, independence="self")]
+    verdict = judge(check(), found, 2)
+    assert (verdict.proof.why, set(verdict.proof.items)) == ("", {one.id for one in found})
+    assert status(check(), *found, passed(3, independence="self"), at=3) == "failed"
+    assert status(check(), *found, passed(3, independence="third-party"), at=3) == "satisfied"
+
+
+def test_a_failure_is_not_told_of_beside_a_newer_one_that_is_as_independent() -> None:
+    found = [failed(1, independence="self"), failed(2, independence="peer"), failed(3)]
+    assert judge(check(), found, 3).proof.items == (found[2].id,)
+
+
+def test_only_a_pass_that_is_newer_than_every_failure_that_stands_is_told_of() -> None:
+    worst, own = failed(1, independence="third-party"), passed(2, independence="self")
+    again = failed(3, independence="self")
+    assert set(judge(check(), [worst, own, again], 3).proof.items) == {worst.id, again.id}
+    last = passed(4, independence="self")
+    verdict = judge(check(), [worst, own, again, last], 4)
+    assert (verdict.proof.why, set(verdict.proof.items)) == ("unmended", {worst.id, last.id})
+
+
+def test_a_pass_about_one_tenant_is_not_told_of_beside_the_failure_of_another() -> None:
+    bad, good = failed(1, scope="b"), passed(2, scope="a", independence="self")
+    verdict = judge(check(), [bad, good], 2)
+    assert (verdict.proof.why, verdict.proof.items) == ("", (bad.id,))
+
+
+def test_a_failure_that_arrives_late_ends_what_a_weaker_pass_holds() -> None:
+    late = failed(1, received=5, independence="third-party")
+    own = passed(2, independence="self")
+    assert judge(check(), [late, own], 4).until == 5
+    assert status(check(), late, own, at=5) == "failed"
+    assert judge(check(), [late, passed(2, independence="third-party")], 4).until == 2 + AGE
+
+
+def test_a_kind_that_counts_for_less_by_now_leaves_no_failure_that_nothing_mends() -> None:
+    rules = spec(required(check()))
+    lower = replace(rules, kinds={"scan": replace(rules.kinds["scan"], cap=RANK["pulled"])})
+    audited = failed(1, independence="third-party")
+    for shown, outcome in (("peer", "failed"), ("pulled", "satisfied")):
+        found = evaluate(lower, [audited, passed(2, independence=shown)], (), 2)
+        assert verdict_of(found, 1, "R").status == outcome
 
 
 def test_what_was_received_later_does_not_count_as_newer() -> None:

@@ -176,6 +176,31 @@ def test_another_pass_never_makes_a_verdict_worse(seed: int, at: int) -> None:
 
 
 @given(SEEDS, INSTANTS)
+def test_no_less_independent_evidence_takes_back_what_failed(seed: int, at: int) -> None:
+    """What stands as failed by all that was found from a rung on stays so whatever those below it
+    show: their passes mend none of it."""
+    leaf, items = _leaf(seed)
+    for rung in range(1, len(LADDER)):
+        strong = [one for one in items if RANK[one.independence] >= rung]
+        if judge(leaf, strong, at).status == "failed":
+            assert judge(leaf, items, at).status == "failed"
+
+
+@given(SEEDS, INSTANTS)
+def test_a_pass_that_is_as_independent_as_every_failure_mends_them_all(seed: int, at: int) -> None:
+    """Where it is shown for every scope, the leaf lasts as if nothing had ever failed."""
+    leaf, items = _leaf(seed)
+    found = [one for one in items if one.dated < at and one.received <= at]
+    rung = max([leaf.source.rank, *(RANK[one.independence] for one in found)])
+    passes = [
+        passed(at, leaf.check, kind=leaf.source.kind, scope=scope, independence=LADDER[rung])
+        for scope in ("tenant", "other")
+    ]
+    verdict = judge(leaf, [*found, *passes], at)
+    assert (verdict.status, verdict.until) == ("satisfied", at + leaf.source.max_age)
+
+
+@given(SEEDS, INSTANTS)
 def test_nothing_is_satisfied_by_nothing(seed: int, at: int) -> None:
     assert judge(case_of(seed).asked, [], at).status == "missing"
 
@@ -215,6 +240,16 @@ def _simple(seed: int) -> tuple[Required, list[Item]]:
     joins, `distinct`, and an end of its own."""
     asked, items, _ = case_of(seed)
     return required(_plain(asked.rule)), [replace(one, expires=0) for one in items]
+
+
+def _leaf(seed: int) -> tuple[Check, list[Item]]:
+    """A leaf and evidence of its kind, in several scopes and from every rung."""
+    chance = random.Random(seed)
+    kind = chance.choice(("scan", "terms"))
+    leaf = check(
+        kind=kind, least=chance.choice(("self", "self", "peer")), age=chance.randint(1, 50)
+    )
+    return leaf, [replace(one, kind=kind, expires=0) for one in case_of(seed).items]
 
 
 def _plain(node: Node) -> Node:

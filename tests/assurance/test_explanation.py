@@ -27,6 +27,8 @@ from tests.assurance.cases import (
 )
 
 MINUTE = 60_000
+DAY = 24 * 60 * MINUTE
+MAY_2 = 20_575 * DAY  # 2026-05-02
 
 
 def why(
@@ -164,14 +166,35 @@ def test_a_contradiction_shows_the_class_of_what_contradicts() -> None:
             (item(claims={"p99_ms": 1200}, id="a" * 32, simulated=True),),
             0,
             "scan p99_ms <= 1000: fails at 1200, pulled, simulated, 0 s old [aaaaaaaa]",
-            "mend scan p99_ms <= 1000, then hand in: scan",
+            "mend scan p99_ms <= 1000, then let the issuer fetch: scan",
         ),
         (
             check(),
             (failed(id="a" * 32), failed(id="b" * 32, scope="b", independence="peer")),
             5_000,
             "scan mfa: fails, peer, 5 s old [aaaaaaaa] and 1 more",
-            "mend scan mfa, then hand in: scan",
+            "mend scan mfa, then let the issuer fetch: scan",
+        ),
+        (
+            check(),
+            (
+                failed(MAY_2, id="a" * 32, independence="third-party"),
+                passed(MAY_2 + DAY, id="b" * 32, independence="self"),
+            ),
+            MAY_2 + 2 * DAY,
+            "a self pass of 2026-05-03 does not mend third-party failure of 2026-05-02: scan mfa",
+            "mend scan mfa, then have an assessor sign: scan",
+        ),
+        (
+            check(least="pulled"),
+            (
+                failed(MAY_2, id="a" * 32, independence="self"),
+                passed(MAY_2 + DAY, id="b" * 32, independence="self"),
+            ),
+            MAY_2 + 2 * DAY,
+            "a self pass of 2026-05-03 does not mend self failure of 2026-05-02; needs pulled:"
+            " scan mfa",
+            "mend scan mfa, then let the issuer fetch: scan",
         ),
         (
             Join(source("seen", "observed"), (source("roster"),)),
@@ -211,6 +234,25 @@ def test_a_gap_says_what_was_found_and_what_would_close_it(
 ) -> None:
     found = row(rule, *items, at=at)
     assert (found.facts, found.actions) == ((fact,), (action,))
+
+
+def test_of_several_failures_that_stand_the_most_independent_is_told() -> None:
+    """Each beside the pass about its own scope, and only where there is one."""
+    items = [
+        failed(MAY_2, independence="observed", scope="d"),
+        failed(MAY_2, independence="third-party", scope="b"),
+        failed(MAY_2 + DAY, independence="peer", scope="b"),
+        passed(MAY_2 + 2 * DAY, independence="self", scope="b"),
+        failed(MAY_2 + DAY, independence="third-party", scope="a"),
+        passed(MAY_2 + 3 * DAY, independence="pulled", scope="a"),
+        failed(MAY_2, independence="pulled", scope="c"),
+        passed(MAY_2 + 4 * DAY, independence="self-tool", scope="c"),
+    ]
+    found = row(check(), *items, at=MAY_2 + 5 * DAY)
+    assert found.facts == (
+        "a pulled pass of 2026-05-05 does not mend third-party failure of 2026-05-03: scan mfa",
+    )
+    assert found.actions == ("mend scan mfa, then have observed, in a rehearsal if need be: scan",)
 
 
 def test_what_holds_names_what_it_rests_on() -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bailment.assurance.intake import Submission, receive
 from bailment.assurance.item import Item
@@ -224,6 +225,16 @@ def test_a_failure_fails_whatever_the_issuer_would_collect(spec: CompiledSpec) -
     found = stands(spec, item)
     assert found["MFA"].state == found["PHR"].state == "failed"
     assert not found["PHR"].ready
+
+
+def test_what_an_assessor_found_an_assessor_must_sign_off(spec: CompiledSpec) -> None:
+    found = sent(spec, scubagear(Result="Fail", OriginalResult="Fail"))
+    assert stands(spec, found)["MFA"].missing == ("scuba.entra MS.AAD.3.1v1",)
+    audited = replace(found, id="a" * 32, independence="third-party", dated=found.dated - 1)
+    own = replace(found, id="b" * 32, checks=dict.fromkeys(found.checks, "pass"))
+    outlook = stands(spec, audited, own)["MFA"]
+    assert outlook.state == "failed"
+    assert outlook.missing == ("scuba.entra MS.AAD.3.1v1 (signed by an assessor)",)
 
 
 def test_what_is_too_old_is_missing_again(spec: CompiledSpec) -> None:

@@ -95,8 +95,22 @@ def test_a_tier_that_is_not_held_says_what_blocks_and_what_to_do_first() -> None
         "CR-2     missing      What CR-2 asks for",
         "  log x: never shown",
         "",
-        "next: ID-1: hand in: scan, with y; mend scan mfa, then hand in: scan. Buy keys",
-        "      for all.",
+        "next: ID-1: hand in: scan, with y; mend scan mfa, then let the issuer fetch:",
+        "      scan. Buy keys for all.",
+    ]
+
+
+def test_a_pass_that_does_not_mend_is_told_of_and_whose_would() -> None:
+    found = [
+        failed(NOW - DAY, id="a" * 32, independence="third-party"),
+        passed(NOW, id="b" * 32, independence="self"),
+    ]
+    shown = page(spec(required(check(), "ID-1")), *found)
+    assert shown[5:] == [
+        "ID-1     failed       What ID-1 asks for",
+        "  a self pass of 2024-10-04 does not mend third-party failure of 2024-10-03: ...",
+        "",
+        "next: ID-1: mend scan mfa, then have an assessor sign: scan",
     ]
 
 

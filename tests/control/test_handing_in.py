@@ -88,9 +88,9 @@ async def test_a_roster_of_more_accounts_than_can_be_matched_is_refused(
 async def test_more_items_than_a_standing_can_cite_are_refused(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bailment.assurance.capacity.MAX_CITED", 2)
     acme = await lab.acme()
     await acme.pass_all()
+    monkeypatch.setattr("bailment.assurance.capacity.MAX_CITED", 1)
     size = lab.world.size
     assert "hand in fewer" in problem(await acme.hand("scan", acme.scan()))[1]
     assert (lab.world.size, acme.tier) == (size, 2)

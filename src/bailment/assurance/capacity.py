@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bailment.assurance.item import Item
+from bailment.assurance.retention import retained
 from bailment.spec.compiled import CompiledSpec
 
 #: Items of one kind and scope that count at a time, and of one recipient all that may be cited:
@@ -16,9 +17,9 @@ MAX_COUNTING, MAX_CITED = 256, 1_800
 def is_crowded(kept: Sequence[Item], new: Sequence[Item], spec: CompiledSpec, now: int) -> bool:
     """Whether with the `new` items too many would count at once, or be cited together.
 
-    An item counts for its kind's age or for as long as it may contradict. What people state is
-    cited as expired even then; of what machines report only the newest is, so that reports that
-    come for years leave no less room.
+    An item counts for its kind's age or for as long as it may contradict, and is cited for as long
+    as it is retained: as expired, or as a failure that nothing mends. Of what machines report that
+    is little, so that reports that come for years leave no less room.
     """
     ages = {kind.name: kind.max_age for kind in spec.kinds.values()}
     for tier in spec.tiers:
@@ -27,11 +28,9 @@ def is_crowded(kept: Sequence[Item], new: Sequence[Item], spec: CompiledSpec, no
                 source = leaf.source
                 ages[source.kind] = max(ages[source.kind], source.max_age)
     fresh = [one for one in kept if one.dated + ages.get(one.kind, 0) > now]
-    stale = sum(
-        one.dated + ages.get(one.kind, 0) <= now
-        for one in kept
-        if (kind := spec.kinds.get(one.kind)) is not None and kind.class_ == "process"
-    )
     shelves = Counter((one.kind, one.scope) for one in (*fresh, *new))
     fullest = max([shelves[one.kind, one.scope] for one in new], default=0)
-    return fullest > MAX_COUNTING or len(fresh) + stale + len(new) > MAX_CITED
+    left = list(kept)
+    for one in new:
+        left = retained(left, one, spec, now)
+    return fullest > MAX_COUNTING or sum(one.kind in spec.kinds for one in left) > MAX_CITED

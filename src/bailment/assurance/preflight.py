@@ -17,7 +17,7 @@ from bailment.assurance.adapters.report import Report
 from bailment.assurance.evaluation import Verdict, evaluate
 from bailment.assurance.intake import ACCOUNTS, UNMATCHED
 from bailment.assurance.item import Item
-from bailment.assurance.proof_tree import Proof, reads
+from bailment.assurance.proof_tree import Proof, needed, reads
 from bailment.assurance.wording import label, span
 from bailment.spec.compiled import (
     AtLeast,
@@ -30,6 +30,7 @@ from bailment.spec.compiled import (
     Node,
     Source,
     TierOf,
+    leaves,
 )
 from bailment.spec.terms import LADDER, RANK
 
@@ -147,15 +148,6 @@ def outlook(spec: CompiledSpec, tier: TierOf, items: Sequence[Item], now: int) -
     ]
 
 
-def leaves(node: Node) -> Iterator[Leaf]:
-    """The leaves of a rule, in its order."""
-    if isinstance(node, AtLeast):
-        for below in node.of:
-            yield from leaves(below)
-    else:
-        yield node
-
-
 def _asked(leaf: Leaf) -> Iterator[tuple[Source, str]]:
     """Each source that a leaf asks, with the check or claim that it asks for."""
     match leaf:
@@ -231,8 +223,15 @@ class _Gap:
         if left != _SEND:
             yield f"{label(node)} (for the issuer to {'decide' if left == _MATCH else 'collect'})"
         else:
-            signed = any(source.rank == RANK["third-party"] for source, _ in _asked(node))
+            signed = RANK["third-party"] in self._rungs(node, proof)
             yield label(node) + (" (signed by an assessor)" if signed else "")
+
+    def _rungs(self, leaf: Leaf, proof: Proof) -> set[int]:
+        """From which rungs on evidence of what a leaf asks for would satisfy it."""
+        if isinstance(leaf, Join):
+            return {source.rank for source, _ in _asked(leaf)}
+        items = {item.id: item for item in self._items}
+        return {needed(leaf, proof, items, self._kinds[leaf.source.kind].cap)}
 
     def _left(self, node: Node, proof: Proof) -> int:
         """What is left to be done, where nothing failed: for as many parts as are needed, those

@@ -1,13 +1,14 @@
 """What evidence says to a rule at one instant, and until when nothing can be otherwise.
 
 A rule is a tree (`bailment.spec.compiled.Node`); its proof is a tree of the same shape. A leaf is
-decided by the newest item of its kind that says anything about it, scope by scope:
+decided by the newest item of its kind that counts, scope by scope, once what failed is mended:
 
 - *Newest* is by `dated`, then `received`, then `id`. An item is unknown before it is both dated
   and received, so evidence from the future proves nothing yet.
 - What is absent or inconclusive says nothing: it never counts, and hides neither pass nor fail.
 - A pass counts only if it was collected independently enough. A fail counts whoever collected it,
-  since nobody reports a failure in order to be let in; only a newer pass that counts mends it.
+  since nobody reports a failure in order to be let in. Only a newer pass mends it that counts and
+  was collected as independently as the fail: what an assessor found, no word of one's own undoes.
 - A pass lasts until it is `max_age` old, or until the item's own `expires`. A fail does not age.
 - A recipient with several tenants or accounts must pass in each that it has evidence about: the
   newest pass of one says nothing about another.
@@ -30,8 +31,9 @@ NEVER = MAX_INTEGER
 
 Outcome = Literal["satisfied", "failed", "expired", "partial", "missing"]
 #: What a leaf rests on, or why on nothing: no item of the kind; none that says anything; passes
-#: that were not collected independently enough; people seen whom nothing covers; nobody seen.
-Why = Literal["", "absent", "inconclusive", "too-weak", "uncovered", "nobody-seen"]
+#: that were not collected independently enough, to count or to mend a failure; people seen whom
+#: nothing covers; nobody seen.
+Why = Literal["", "absent", "inconclusive", "too-weak", "unmended", "uncovered", "nobody-seen"]
 
 
 class Proof(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
@@ -58,6 +60,7 @@ class Shelves:
     def __init__(self, items: Iterable[Item], kinds: Mapping[str, Kind]) -> None:
         #: The kinds of which each item counts beside those before it.
         self.adds_up = {name for name, kind in kinds.items() if kind.class_ == "process"}
+        self.kinds = kinds
         self.items: dict[str, Item] = {}
         #: By the `id()` of a leaf: from when, until when and how it was last proven.
         self.proven: dict[int, tuple[int, int, Proof]] = {}
@@ -136,23 +139,20 @@ class Moment:
     def _leaf(self, leaf: Check | Claim) -> Proof:
         passed: list[Item] = []
         failed: list[Item] = []
+        vain: list[Item] = []
         weak: list[Item] = []
         silent: list[Item] = []
         for items in self._shelves.of(leaf.source.kind):
-            for item in self._known(items):
-                says = reads(leaf, item)
-                if says is None:
-                    silent.append(item)
-                elif not says:
-                    failed.append(item)
-                    break
-                elif RANK[item.independence] >= leaf.source.rank:
-                    passed.append(item)
-                    break
-                else:
-                    weak.append(item)
+            ahead, good, bad = self._told(leaf, items, silent)
+            if bad:
+                failed += bad
+                vain += ahead[:1]
+            elif good:
+                passed.append(good[0])
+            else:
+                weak += ahead
         if failed:
-            return _cite("failed", failed)
+            return _cite("failed", failed + vain, "unmended" if vain else "")
         if passed:
             return self._aged(passed, min([_end(item, leaf.source) for item in passed]))
         if weak:
@@ -160,6 +160,38 @@ class Moment:
         if silent:
             return _cite("missing", [max(silent, key=newness)], "inconclusive")
         return _cite("missing", [], "absent")
+
+    def _told(
+        self, leaf: Check | Claim, items: list[Item], silent: list[Item]
+    ) -> tuple[list[Item], list[Item], list[Item]]:
+        """What a leaf is told about one scope, the newest first: the passes before any failure that
+        stands; those passes that count; the failures that stand, each more independent than all
+        that counts and is newer. What says nothing goes to the `silent`.
+
+        An item is worth no more than its kind is by now, whatever it was at receipt: else a spec
+        with a lower cap would leave failures that nothing can mend.
+        """
+        ahead: list[Item] = []
+        good: list[Item] = []
+        bad: list[Item] = []
+        cap, bar = self._shelves.kinds[leaf.source.kind].cap, -1
+        for item in self._known(items):
+            says, rank = reads(leaf, item), min(RANK[item.independence], cap)
+            if says is None:
+                silent.append(item)
+                continue
+            if says and not bad:
+                ahead.append(item)
+            if says and rank < leaf.source.rank:
+                continue
+            if says:
+                good.append(item)
+            elif rank > bar:
+                bad.append(item)
+            bar = max(bar, rank)
+            if bar == cap:
+                break  # no failure that is older stands
+        return ahead, good, bad
 
     def _aged(self, items: list[Item], until: int) -> Proof:
         if until <= self.at:
@@ -236,6 +268,14 @@ class Moment:
     def _collectors(self, proof: Proof) -> set[str]:
         items = self._shelves.items
         return {items[id_].collector for leaf in satisfied_leaves(proof) for id_ in leaf.items}
+
+
+def needed(leaf: Check | Claim, proof: Proof, items: Mapping[str, Item], cap: int) -> int:
+    """The rung from which on a pass satisfies a leaf that its proof does not: it must also mend the
+    failures that the proof cites. `items` are by id, `cap` is that of the leaf's kind."""
+    cited = (items[id_] for id_ in proof.items)
+    failures = [RANK[item.independence] for item in cited if reads(leaf, item) is False]
+    return max(leaf.source.rank, min(max(failures, default=0), cap))
 
 
 def lifetime(rule: Node, proof: Proof) -> int | None:

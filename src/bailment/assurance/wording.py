@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from bailment.assurance.item import Item
-from bailment.assurance.proof_tree import Proof, reads
+from bailment.assurance.proof_tree import Proof, needed, newness, reads
 from bailment.spec.compiled import Check, Claim, CompiledSpec, Join, Leaf, Required, Source
-from bailment.spec.terms import LADDER, Independence
+from bailment.spec.terms import LADDER, RANK, Independence
 
 #: How evidence comes to be as independent as a leaf asks for.
 _HOW: dict[Independence, str] = {
@@ -33,6 +34,11 @@ def span(ms: int) -> str:
         if ms >= length:
             return f"{ms // length} {unit}"
     return f"{ms // 1_000} s"
+
+
+def day(ms: int) -> str:
+    """The day of an instant, in UTC: `2026-05-03`."""
+    return f"{datetime.fromtimestamp(ms // 1_000, UTC):%Y-%m-%d}"
 
 
 def source_of(leaf: Leaf, proof: Proof) -> Source:
@@ -67,6 +73,8 @@ class Wording:
             case "too-weak":
                 least = LADDER[source_of(leaf, proof).rank]
                 return f"{what}: passes, {self._cited(proof)}; needs {least}"
+            case "unmended" if not isinstance(leaf, Join):
+                return f"{self._unmended(leaf, proof)}: {what}"
             case "nobody-seen":
                 return f"{what}: nobody was seen"
             case "expired":
@@ -88,7 +96,10 @@ class Wording:
     def action(self, leaf: Leaf, proof: Proof) -> str:
         """What would mend it."""
         source = source_of(leaf, proof)
-        get = f"{_HOW[LADDER[source.rank]]}: {self._kind(source.kind)}"
+        kind = self._spec.kinds[source.kind]
+        rung = source.rank if isinstance(leaf, Join) else needed(leaf, proof, self._items, kind.cap)
+        name = kind.name if kind.title == kind.name else f"{kind.title} ({kind.name})"
+        get = f"{_HOW[LADDER[rung]]}: {name}"
         if proof.why == "uncovered":
             return f"cover these people, then {get}"
         if proof.outcome == "failed":
@@ -97,9 +108,19 @@ class Wording:
             return f"{get}, less than {span(source.max_age)} old"
         return get if isinstance(leaf, Join) else f"{get}, with {_asked(leaf)}"
 
-    def _kind(self, name: str) -> str:
-        kind = self._spec.kinds.get(name)
-        return name if kind is None or kind.title == name else f"{kind.title} ({name})"
+    def _unmended(self, leaf: Check | Claim, proof: Proof) -> str:
+        """Which pass does not mend which failure: of several the most independent, then newest."""
+        cited = [self._items[id_] for id_ in proof.items]
+        passes = {item.scope: item for item in cited if reads(leaf, item)}
+        failures = [item for item in cited if item.scope in passes and not reads(leaf, item)]
+        bad = max(failures, key=lambda item: (RANK[item.independence], newness(item)))
+        good = passes[bad.scope]
+        enough = RANK[good.independence] >= RANK[bad.independence]
+        return (
+            f"a {good.independence} pass of {day(good.dated)}"
+            f" does not mend {bad.independence} failure of {day(bad.dated)}"
+            + (f"; needs {LADDER[leaf.source.rank]}" if enough else "")
+        )
 
     def _number(self, leaf: Leaf, proof: Proof) -> str:
         if not isinstance(leaf, Claim):

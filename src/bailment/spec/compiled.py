@@ -185,14 +185,17 @@ def rank_of(tier: str) -> int:
 
 def sources(node: Node) -> Iterator[Source]:
     """All evidence that a rule looks at."""
-    match node:
-        case AtLeast():
-            for below in node.of:
-                yield from sources(below)
-        case Join():
-            yield from (node.seen, *node.covered_by)
-        case _:
-            yield node.source
+    for leaf in leaves(node):
+        yield from (leaf.seen, *leaf.covered_by) if isinstance(leaf, Join) else (leaf.source,)
+
+
+def leaves(node: Node) -> Iterator[Leaf]:
+    """The leaves of a rule, in its order."""
+    if isinstance(node, AtLeast):
+        for below in node.of:
+            yield from leaves(below)
+    else:
+        yield node
 
 
 def compile_spec(document: Document) -> CompiledSpec:
