@@ -241,7 +241,8 @@ class Gateway:
             case "GET", "/enrol/pending":
                 return self._pending(seen, proof)
             case "GET", "/delegations/mine":
-                return self._organisation(proof) or Refused(Reason.PROOF_KEY, "not an admin's")
+                own = self._organisation(proof)
+                return {"link": own} if own else Refused(Reason.PROOF_KEY, "not an admin's")
             case "POST", "/delegations":
                 return self._delegate(seen)
             case "GET", path if path.startswith("/enrol/requests/"):

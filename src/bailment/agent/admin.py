@@ -20,7 +20,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from bailment.access import jwk
-from bailment.access.chain import Link, commit_person, narrows, sign_link
+from bailment.access.chain import Job, Kind, Link, commit_person, narrows, sign_link
 from bailment.access.enrolment import code_of, read_code
 from bailment.access.signing_in import Auth, Registration, registration_body
 from bailment.agent import private, profile
@@ -50,6 +50,8 @@ class Delegated(msgspec.Struct, frozen=True):
     link: Id
     invitation: Invitation | None = None
     person: str = ""
+    organisation: str = ""
+    workload: str = ""
 
 
 class Registered(msgspec.Struct, frozen=True):
@@ -57,6 +59,13 @@ class Registered(msgspec.Struct, frozen=True):
 
     redirect_uri: str
     jwks_uri: str
+
+
+class Own(msgspec.Struct, frozen=True):
+    """An organisation's own link, and how long one below it may last, ms; 0 for as long."""
+
+    link: Link
+    longest: int = 0
 
 
 class SignedIn(msgspec.Struct, frozen=True):
@@ -116,7 +125,10 @@ class Admin:
 
     async def own_link(self) -> Link:
         """The organisation's link, from which everything here is delegated."""
-        return await self._client.get("/delegations/mine", Link)
+        return (await self._own()).link
+
+    async def _own(self) -> Own:
+        return await self._client.get("/delegations/mine", Own)
 
     async def sign_person_link(
         self,
@@ -126,6 +138,7 @@ class Admin:
         account: str = "",
         sponsor: str = "",
         person: str = "",
+        attributes: dict[str, str] | None = None,
         until: int = 0,
         models: tuple[str, ...] = (),
         purposes: tuple[str, ...] = (),
@@ -134,37 +147,113 @@ class Admin:
     ) -> Delegated:
         """Delegate to a person and get the invitation for a device of theirs.
 
-        `account` is the person's `sub` at the provider, `sponsor` who answers for naming them.
-        `person` is the id of somebody who has a link already, empty for somebody new; `until` is
-        in ms, 0 for as long as the organisation's own link; what is empty is not narrowed.
+        `account` is the person's `sub` at the provider, `sponsor` who answers for naming them,
+        `attributes` what the organisation vouches for, such as the jurisdiction. `person` is the
+        id of somebody who has a link already, empty for somebody new; `until` is in ms, 0 for as
+        long as may be; what is empty is not narrowed.
         """
-        own = await self.own_link()
-        link = Link(
-            id=os.urandom(16).hex(),
-            parent=own.id,
-            kind="person",
+        personal = {"name": name, "salt": os.urandom(16).hex()}
+        told = {"email": email, "subject": account, "sponsor": sponsor}
+        personal |= {name: value for name, value in told.items() if value}
+        link = await self._below(
+            "person",
+            until,
             subject=person or os.urandom(16).hex(),
-            start=max(own.start, self._now_ms() - _PERSON_LEAD_MS),
-            until=until or own.until,
             models=models,
             purposes=purposes,
             networks=networks,
             budget=budget,
+            attributes=attributes or {},
+            personal=commit_person(personal),
+        )
+        granted = await self._grant(link, personal)
+        return msgspec.structs.replace(granted, person=link.subject)
+
+    async def sign_subcontractor_link(
+        self,
+        handle: str,
+        key: jwk.PublicKey,
+        contact: str = "",
+        *,
+        until: int = 0,
+        depth: int = 0,
+        models: tuple[str, ...] = (),
+        purposes: tuple[str, ...] = (),
+        networks: tuple[str, ...] = (),
+        budget: Budget | None = None,
+    ) -> Delegated:
+        """Delegate to a subcontractor, whose admin has this key and names its own people with it.
+
+        `depth` is how many more organisations it may delegate to in turn; the rest as for a person.
+        """
+        link = await self._below(
+            "subcontractor",
+            until,
+            subject=os.urandom(16).hex(),
+            key=key.jwk,
+            handle=handle,
+            contact=contact,
+            depth=depth,
+            models=models,
+            purposes=purposes,
+            networks=networks,
+            budget=budget,
+        )
+        granted = await self._grant(link, None)
+        return msgspec.structs.replace(granted, organisation=link.subject)
+
+    async def sign_workload_link(
+        self,
+        job: Job,
+        owner: str,
+        *,
+        until: int = 0,
+        models: tuple[str, ...] = (),
+        purposes: tuple[str, ...] = (),
+        networks: tuple[str, ...] = (),
+        budget: Budget | None = None,
+    ) -> Delegated:
+        """Delegate to the jobs whose tokens say this; `owner` is the id of the person who answers
+        for them."""
+        link = await self._below(
+            "workload",
+            until,
+            subject=os.urandom(16).hex(),
+            owner=owner,
+            workload=job,
+            models=models,
+            purposes=purposes,
+            networks=networks,
+            budget=budget,
+        )
+        granted = await self._grant(link, None)
+        return msgspec.structs.replace(granted, workload=link.subject)
+
+    async def _below(self, kind: Kind, until: int, **told: Any) -> Link:
+        """A link of this kind under the organisation's own; GatewayRefused if that does not give
+        it. Where nobody says until when, it lasts as long as it may."""
+        mine = await self._own()
+        own, now = mine.link, self._now_ms()
+        start = max(own.start, now - _PERSON_LEAD_MS)
+        longest = min(own.until, start + mine.longest) if mine.longest else own.until
+        link = Link(
+            id=os.urandom(16).hex(),
+            parent=own.id,
+            kind=kind,
+            start=start,
+            until=until or longest,
+            **told,
         )
         refused = narrows(link, own)
         if refused is not None:
             raise GatewayRefused(
                 refused.reason,
                 f"your organisation's link does not give this: {refused.detail}",
-                hint=f"it gives {', '.join(own.models)} for {', '.join(own.purposes)} until "
+                hint=f"it gives {', '.join(own.models) or 'every model'} for "
+                f"{', '.join(own.purposes) or 'every purpose'} until "
                 f"{datetime.fromtimestamp(own.until / 1000, UTC):%Y-%m-%d %H:%M}",
             )
-        personal = {"name": name, "salt": os.urandom(16).hex()}
-        told = {"email": email, "subject": account, "sponsor": sponsor}
-        personal |= {name: value for name, value in told.items() if value}
-        named = msgspec.structs.replace(link, personal=commit_person(personal))
-        granted = await self._grant(named, personal)
-        return msgspec.structs.replace(granted, person=link.subject)
+        return link
 
     async def register_provider(
         self,

@@ -17,11 +17,14 @@ from bailment.cli import (
     approver,
     capability,
     decide,
+    delegate,
     drill,
     evidence,
     exception,
     handing,
+    hold,
     issuer,
+    kill_switch,
     log,
     operator,
     recipient,
@@ -31,6 +34,7 @@ from bailment.cli import (
     spec_apply,
     spec_export,
     standing,
+    token,
 )
 from bailment.cli.doctor import doctor
 from bailment.cli.output import say
@@ -63,7 +67,10 @@ app.add_typer(spec.app, name="spec", rich_help_panel=_ANYBODY)
 app.add_typer(register.recipient, name="recipient", rich_help_panel=_LAB)
 app.add_typer(register.person, name="person", rich_help_panel=_LAB)
 app.add_typer(register.link, name="link", rich_help_panel=_LAB)
-app.add_typer(register.hold, name="hold", rich_help_panel=_LAB)
+app.add_typer(hold.hold, name="hold", rich_help_panel=_LAB)
+app.add_typer(token.app, name="token", rich_help_panel=_LAB)
+app.add_typer(kill_switch.app, name="kill-switch", rich_help_panel=_LAB)
+app.add_typer(kill_switch.maintenance, name="maintenance", rich_help_panel=_LAB)
 app.add_typer(access.app, name="access", rich_help_panel=_LAB)
 app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
 app.add_typer(capability.app, name="model", rich_help_panel=_LAB)
@@ -74,7 +81,7 @@ app.add_typer(exception.app, name="exception", rich_help_panel=_LAB)
 app.command("why", rich_help_panel=_LAB)(standing.why)
 app.add_typer(standing.app, name="standing", rich_help_panel=_LAB)
 register.recipient.command("key")(recipient.recipient_key)
-app.add_typer(recipient.delegate, name="delegate", rich_help_panel=_RECIPIENT)
+app.add_typer(delegate.delegate, name="delegate", rich_help_panel=_RECIPIENT)
 app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)
 app.command("sign-in", rich_help_panel=_RECIPIENT)(sign_in.renew)
 register.recipient.command("provider")(sign_in.recipient_provider)

@@ -13,38 +13,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bailment.access.text import hidden
-from bailment.cli.console import author
-from bailment.cli.output import Json, agreed, note, say, show_json, warn
-from bailment.cli.times import ahead, show_time
-from bailment.clock import now_ms
+from bailment.cli.delegate import short
+from bailment.cli.output import Json, note, say, show_json, warn
 from bailment.errors import BailmentError
-from bailment.ledger.records import Budget
 
 if TYPE_CHECKING:
-    from bailment.agent.admin import Delegated, Pending
     from bailment.agent.sidecar import Ready
 
 
-def _short(text: str) -> str:
-    """What the gateway takes for a name."""
-    if len(text) > 200:
-        raise typer.BadParameter("at most 200 characters")
-    if found := hidden(text):
-        raise typer.BadParameter(f"it holds {found}, which a reader would not see")
-    return text
-
-
-def _name(text: str) -> str:
-    if not text:
-        raise typer.BadParameter("say whose")
-    return _short(text)
-
-
-delegate = typer.Typer(no_args_is_help=True, help="For a recipient's admin: delegate access.")
-
-AdminFolder = Annotated[Path, typer.Option("--admin", help="The folder of the admin's key.")]
-Gateway = Annotated[str, typer.Option(envvar="BAILMENT_GATEWAY", help="The gateway's URL.")]
 #: Holds an invitation; only its owner can read a process's environment.
 _VARIABLE = "BAILMENT_INVITATION"
 
@@ -70,101 +46,6 @@ def recipient_key(
     note("send that file to the issuer; admin.pem beside it never leaves this machine")
 
 
-@delegate.command("person")
-def delegate_person(
-    name: Annotated[str, typer.Argument(help="The person's name.", callback=_name)],
-    admin: AdminFolder,
-    gateway: Gateway,
-    email: Annotated[str, typer.Option(help="The person's email address.", callback=_short)] = "",
-    account: Annotated[
-        str, typer.Option(help="The person's `sub` at your provider.", callback=_short)
-    ] = "",
-    sponsor: Annotated[
-        str, typer.Option(help="Who answers for naming the person.", callback=_short)
-    ] = "",
-    until: Annotated[str, typer.Option(help="When it ends, like 30d or 2027-04-07.")] = "",
-    model: Annotated[
-        list[str] | None, typer.Option(help="Only this model; repeat for more.")
-    ] = None,
-    purpose: Annotated[
-        list[str] | None, typer.Option(help="Only for this purpose; repeat for more.")
-    ] = None,
-    network: Annotated[
-        list[str] | None, typer.Option(help="Only from this CIDR block; repeat for more.")
-    ] = None,
-    tokens_per_day: Annotated[int | None, typer.Option(min=1, help="A budget.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Delegate to a person, and get the one-use invitation for a device of theirs."""
-    from bailment.agent.admin import Admin
-
-    async def run() -> Delegated:
-        async with Admin(admin, gateway) as client:
-            return await client.sign_person_link(
-                name,
-                email,
-                account=account,
-                sponsor=sponsor,
-                until=ahead(until, now_ms()) if until else 0,
-                models=tuple(model or ()),
-                purposes=tuple(purpose or ()),
-                networks=tuple(network or ()),
-                budget=Budget(tokens_per_day, 86400) if tokens_per_day else None,
-            )
-
-    done = asyncio.run(run())
-    if as_json:
-        show_json(done)
-    elif done.invitation is not None:
-        say(done.invitation.url)
-        expires = show_time(done.invitation.expires)
-        note(f"give it to {name} alone, until {expires} UTC: `bailment enrol` asks for it")
-
-
-@delegate.command("device")
-def delegate_device(
-    code: Annotated[str, typer.Argument(help="The code that the device shows, like ABCD-EFGH.")],
-    admin: AdminFolder,
-    gateway: Gateway,
-    by: Annotated[
-        str,
-        typer.Option(
-            envvar="BAILMENT_ADMIN",
-            help="Who you are, by name or email; without it, your user name. On record, for those "
-            "who may see names.",
-            callback=_short,
-        ),
-    ] = "",
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Confirm a person's device, after the person told you its code."""
-    from bailment.agent.admin import Admin
-
-    async def look() -> Pending:
-        async with Admin(admin, gateway) as client:
-            return await client.pending(code)
-
-    async def confirm() -> Delegated:
-        async with Admin(admin, gateway) as client:
-            return await client.confirm(pending, by=by or author())
-
-    pending = asyncio.run(look())
-    # Asked while no event loop runs, which would keep Ctrl-C from ending the question.
-    if pending.signed_in is None:
-        warn("nobody signed in for this device: your organisation has no identity provider here")
-    if not yes and not agreed(
-        f"{pending.person_name}'s device `{pending.name}`, key class {pending.key_class}: "
-        f"did that person tell you the code {code}?"
-    ):
-        raise BailmentError("nothing was confirmed")
-    done = asyncio.run(confirm())
-    if as_json:
-        show_json(done)
-    else:
-        say(f"the device is confirmed, by link {done.link}")
-
-
 def enrol_device(
     invitation: Annotated[
         str,
@@ -174,7 +55,7 @@ def enrol_device(
         ),
     ] = "",
     name: Annotated[
-        str, typer.Option(help="How your admin will see this device.", callback=_short)
+        str, typer.Option(help="How your admin will see this device.", callback=short)
     ] = "",
     profile: Profile = "default",
     no_browser: NoBrowser = False,

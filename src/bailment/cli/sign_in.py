@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from bailment.cli.console import Dir
+from bailment.cli.delegate import AdminFolder, Gateway
 from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
-from bailment.cli.recipient import AdminFolder, Gateway, NoBrowser, Profile
+from bailment.cli.recipient import NoBrowser, Profile
 from bailment.cli.subjects import handle_of
 from bailment.cli.times import show_time
 from bailment.errors import BailmentError

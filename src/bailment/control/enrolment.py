@@ -19,6 +19,7 @@ from bailment.access.chain import Link
 from bailment.access.enrolment import code_of
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
+from bailment.access.signing_in import employer, organisation_of
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied, invitation_hash
 from bailment.control.requests import Typed, answer, bounded_body, proven, refusal
@@ -139,7 +140,7 @@ class Enrolment:
         found = await self._as_admin(request)
         if isinstance(found, Response):
             return found
-        recipient, _ = found
+        organisation = found.subject
         code = request.query_params.get("code", "")
         register = self.actions.log.fold.register
         now = now_ms()
@@ -147,7 +148,8 @@ class Enrolment:
         for device in sorted(register.state.devices.values(), key=lambda found: -found.until):
             link = self._link(register.state.invitations[device.invitation].link)
             waiting = device.device not in register.link_of and now < device.until
-            ours = register.recipient_of(link.id) == recipient
+            above = employer(register, link.id)
+            ours = above is not None and above.subject == organisation
             if waiting and ours and code_of(register.key(device.key).thumbprint) == code:
                 return answer(
                     {
@@ -173,7 +175,8 @@ class Enrolment:
         found = await self._as_admin(request)
         if isinstance(found, Response):
             return found
-        return answer(found[1])
+        longest = self.actions.log.fold.register.conditions.link_ms
+        return answer({"link": found, "longest": longest})
 
     async def delegate(self, request: Request) -> Response:
         """Accept a signed link; its signature is all the authority there is."""
@@ -206,17 +209,13 @@ class Enrolment:
             return None
         return {"issuer": found.issuer, "auth_time": found.auth_time}
 
-    async def _as_admin(self, request: Request) -> tuple[str, Link] | Response:
-        """The recipient (and its link) whose admin key signed the request."""
+    async def _as_admin(self, request: Request) -> Link | Response:
+        """The link of the organisation whose admin key signed the request."""
         sent = await proven(request, self.actions.log.fold, self.nonces)
         if isinstance(sent, Refused):
             return self._refusal(sent)
-        register = self.actions.log.fold.register
-        for link in register.links.values():
-            key = register.key(link.key) if link.kind == "recipient" and link.key else None
-            if key is not None and key.thumbprint == sent.proof.thumbprint:
-                return link.subject, register.links[register.link_of[link.subject]]
-        return self._refusal(Refused(Reason.PROOF_KEY, "the key is no recipient's"))
+        found = organisation_of(self.actions.log.fold.register, sent.proof.thumbprint)
+        return found or self._refusal(Refused(Reason.PROOF_KEY, "the key is no organisation's"))
 
     def _refusal(self, refused: Refused) -> Response:
         return refusal(refused, self.actions.log.fold.register.policy.contact)
