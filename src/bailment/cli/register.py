@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bailment.access.chain import Link
+from bailment.access.link_state import state_of
 from bailment.access.reasons import Reason as Refusal
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Json, agreed, say, show_json, show_rows, titled
@@ -20,7 +21,6 @@ from bailment.cli.subjects import (
     handle_of,
     name_of,
     read_jwk,
-    state_of,
 )
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms

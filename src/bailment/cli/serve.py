@@ -30,6 +30,7 @@ from bailment.control.evaluator import Evaluator
 from bailment.control.holding import Holding
 from bailment.control.observations import Observer
 from bailment.control.operators import Operators
+from bailment.control.page_routes import pages_app
 from bailment.control.public import public_app
 from bailment.control.standing_routes import StandingRoutes
 from bailment.control.two_person import Approvals
@@ -162,13 +163,14 @@ async def run(
     approvals = Approvals(issuer.actions)
     approvals.performs(SpecApplied, assurance.apply_approved)
     operators = Operators(issuer.actions, approvals)
+    pages = pages_app(issuer.actions, operators, lambda: _status(issuer, gateway))
     holding = Holding(issuer.actions, Effects(gateway.flights.enforced), approvals)
     console: Any = console_app(
         issuer.actions, assurance, evaluator, lambda: _status(issuer, gateway), operators, holding
     )
     with _control_socket(issuer.folder) as control:
         servers = [
-            (_public_server(_Front(gateway, public), issuer), listener),
+            (_public_server(_Front(gateway, public, pages), issuer), listener),
             (
                 build_server(console, bounds=Bounds(connections=64), drain_seconds=_LAST_WORDS),
                 control,
@@ -277,20 +279,24 @@ async def _announce(servers: list[uvicorn.Server], ready: asyncio.Event | None) 
 
 
 class _Front:
-    """One listener for both: models, health and metrics to the gateway, the rest to control."""
+    """One listener: models, health and metrics to the gateway, pages to their own application, the
+    rest to control."""
 
     _CONTROL = (
         *("/oauth/", "/enrol", "/sign-in", "/providers", "/delegations", "/log/", "/.well-known/"),
         *("/standing", "/evidence/"),
     )
 
-    def __init__(self, gateway: Gateway, public: ASGIApp) -> None:
+    def __init__(self, gateway: Gateway, public: ASGIApp, pages: ASGIApp) -> None:
         self._gateway = gateway
         self._public = public
+        self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
+        elif scope["path"] == "/console" or scope["path"].startswith("/console/"):
+            await self._pages(scope, receive, send)
         elif scope["path"].startswith(self._CONTROL):
             await self._public(scope, receive, send)
         else:

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from bailment import canonical
 from bailment.access import jwk
-from bailment.access.holds import EVERYTHING, held, subjects_of
+from bailment.access.holds import EVERYTHING
 from bailment.access.jwk import PublicKey
-from bailment.access.register import Register
 from bailment.errors import BailmentError, ConfigurationError, FormatError
 from bailment.store.folder import Folder
 from bailment.store.view import View, open_view
@@ -113,15 +112,3 @@ def read_jwk(path: Path, hint: str = _ADMINS) -> PublicKey:
     except FormatError as error:
         why = str(error)
     raise ConfigurationError(f"cannot read a JWK from `{path}`: {why}", hint=hint)
-
-
-def state_of(register: Register, link_id: str, now: int) -> str:
-    """How a delegation stands now: `active`, `on hold`, `early`, `expired` or `ended`."""
-    path = register.path(link_id)
-    if any(register.state.links[link.id].ended for link in path):
-        return "ended"
-    if any(now >= link.until for link in path):
-        return "expired"
-    if any(now < link.start for link in path):
-        return "early"
-    return "on hold" if held(register, subjects_of(path, "", "", ()), now) else "active"
