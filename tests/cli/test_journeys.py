@@ -248,6 +248,13 @@ def test_a_hold_on_a_network_names_one_that_is_declared(lab: Lab) -> None:
         lab.team.ok("hold", "lift", f"network:{spelt}", "--reason", "r")
 
 
+def test_whoever_delegates_is_told_for_how_long_the_invitation_is_good(lab: Lab) -> None:
+    words = ("Kim", "--email", "kim@acme.example", "--admin", lab.acme)
+    done = lab.admin("delegate", "person", *words)
+    (told,) = re.findall(r"^give it to Kim alone, until (\S+): ", done.err, re.M)
+    assert done.status == 0 and TIME.fullmatch(told)
+
+
 def test_ending_a_person_ends_the_device_and_erasing_takes_the_name(lab: Lab) -> None:
     lab.enrol(lab.invite("Eve", "eve@acme.example"), profile="eve")
     eve = lab.team.json("person", "list")[-1]

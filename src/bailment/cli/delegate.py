@@ -128,7 +128,7 @@ def delegate_person(
     elif done.invitation is not None:
         say(done.invitation.url)
         expires = show_time(done.invitation.expires)
-        note(f"give it to {name} alone, until {expires} UTC: `bailment enrol` asks for it")
+        note(f"give it to {name} alone, until {expires}: `bailment enrol` asks for it")
 
 
 @delegate.command("device")

@@ -95,7 +95,7 @@ def _tell(view: View, drawn: SpecPlan, changes: tuple[Change, ...], out: Path | 
     for effect in drawn.effects:
         say(_effect(view, drawn, effect))
         for because in effect.because:
-            say(f"    {_because(because)}")
+            say(f"    {why(because)}")
     count = len(register.organisations)
     say(f"{len(drawn.effects)} of {count} recipients would stand otherwise")
     if any(effect.held for effect in drawn.effects):
@@ -116,10 +116,18 @@ def _effect(view: View, drawn: SpecPlan, effect: Effect) -> str:
     return f"  {who}: {_tier(effect.before)} -> {_tier(effect.after)}{phase} {when}"
 
 
-def _because(one: Because) -> str:
-    lapses = one.lapses_after
-    ends = f", until {show_time(lapses)}" if lapses is not None else ""
-    return f"{one.requirement}: {one.before} -> {one.after}{ends}"
+def why(one: Because) -> str:
+    """How a requirement fares otherwise; where it is met all the same, until when."""
+    ends = f", until {show_time(one.lapses_after)}" if one.lapses_after is not None else ""
+    if one.before == "unasked":
+        return f"{one.requirement}: asked for from now on, {one.after}{ends}"
+    if one.after == "unasked":
+        return f"{one.requirement}: asked for no more, was {one.before}"
+    if one.before != one.after:
+        return f"{one.requirement}: {one.before} -> {one.after}{ends}"
+    was = "for good" if one.lapses_before is None else show_time(one.lapses_before)
+    now = ends.removeprefix(", ") or "for good"
+    return f"{one.requirement}: still {one.after}, now {now}, was {was}"
 
 
 def _tier(rank: int) -> str:
