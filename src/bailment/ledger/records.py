@@ -197,11 +197,11 @@ class TokenIssued(Facts, frozen=True):
 
     A token that is bound to a `certificate` (its `x5t#S256`, RFC 8705) has no proof. `ratchet` is
     the SHA-256 of the handle that came with it, `previous` of the one that was shown for it.
+    `budget` and `within` (networks) narrow the chain for this token. `job` is what a workload's job
+    token is known again by.
     """
 
     TYPE: ClassVar[str] = "token.issued"
-    `budget` and `within` (networks) narrow the chain for this token. `job` is what a workload's job
-    token is known again by.
     token: str
     device: str
     person: str
@@ -220,11 +220,11 @@ class TokenIssued(Facts, frozen=True):
     ratchet: str | UnsetType = UNSET
     previous: str | UnsetType = UNSET
     budget: Budget | UnsetType = UNSET
+    within: tuple[str, ...] | UnsetType = UNSET
+    job: str | UnsetType = UNSET
 
 
 class AccessOpened(Facts, frozen=True):
-    within: tuple[str, ...] | UnsetType = UNSET
-    job: str | UnsetType = UNSET
     """One access, allowed: everything from which the decision can be made again.
 
     `token` is the hash of the token, whose record came before; `proof` the client's signed DPoP
@@ -298,10 +298,10 @@ class FindingRaised(Facts, frozen=True):
     until: int
     numbers: dict[str, int] = msgspec.field(default_factory=dict)
     model: str = ""
+    subject: str | UnsetType = UNSET
 
 
 class PersonErased(Facts, frozen=True):
-    subject: str | UnsetType = UNSET
     """A person's key was destroyed: from here on the personal parts under it cannot be opened."""
 
     TYPE: ClassVar[str] = "person.erased"
