@@ -12,7 +12,7 @@ import secrets
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from authlib.oauth2.base import OAuth2Error
 from authlib.oauth2.client import OAuth2Client
@@ -31,6 +31,8 @@ from bailment.ledger.identity_records import ProviderRegistered
 
 _FORM = "application/x-www-form-urlencoded"
 _MOST_KEYS = 64
+#: In the ID token itself, and not where one would have to ask for it once more.
+_EMAIL = '{"id_token":{"email":{"essential":true},"email_verified":{"essential":true}}}'
 
 
 class SignInFailed(BailmentError):
@@ -56,6 +58,8 @@ class Provider:
     jwks: str
     #: RFC 9207: whether every callback names its issuer.
     names_itself: bool
+    #: Whether it can be asked for single claims (OpenID Connect Core 1.0, section 5.5).
+    takes_claims: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +112,11 @@ async def discover(outbound: Outbound, registered: ProviderRegistered) -> Provid
             raise SignInFailed("the provider's description names no usable address") from None
     if "code" not in _texts(found, "response_types_supported", ("code",)):
         raise SignInFailed("the provider gives no authorization codes")
-    names_itself = found.get("authorization_response_iss_parameter_supported") is True
-    return Provider(registered, authorize, token, jwks, names_itself)
+    names_itself, takes_claims = (
+        found.get(f"{name}_parameter_supported") is True
+        for name in ("authorization_response_iss", "claims")
+    )
+    return Provider(registered, authorize, token, jwks, names_itself, takes_claims)
 
 
 def authorize(provider: Provider, request: Request) -> str:
@@ -125,6 +132,7 @@ def authorize(provider: Provider, request: Request) -> str:
         prompt="login",
         max_age="0",
         acr_values=" ".join(request.acr) or None,
+        claims=_EMAIL if provider.takes_claims and provider.registered.claim == "email" else None,
     )
     return str(url)
 
@@ -157,6 +165,9 @@ async def redeem(
                 alg="ES256",
             )
         )
+    elif auth == "client_secret_basic":  # which Authlib does not encode as RFC 6749, 2.3.1, says
+        client.client_id = quote(client.client_id, safe="")
+        client.client_secret = quote(client.client_secret, safe="")
     url, headers, body = client.client_auth(auth).prepare(
         "POST", provider.token, {"content-type": _FORM}, form
     )
