@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from bailment.access.observing import Question, differs, observe, question_of, windows
 from bailment.access.revoking import Revocation, measured
-from bailment.access.sightings import MARKS, Sightings
+from bailment.access.sightings import Sightings
+from bailment.access.tracks import MARKS
 from bailment.assurance.item import Item
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf

@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from bailment import canonical
 from bailment.access.chain import Link, narrows
-from bailment.access.sightings import MARKS, UNBOUND, Kept, Sightings, last
+from bailment.access.sightings import Sightings, last
+from bailment.access.tracks import MARKS, UNBOUND, Kept
 from bailment.assurance.adapters import observation, recognition
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.intake import Submission, receive

@@ -10,8 +10,6 @@ A request takes some 32 bytes until `forget`.
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable
 from itertools import pairwise
@@ -20,6 +18,17 @@ from typing import NamedTuple, TypeVar
 from bailment.access.assured import standing_of
 from bailment.access.chain import GRANTORS, Link, read_link
 from bailment.access.state import Indexed, read_spec
+from bailment.access.tracks import (
+    BOUND,
+    OFF_NETWORK,
+    UNBOUND,
+    UNDECLARED_PURPOSE,
+    UNDELEGATED,
+    UNENROLLED,
+    Kept,
+    Track,
+    track_of,
+)
 from bailment.assurance.standing import Standing
 from bailment.errors import FormatError
 from bailment.ledger.evidence_records import (
@@ -42,16 +51,6 @@ from bailment.ledger.records import (
 from bailment.spec.compiled import CompiledSpec, compile_spec, rank_of
 from bailment.spec.policy import MAX_TOKEN_MS
 
-#: The ways to present a token that prove who holds it.
-BOUND = ("dpop-body", "mtls")
-#: What is counted of requests: those of which it is true.
-UNBOUND = "unbound_requests"
-UNDELEGATED = "undelegated_requests"
-UNENROLLED = "unenrolled_device_requests"
-OFF_NETWORK = "off_network_requests"
-UNDECLARED_PURPOSE = "undeclared_purpose_requests"
-MARKS = (UNBOUND, UNDELEGATED, UNENROLLED, OFF_NETWORK, UNDECLARED_PURPOSE)
-
 #: Whoever follows from here on before a window knows the tokens of all requests in it, ms.
 LEAD = 2 * MAX_TOKEN_MS
 
@@ -60,68 +59,6 @@ _HISTORY = 63
 
 T = TypeVar("T")
 News = Iterable[tuple[int, Leaf, Facts]]
-
-
-class Track:
-    """Where in the log, and when, something was."""
-
-    __slots__ = ("indices", "times")
-
-    def __init__(self) -> None:
-        self.indices = array("Q")
-        self.times = array("Q")
-
-    def add(self, index: int, time: int) -> None:
-        """Almost always the last."""
-        indices = self.indices
-        if indices and indices[-1] > index:
-            at = bisect_left(indices, index)
-            indices.insert(at, index)
-            self.times.insert(at, time)
-        else:
-            indices.append(index)
-            self.times.append(time)
-
-    def span(self, since: int, stop: int) -> range:
-        """Which are at the time `since` or later, and before the entry `stop`."""
-        return range(bisect_left(self.times, since), bisect_left(self.indices, stop))
-
-    def count(self, since: int, stop: int) -> int:
-        """How many."""
-        return len(self.span(since, stop))
-
-    def forget(self, before: int) -> None:
-        """Drop what is older."""
-        at = bisect_left(self.times, before)
-        del self.indices[:at], self.times[:at]
-
-
-class Kept:
-    """What is kept of one organisation: of all that passed through it, but of its own people only.
-
-    `marks` are the requests of which something is true; `people` whoever signed in or made a
-    request, by random id; `strangers` the links named in chains that the register does not have;
-    `lives` the tokens by how long they live (ms); `links` all that were granted below it;
-    `collected` by kind and scope since which entry evidence was of which date, the newest so far.
-    """
-
-    def __init__(self) -> None:
-        self.requests = Track()
-        self.tokens = Track()
-        self.marks = {mark: Track() for mark in MARKS}
-        self.people: dict[str, Track] = {}
-        self.strangers: dict[str, Track] = {}
-        self.lives: dict[int, Track] = {}
-        self.links: list[Link] = []
-        self.collected: dict[tuple[str, str], list[tuple[int, int]]] = {}
-
-    def forget(self, before: int) -> None:
-        """Drop what is older."""
-        for track in (self.requests, self.tokens, *self.marks.values()):
-            track.forget(before)
-        _forget(self.people, before)
-        _forget(self.strangers, before)
-        _forget(self.lives, before)
 
 
 class _Token(NamedTuple):
@@ -276,11 +213,11 @@ class Sightings:
             kept = self._keep(name)
             tracks = [
                 kept.tokens,
-                _track(kept.lives, facts.until - facts.issued),
-                *(_track(kept.strangers, stranger) for stranger in token.strangers),
+                track_of(kept.lives, facts.until - facts.issued),
+                *(track_of(kept.strangers, stranger) for stranger in token.strangers),
             ]
             if token.person and name == token.organisations[-1]:
-                tracks.append(_track(kept.people, token.person))
+                tracks.append(track_of(kept.people, token.person))
             self._add(index, leaf, name, tracks)
 
     def _opened(self, index: int, leaf: Leaf, facts: AccessOpened) -> None:
@@ -299,8 +236,8 @@ class Sightings:
             kept = self._keep(name)
             tracks = [kept.requests, *(kept.marks[mark] for mark in marks)]
             if token.person and name == names[-1]:
-                tracks.append(_track(kept.people, token.person))
-            tracks += (_track(kept.strangers, stranger) for stranger in token.strangers)
+                tracks.append(track_of(kept.people, token.person))
+            tracks += (track_of(kept.strangers, stranger) for stranger in token.strangers)
             self._add(index, leaf, name, tracks)
 
     def _add(self, index: int, leaf: Leaf, organisation: str, tracks: list[Track]) -> None:
@@ -420,20 +357,6 @@ def _on_network(declared: tuple[tuple[str, ...], ...], networks: tuple[str, ...]
         if not any(one in blocks for one in networks):
             return False
     return bool(declared)
-
-
-def _track(tracks: dict[T, Track], name: T) -> Track:
-    track = tracks.get(name)
-    if track is None:
-        track = tracks[name] = Track()
-    return track
-
-
-def _forget(tracks: dict[T, Track], before: int) -> None:
-    for name, track in list(tracks.items()):
-        track.forget(before)
-        if not track.indices:
-            del tracks[name]
 
 
 def last(history: list[tuple[int, T]], stop: int, now: T) -> T:
