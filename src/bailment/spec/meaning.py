@@ -9,7 +9,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from bailment.errors import FormatError
-from bailment.spec import delivery, rules
+from bailment.spec import delivery, operation, rules
 from bailment.spec.compiled import rank_of
 from bailment.spec.delivery import Vocabularies
 from bailment.spec.document import Document
@@ -38,6 +38,7 @@ def find(document: Document, reading: Reading, known: Vocabularies | None) -> tu
     meaning.lapse()
     meaning.capabilities()
     meaning.policy()
+    operation.find(document, reading)
     unsatisfiable = delivery.find(document, reading, known) if known is not None else ()
     meaning.unused()
     return unsatisfiable
