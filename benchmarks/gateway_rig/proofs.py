@@ -76,6 +76,7 @@ class Session:
     def __init__(self, issuer: str, device: str, signer: Signer, purpose: str) -> None:
         self.issuer, self.device, self.signer, self.purpose = issuer, device, signer, purpose
         self.nonce: str | None = None
+        self.handle = ""  # that came with the last token
 
     def present(self, url: str, body: bytes, count: int) -> tuple[dict[str, str], list[str]]:
         """The constant headers, and one DPoP header value for each of `count` requests.
@@ -91,6 +92,7 @@ class Session:
         for _ in range(2):
             status, answer = self.ask_token()
             if status == http.client.OK:
+                self.handle = str(answer.get("ratchet", ""))
                 return str(answer["access_token"])
             if answer.get("error") != "use_dpop_nonce":
                 break
@@ -105,6 +107,7 @@ class Session:
             "iat": now,
             "exp": now + 60,
             "jti": secrets.token_hex(16),
+            **({"ratchet": self.handle} if self.handle else {}),
         }
         access = [{"type": "bailment_access", "purpose": self.purpose}]
         form = urlencode(
