@@ -19,7 +19,6 @@ from bailment.auditor.signatures import Signatures
 from bailment.auditor.structure import Progress, check_tree, read_kept
 from bailment.errors import VerificationError
 from bailment.ledger.checkpoint import Checkpoint, open_checkpoint, parse_checkpoint
-from bailment.ledger.evidence_records import StandingEvaluated
 from bailment.ledger.note import Verifier, parse_note
 from bailment.ledger.records import AccessOpened
 from bailment.ledger.tiles import WIDTH, new_bundles
@@ -32,6 +31,9 @@ class AuditReport:
     checkpoint  the head that was audited
     types       how many records there are of each type
     decisions   tokens and accesses decided again; `agreed` of them as the log has it
+    standings   how many were derived again: one that does not follow is a finding
+    unjudged    how many decisions, standings and other records were not, since the spec that they
+                follow from is not known, which is a finding
     findings    the first violations in log order; `counts` has all of them by kind
     open        accesses that are not closed at the end of the log, which is no violation
     """
@@ -40,6 +42,8 @@ class AuditReport:
     types: dict[str, int]
     decisions: int
     agreed: int
+    standings: int
+    unjudged: dict[str, int]
     findings: tuple[Finding, ...]
     counts: dict[Kind, int]
     open: tuple[str, ...]
@@ -52,11 +56,6 @@ class AuditReport:
     @property
     def accesses(self) -> int:
         return self.types.get(AccessOpened.TYPE, 0)
-
-    @property
-    def standings(self) -> int:
-        """How many were derived again: one that does not follow is a finding."""
-        return self.types.get(StandingEvaluated.TYPE, 0)
 
     @property
     def clean(self) -> bool:
@@ -91,12 +90,20 @@ def audit_export(
                 performance.entry(entry, body)
             progress("decisions", bundle.index * WIDTH + bundle.width, checkpoint.size)
         performance.decisions.conclude(signatures.finish())
-    decisions = performance.decisions
+    decisions, lost = performance.decisions, performance.lost
+    made = decisions.made - len(lost.decisions)
+    unjudged = {
+        "decisions": len(lost.decisions),
+        "standings": lost.standings,
+        "records": lost.records,
+    }
     return AuditReport(
         checkpoint,
         dict(performance.types),
-        decisions.made,
-        decisions.made - len(decisions.disputed),
+        made,
+        made - len(decisions.disputed),
+        performance.standings,
+        {what: number for what, number in unjudged.items() if number},
         findings.ordered(),
         dict(findings.counts),
         tuple(performance.fold.admission.open),

@@ -30,6 +30,7 @@ from bailment.access.proof import (
 from bailment.access.reasons import Reason, Refused
 from bailment.access.routes import action_of
 from bailment.auditor.findings import Findings, Kind
+from bailment.auditor.lost_spec import LostSpec
 from bailment.auditor.signatures import Signatures
 from bailment.auditor.unlogged import UnloggedTokens
 from bailment.errors import FormatError, VerificationError
@@ -66,15 +67,19 @@ _Found = Callable[[Kind, str], None]
 class Decisions:
     """Decides tokens and accesses again, and folds them into the admission of `fold`.
 
-    `made` counts the decisions; `disputed` holds the entries where the log's was another.
+    `made` counts the decisions; `disputed` holds the entries where the log's was another, `lost`
+    those that cannot be judged for want of the spec.
     """
 
-    def __init__(self, fold: Fold, findings: Findings, signatures: Signatures) -> None:
+    def __init__(
+        self, fold: Fold, findings: Findings, signatures: Signatures, lost: LostSpec
+    ) -> None:
         self.made = 0
         self.disputed: set[int] = set()
         self._fold = fold
         self._findings = findings
         self._signatures = signatures
+        self._lost = lost
         self._headers: dict[str, ProofHeader] = {}
         self._orphans: set[str] = set()
         self._requests: dict[str, Request] = {}  # of the accesses that are open, rightly
@@ -125,7 +130,10 @@ class Decisions:
         if self._fold.admission.token(facts.token) is not None:
             found(Kind.ILLEGAL_TOKEN, "the same token was recorded before")
         issued = issuable(facts, register, facts.decided)
-        self._compare(issued, leaf, Kind.ILLEGAL_TOKEN, "the token", found)
+        if self._lost.leaves_open(issued):
+            self._lost.decisions.add(index)
+        else:
+            self._compare(issued, leaf, Kind.ILLEGAL_TOKEN, "the token", found)
         self._admit(facts, leaf, facts.thumbprint, proof, (), found)
 
     def opened(self, index: int, leaf: Leaf, facts: AccessOpened) -> None:
@@ -161,7 +169,10 @@ class Decisions:
         decision = decide(request, register, facts.decided)
         if isinstance(decision, Allowed):
             self._requests[facts.access] = request
-        self._compare(decision, leaf, Kind.ILLEGAL_ACCESS, "the access", found)
+        if self._lost.leaves_open(decision):
+            self._lost.decisions.add(index)
+        else:
+            self._compare(decision, leaf, Kind.ILLEGAL_ACCESS, "the access", found)
         path = register.path(register.link_of.get(token.device, ""))
         budgets = budgets_of(token, path)
         self._admit(facts, leaf, token.thumbprint, proof, budgets if facts.ceiling else (), found)
@@ -233,13 +244,17 @@ class Decisions:
         for index in refuted:
             self._finder(index)(Kind.BAD_PROOF, "the key in the proof did not sign it")
         self._unlogged.name(self._findings)
+        self._lost.conclude(self.disputed, self._findings)
 
     # The parts of a decision
 
     def _refused(self, access: str, time: int) -> bool:
         request = self._requests.get(access)
         register = self._fold.register
-        return request is not None and isinstance(standing(request, register, time), Refused)
+        if request is None:
+            return False
+        now = standing(request, register, time)
+        return isinstance(now, Refused) and not self._lost.leaves_open(now)
 
     def _late(self, access: str, now: int) -> bool:
         """Whether the open access had to be cut longer ago than a decision may take: the register

@@ -13,13 +13,16 @@ from bailment.access.fold import Fold
 from bailment.access.slot import slot_of
 from bailment.auditor.decisions import Decisions
 from bailment.auditor.findings import Findings, Kind
+from bailment.auditor.lost_spec import LostSpec
 from bailment.auditor.observations import Observations
 from bailment.auditor.signatures import Signatures
 from bailment.auditor.standings import Standings
 from bailment.errors import FormatError, VerificationError
+from bailment.ledger.evidence_records import StandingEvaluated
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
 from bailment.ledger.records import (
+    TYPES,
     AccessClosed,
     AccessOpened,
     DelegationGranted,
@@ -28,15 +31,18 @@ from bailment.ledger.records import (
     LogHeads,
     LogSnapshot,
     LogStarted,
+    SpecApplied,
     TokenIssued,
     decode_facts,
+    spec_digest,
 )
 from bailment.ledger.slots import Head
 from bailment.ledger.tree import leaf_hash
 
 
 class Performance:
-    """Takes the entries of a log one by one. `types` counts them, `decisions` has the decisions.
+    """Takes the entries of a log one by one. `types` counts them, `standings` those that were
+    derived again; `decisions` has the decisions, `lost` what could not be judged.
 
     `snapshots` are the sizes at which a `log.snapshot` record will state the fold's digest.
     """
@@ -46,7 +52,9 @@ class Performance:
     ) -> None:
         self.fold = Fold()
         self.types: Counter[str] = Counter()
-        self.decisions = Decisions(self.fold, findings, signatures)
+        self.standings = 0
+        self.lost = LostSpec()
+        self.decisions = Decisions(self.fold, findings, signatures, self.lost)
         self._observations = Observations(self.fold, findings)
         self._standings = Standings(self.fold, findings)
         self._origin = origin
@@ -87,6 +95,7 @@ class Performance:
 
     def _check_place(self, index: int, leaf: Leaf) -> None:
         fold, state = self.fold, self.fold.register.state
+        state.spec = self.lost.digest(state.spec, leaf)
         if leaf.time < fold.time:
             self._findings.add(
                 index, Kind.TIME_BACKWARDS, f"dated {leaf.time}, after one of {fold.time}"
@@ -125,6 +134,11 @@ class Performance:
     def _unread(self, index: int, leaf: Leaf, kind: Kind, sentence: str) -> None:
         self._findings.add(index, kind, sentence)
         self.decisions.unread(index, leaf, kind)
+        cls = TYPES.get(leaf.type)
+        if cls is not None and cls.REGISTERS:
+            self.fold.register.state.epoch = index + 1  # as whoever wrote it counted
+        if cls is SpecApplied:
+            self.lost.lose(index, kind, unread=True)
 
     def _check_slot(self, index: int, leaf: Leaf, facts: Facts) -> None:
         if isinstance(facts, AccessOpened | AccessClosed):
@@ -192,24 +206,34 @@ class Performance:
                 self.decisions.enrolment(index, facts)
             case LogSnapshot():
                 self._check_snapshot(index, facts)
+        if self.lost.hides(facts):
+            self.fold.register.state.epoch = index + 1
+            return
         if facts.REGISTERS:
             self._register(index, leaf, facts)
         self._observations.follow(index, leaf, facts)
-        self._standings.follow(index, leaf, facts)
+        if not self.lost:
+            self._standings.follow(index, leaf, facts)
 
     def _register(self, index: int, leaf: Leaf, facts: Facts) -> None:
         register = self.fold.register
         self.decisions.before(facts, leaf.time)
+        self.standings += isinstance(facts, StandingEvaluated)
         try:
             register.apply(index, facts, leaf.time)
+            if isinstance(facts, SpecApplied):
+                self.lost.find()
         except VerificationError as error:
             kind = Kind.BAD_LINK if isinstance(facts, DelegationGranted) else Kind.BAD_RECORD
             self._findings.add(index, kind, str(error))
             register.state.epoch = index + 1  # as whoever wrote it counted
+            if isinstance(facts, SpecApplied):
+                register.state.spec = spec_digest(facts)
+                self.lost.lose(index, kind, unread=False)
         self.decisions.after(facts, leaf.time)
 
     def _check_snapshot(self, index: int, facts: LogSnapshot) -> None:
-        if self._digests.get(facts.size) != facts.digest:
+        if self._digests.get(facts.size) != facts.digest and not self.lost:
             self._findings.add(
                 index,
                 Kind.WRONG_SNAPSHOT,

@@ -250,6 +250,9 @@ def _tell(report: AuditReport) -> None:
     )
     if report.standings:
         say(f"derived {report.standings} standings again, from the spec and the evidence")
+    if report.unjudged:
+        told = ", ".join(f"{number} {what}" for what, number in report.unjudged.items())
+        say(f"could not judge, since the spec that they follow from is not known: {told}")
     say(f"{report.accesses} accesses, {len(report.open)} still open at the end of the log")
     _show_findings(report.findings, sum(report.counts.values()))
     if report.clean:
@@ -276,6 +279,8 @@ def _as_dict(report: AuditReport) -> dict[str, object]:
         "types": report.types,
         "decisions": report.decisions,
         "agreed": report.agreed,
+        "standings": report.standings,
+        "unjudged": report.unjudged,
         "accesses": report.accesses,
         "open": report.open,
         "clean": report.clean,
