@@ -62,10 +62,10 @@ class Authenticator:
         name = base64url.encode(self.id)
         return {"id": name, "rawId": name, "type": "public-key", "clientExtensionResults": {}}
 
-    def _client(self, kind: str, challenge: str, **changes: Any) -> bytes:
+    def _client(self, kind: str, answered: str, /, **changes: Any) -> bytes:
         told = {
             "type": kind,
-            "challenge": challenge,
+            "challenge": answered,
             "origin": self.origin,
             "crossOrigin": False,
             **changes,

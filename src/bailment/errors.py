@@ -3,6 +3,7 @@
 BailmentError
  ├─ ConfigurationError    a setting, secret file or folder is wrong; the message says which
  ├─ FormatError           bytes from outside do not have the form they must have
+ ├─ Waiting               nothing was done yet: others must sign it
  ├─ VerificationError     well-formed, but a signature, hash or proof does not hold
  ├─ LogUnavailable        nothing can be appended now; `reason` says why
  └─ UpstreamError         the model server failed; `reason` says how
@@ -28,6 +29,10 @@ class ConfigurationError(BailmentError):
 
 class FormatError(BailmentError):
     """Input that cannot be parsed."""
+
+
+class Waiting(BailmentError):
+    """Nothing was done yet: it was proposed, and others must sign it first."""
 
 
 class VerificationError(BailmentError):

@@ -9,7 +9,7 @@ import httpx2
 import msgspec
 
 from bailment.access.reasons import Reason
-from bailment.errors import BailmentError, FormatError
+from bailment.errors import BailmentError, FormatError, Waiting
 
 T = TypeVar("T")
 
@@ -57,6 +57,8 @@ def read_answer(response: httpx2.Response, kind: type[T]) -> T:
     """
     if not response.is_success:
         raise refusal(response)
+    if response.status_code == 202 and (waits := _proposed(response)):
+        raise waits
     try:
         return msgspec.json.decode(response.content, type=kind)
     except msgspec.DecodeError as error:
@@ -108,6 +110,20 @@ def as_api_error(response: httpx2.Response) -> None:
     response._content = api_error(response.status_code, error.reason, words)
     response.headers["content-type"] = "application/json"
     response.headers["content-length"] = str(len(response.content))
+
+
+def _proposed(response: httpx2.Response) -> Waiting | None:
+    """What an admin of the organisation must confirm before anything is done."""
+    try:
+        body = json.loads(response.content)
+    except ValueError:
+        return None
+    if not isinstance(body, dict) or "proposed" not in body:
+        return None
+    return Waiting(
+        "nothing was done yet: an admin of your organisation confirms it with a passkey",
+        hint=_text(body, "url"),
+    )
 
 
 def _text(members: dict[str, Any], name: str) -> str:

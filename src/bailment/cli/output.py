@@ -23,7 +23,7 @@ from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
-from bailment.errors import BailmentError, VerificationError
+from bailment.errors import BailmentError, VerificationError, Waiting
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -147,8 +147,10 @@ def following(title: str) -> Iterator[Callable[[str, int, int], None]]:
 
 def fail(error: BailmentError) -> NoReturn:
     """Print what is wrong and what to do, and end with the code for it."""
-    err.print(Text.assemble(("error: ", "bold red"), shown(str(error))), soft_wrap=True)
+    waits = isinstance(error, Waiting)
+    title = ("proposed: ", "bold yellow") if waits else ("error: ", "bold red")
+    err.print(Text.assemble(title, shown(str(error))), soft_wrap=True)
     if error.hint:
         err.print(Text.assemble(("  try: ", "bold"), shown(error.hint)), soft_wrap=True)
     code = Exit.UNVERIFIED if isinstance(error, VerificationError) else Exit.FAILED
-    raise SystemExit(code)
+    raise SystemExit(Exit.PENDING if waits else code)

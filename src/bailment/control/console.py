@@ -26,9 +26,9 @@ from bailment.control.assurance_acts import AssuranceActs, EvidenceDesk
 from bailment.control.assurance_acts import perform as assure
 from bailment.control.evaluator import Evaluator
 from bailment.control.holding import Holding, HoldingActs
-from bailment.control.operators import OperatorActs, Operators, waiting
+from bailment.control.operators import OperatorActs, Operators
 from bailment.control.operators import perform as operate
-from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal
+from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal, waiting
 from bailment.control.revocation import RevocationDrill, RevokeDrill
 from bailment.errors import FormatError
 from bailment.ledger.records import Budget

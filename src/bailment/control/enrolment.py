@@ -21,8 +21,8 @@ from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.access.signing_in import employer, organisation_of
 from bailment.clock import now_ms
-from bailment.control.actions import Actions, Denied, invitation_hash
-from bailment.control.requests import Typed, answer, bounded_body, proven, refusal
+from bailment.control.actions import Actions, Denied, Proposed, invitation_hash
+from bailment.control.requests import Typed, answer, bounded_body, proven, refusal, waiting
 from bailment.errors import FormatError
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import EnrolmentRequested, KeyClass
@@ -197,6 +197,8 @@ class Enrolment:
                 }
         except Denied as denied:
             return self._refusal(denied.refused)
+        except Proposed as proposed:
+            return waiting(proposed, self.actions.log.fold.register.state.url)
         except FormatError as error:
             return self._refusal(Refused(Reason.BODY_MALFORMED, str(error)))
         return answer(reply, 201)

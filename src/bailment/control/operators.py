@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET
-from starlette.responses import Response
 from webauthn import verify_registration_response
 from webauthn.helpers import decode_credential_public_key, decoded_public_key_to_cryptography
 from webauthn.helpers.cose import COSEAlgorithmIdentifier
@@ -24,8 +23,8 @@ from bailment.access.passkey import origin_of, rp_id
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Operator
 from bailment.clock import now_ms
-from bailment.control.actions import Actions, Denied, Invited, Proposed, invitation_hash
-from bailment.control.requests import Act, Line, answer
+from bailment.control.actions import Actions, Denied, Invited, invitation_hash
+from bailment.control.requests import Act, Line
 from bailment.control.two_person import Approvals
 from bailment.errors import FormatError
 from bailment.ledger.facts import Facts
@@ -219,15 +218,3 @@ async def perform(operators: Operators, act: OperatorActs) -> dict[str, Any]:
         case WithdrawAct():
             await operators.approvals.withdraw(act.proposal, act.reason, act.author)
     return {}
-
-
-def waiting(proposed: Proposed, url: str) -> Response:
-    """The answer where an act was proposed and not done."""
-    told = {
-        "proposed": proposed.proposal,
-        "act": proposed.act,
-        "people": proposed.people,
-        "until": proposed.until,
-        "url": f"{url}/console/acts/{proposed.proposal}",
-    }
-    return answer(told, 202)

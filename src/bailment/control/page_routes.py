@@ -176,8 +176,9 @@ class Pages:
         name = request.path_params["act"]
         proposal = self._actions.log.fold.register.state.proposals.get(name)
         if proposal is None or now_ms() >= proposal.until:
+            # It may hold an invitation: for those whose act it was.
             organisation, done = self._done.get(name, ("", None))
-            shown = done if who.operator.organisation in ("", organisation) else None
+            shown = done if who.operator.organisation == organisation else None
             return await self._browser.page(
                 "act_done.html", who, 200 if shown else 404, name=name, done=shown
             )

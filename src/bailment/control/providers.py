@@ -13,10 +13,10 @@ from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.access.signing_in import Registration, organisation_of, registration_body
 from bailment.control import oidc
-from bailment.control.actions import Actions, Denied
+from bailment.control.actions import Actions, Denied, Proposed
 from bailment.control.oidc import SignInFailed
 from bailment.control.outbound import Outbound
-from bailment.control.requests import answer, proven, refusal
+from bailment.control.requests import answer, proven, refusal, waiting
 from bailment.ledger.identity_records import ProviderRegistered
 from bailment.store.providers import ProviderSecrets
 
@@ -64,6 +64,8 @@ class Providers:
             await self.actions.append(lambda now: facts)
         except Denied as denied:
             return self._refusal(denied.refused)
+        except Proposed as proposed:
+            return waiting(proposed, self.actions.log.fold.register.state.url)
         except SignInFailed as failed:
             why = f"{failed}; {failed.hint}" if failed.hint else str(failed)
             return self._refusal(Refused(Reason.SIGN_IN_FAILED, why))

@@ -19,6 +19,7 @@ from bailment.access.proof import Proof, check_body, check_proof, read_proof
 from bailment.access.reasons import Reason, Refused
 from bailment.access.text import hidden
 from bailment.clock import now_ms
+from bailment.control.actions import Proposed
 
 MAX_BODY = 64 * 1024
 
@@ -138,6 +139,18 @@ def answer(value: object, status: int = 200) -> Response:
         media_type="application/json",
         headers={"cache-control": "no-store"},
     )
+
+
+def waiting(proposed: Proposed, url: str) -> Response:
+    """The answer where an act was proposed and not done; `url` is the issuer's."""
+    told = {
+        "proposed": proposed.proposal,
+        "act": proposed.act,
+        "people": proposed.people,
+        "until": proposed.until,
+        "url": f"{url}/console/acts/{proposed.proposal}",
+    }
+    return answer(told, 202)
 
 
 def refusal(refused: Refused, contact: str = "") -> Response:

@@ -30,6 +30,7 @@ class ProviderRegistered(Facts, frozen=True):
     proof: str
     body: str
     auth: str = "none"
+    approval: str | UnsetType = UNSET
 
 
 class PersonSignedIn(Facts, frozen=True):
