@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from time import time
 from types import TracebackType
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
 import anyio
@@ -182,9 +182,16 @@ async def obtain(http: httpx2.AsyncClient, gateway: str, tokens: Tokens) -> str:
 
 
 def http_client(gateway: str, **options: object) -> httpx2.AsyncClient:
-    """A client for a gateway; proxies of the environment are not asked for a loopback one."""
-    host = urlsplit(gateway).hostname or ""
-    return httpx2.AsyncClient(trust_env=not profiles.is_loopback(host), **options)  # type: ignore[arg-type]
+    """A client for a gateway, with the options of `transport`."""
+    return httpx2.AsyncClient(**transport(gateway), **options)  # type: ignore[arg-type]
+
+
+def transport(gateway: str) -> dict[str, Any]:
+    """What a client for a gateway asks: no proxies of the environment for a loopback one, whose
+    certificate may be signed by an authority of `SSL_CERT_FILE` all the same."""
+    url = urlsplit(gateway)
+    verify = httpx2.create_ssl_context() if url.scheme == "https" else True
+    return {"trust_env": not profiles.is_loopback(url.hostname or ""), "verify": verify}
 
 
 def unreachable(gateway: str, error: Exception) -> GatewayUnreachable:

@@ -29,6 +29,7 @@ class BailmentAuth(httpx2.Auth):
     """Gives each request a token and a proof over its body. Threads and tasks may share it."""
 
     requires_request_body = True
+    tokens_of = Tokens
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class BailmentAuth(httpx2.Auth):
         _check(device, purpose)
         self.gateway = device.profile.gateway
         self._signer = Signer(device.key, clock)
-        self.tokens = Tokens(device, self._signer, purpose, models)
+        self.tokens = self.tokens_of(device, self._signer, purpose, models)
         self._origin = _origin(httpx2.URL(self.gateway))
         self._lock = threading.Lock()
         self._async_lock = anyio.Lock()
@@ -86,7 +87,10 @@ class BailmentAuth(httpx2.Auth):
 
     def _use(self, request: httpx2.Request, token: str) -> Flow[None]:
         request.headers["authorization"] = f"DPoP {token}"
-        response = yield from self._signer.flow(lambda: request, token)
+        self._look((yield from self._signer.flow(lambda: request, token)), token)
+
+    def _look(self, response: httpx2.Response, token: str) -> None:
+        """Do not use a token again that the gateway does not take."""
         if response.status_code == 401 and "invalid_token" in response.headers.get(
             "www-authenticate", ""
         ):

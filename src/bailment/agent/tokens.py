@@ -15,19 +15,20 @@ from bailment.agent.answers import as_api_error, read_answer
 from bailment.agent.profile import Device
 from bailment.agent.ratchet import Ratchet
 from bailment.agent.signer import Flow, Signer
+from bailment.errors import FormatError
 
 PATH = "/oauth/token"
 #: The share of its life after which a token is renewed.
 RENEW_AFTER = 0.8
 
-_TIMEOUT = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0}
+TIMEOUT = {"connect": 10.0, "read": 30.0, "write": 30.0, "pool": 30.0}
 
 
 class TokenAnswer(msgspec.Struct, frozen=True):
     """RFC 6749 §5.1, as RFC 9449 §5 has it."""
 
     access_token: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._~+/-]{1,16384}=*\Z")]
-    token_type: Literal["DPoP"]
+    token_type: Literal["DPoP", "Bearer"]
     expires_in: Annotated[int, msgspec.Meta(ge=1)]
     ratchet: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_-]{0,64}\Z")] = ""
 
@@ -35,6 +36,8 @@ class TokenAnswer(msgspec.Struct, frozen=True):
 class Tokens:
     """Keeps one token. `renew` is a flow, so its caller sees to it that one runs at a time, and
     holds the `ratchet` meanwhile."""
+
+    token_type = "DPoP"
 
     def __init__(
         self, device: Device, signer: Signer, purpose: str, models: tuple[str, ...] = ()
@@ -70,10 +73,12 @@ class Tokens:
         Every response must have been read before it is sent in. Raises FormatError if the
         endpoint answers something that is not a token.
         """
-        response = yield from self._signer.flow(self._request)
+        response = yield from self._ask()
         if not response.is_success:
             return response
         answer = read_answer(response, TokenAnswer)
+        if answer.token_type != self.token_type:
+            raise FormatError(f"the gateway gives a token of the type `{answer.token_type}`")
         if answer.ratchet:
             self.ratchet.write(answer.ratchet)  # before anybody could use the token
         life = min(answer.expires_in, MAX_LIFETIME_MS // 1000)
@@ -85,6 +90,9 @@ class Tokens:
         """Do not use this token again: the gateway does not take it."""
         if self._token == token:
             self._token = ""
+
+    def _ask(self) -> Flow[httpx2.Response]:
+        return self._signer.flow(self._request)
 
     def _request(self) -> httpx2.Request:
         device, gateway = self._profile.device, self._profile.gateway
@@ -108,5 +116,5 @@ class Tokens:
             gateway + PATH,
             headers={"content-type": "application/x-www-form-urlencoded"},
             content=urlencode(form).encode(),
-            extensions={"timeout": _TIMEOUT},
+            extensions={"timeout": TIMEOUT},
         )

@@ -16,6 +16,7 @@ from bailment.cli import (
     approve,
     approver,
     capability,
+    certificate,
     decide,
     delegate,
     drill,
@@ -86,7 +87,7 @@ app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)
 app.command("sign-in", rich_help_panel=_RECIPIENT)(sign_in.renew)
 register.recipient.command("provider")(sign_in.recipient_provider)
 register.recipient.command("providers")(sign_in.recipient_providers)
-app.command("agent", rich_help_panel=_RECIPIENT)(recipient.agent)
+app.add_typer(certificate.app, name="agent", rich_help_panel=_RECIPIENT)
 app.command("rehearse", rich_help_panel=_RECIPIENT)(drill.rehearse)
 app.add_typer(drill.app, name="drill", rich_help_panel=_LAB)
 app.add_typer(evidence.app, name="evidence", rich_help_panel=_RECIPIENT)

@@ -18,6 +18,7 @@ from bailment.cli.output import Json, note, say, show_json, warn
 from bailment.errors import BailmentError
 
 if TYPE_CHECKING:
+    from bailment.agent.profile import Device
     from bailment.agent.sidecar import Ready
 
 
@@ -113,6 +114,7 @@ def _invitation(given: str, *, may_ask: bool) -> str:
 
 
 def agent(
+    context: typer.Context,
     purpose: Annotated[str, typer.Option(help="What you use the model for; goes on record.")] = "",
     listen: Annotated[
         str,
@@ -125,21 +127,12 @@ def agent(
     as_json: Json = False,
 ) -> None:
     """Sign for the SDKs on this machine; prints what to put into their environment."""
-    from bailment.agent.profile import default_folder, load
+    if context.invoked_subcommand is not None:
+        return
     from bailment.agent.sidecar import run_agent
 
-    device = load(default_folder(profile))
-    if device.profile.status == "pending":
-        raise BailmentError("this device waits to be confirmed", hint="bailment enrol")
-    purposes = device.profile.purposes
-    if purpose and purpose not in purposes:
-        raise BailmentError(
-            f"`{purpose}` is not a purpose of this device's", hint=f"one of {', '.join(purposes)}"
-        )
-    if not purpose and len(purposes) != 1:
-        raise BailmentError(
-            f"say what for, as one of {', '.join(purposes)}", hint="bailment agent --purpose …"
-        )
+    device = confirmed(profile)
+    purpose = purpose_of(device, purpose)
 
     def ready(found: Ready) -> None:
         variables = ({} if found.socket else _around_proxies()) | found.environment()
@@ -153,7 +146,31 @@ def agent(
             "these stay valid when it starts again, on this machine, for this user; Ctrl-C ends it"
         )
 
-    asyncio.run(run_agent(device, purpose or purposes[0], listen, ready))
+    asyncio.run(run_agent(device, purpose, listen, ready))
+
+
+def confirmed(profile: str) -> Device:
+    """The device of a profile, if its admin confirmed it."""
+    from bailment.agent.profile import default_folder, load
+
+    device = load(default_folder(profile))
+    if device.profile.status == "pending":
+        raise BailmentError("this device waits to be confirmed", hint="bailment enrol")
+    return device
+
+
+def purpose_of(device: Device, purpose: str) -> str:
+    """What a device's access is for: one of its purposes, which need not be said if it has one."""
+    purposes = device.profile.purposes
+    if purpose and purpose not in purposes:
+        raise BailmentError(
+            f"`{purpose}` is not a purpose of this device's", hint=f"one of {', '.join(purposes)}"
+        )
+    if not purpose and len(purposes) != 1:
+        raise BailmentError(
+            f"say what for, as one of {', '.join(purposes)}", hint="bailment agent --purpose …"
+        )
+    return purpose or purposes[0]
 
 
 def _around_proxies() -> dict[str, str]:

@@ -38,9 +38,15 @@ def reference() -> str:
 def _described(name: str, command: Any) -> Iterator[str]:
     below = getattr(command, "commands", None)
     if below is not None:
+        if command.invoke_without_command and command.params:
+            yield from _entry(name, command)
         for word, one in below.items():
             yield from _described(f"{name} {word}", one)
         return
+    yield from _entry(name, command)
+
+
+def _entry(name: str, command: Any) -> Iterator[str]:
     words = (_label(one) for one in command.params if not one.opts[0].startswith("-"))
     yield f"### `{' '.join((name, *words))}`\n"
     yield command.help.strip() + "\n"
