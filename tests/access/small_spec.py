@@ -20,7 +20,7 @@ from bailment.ledger.evidence_records import (
 )
 from bailment.ledger.records import SpecApplied, spec_digest
 from bailment.spec.policy import policy_of
-from bailment.spec.terms import TIERS
+from bailment.spec.terms import TIERS, TierName
 from bailment.spec.validation import load
 
 from .book import Book, Party
@@ -103,7 +103,7 @@ class Specified(Book):
             for name in names
         )
 
-    def tiered(self, model: str, tier: str, *names: str) -> ModelTiered:
+    def tiered(self, model: str, tier: TierName, *names: str) -> ModelTiered:
         rank = self.register.state.tiers.get(model, 0)
         before = TIERS[rank - 1] if rank else None
         proposal = propose(self.register.spec, (), model="", before=before)
@@ -155,9 +155,10 @@ class Specified(Book):
             "approvers": list(names),
             "compensating": ["watched by hand"],
         }
-        told = {"recipient": recipient, "grant": grant, "text": "their scanner is broken"}
+        text = "their scanner is broken"
+        told = {"recipient": recipient, "grant": grant, "text": text}
         approvals = self.sign("exception", told, *names)
-        return ExceptionGranted(recipient, grant, told["text"], approvals, "tests")
+        return ExceptionGranted(recipient, grant, text, approvals, "tests")
 
     def judge(self, recipient: str) -> None:
         self.add(standing_record(self.register, recipient, self.time), recipient)

@@ -145,7 +145,8 @@ def test_a_standing_that_does_not_follow_enters_no_log(book: Specified, acme: Ac
     book.enclave(acme.name, "tenant-b")  # their evidence is about somewhere else now
     with pytest.raises(VerificationError, match="does not follow"):
         book.fold.register.apply(book.fold.size, good, book.time)
-    for change in ({"unmet": {}}, {"inputs": "0" * 64}, {"at": book.time + 1}):
+    changes: list[dict[str, Any]] = [{"unmet": {}}, {"inputs": "0" * 64}, {"at": book.time + 1}]
+    for change in changes:
         honest = standing_record(book.register, acme.name, book.time)
         assert refusal(book, honest) == ""
         assert refusal(book, msgspec.structs.replace(honest, **change))
@@ -181,6 +182,7 @@ def test_a_spec_is_the_issuers_and_says_its_own_policy(book: Specified) -> None:
     assert "malformed" in refusal(book, msgspec.structs.replace(good, signature=msgspec.UNSET))
     other = msgspec.structs.replace(good, policy=Policy(token_ms=1000))
     assert "not the one that the spec says" in refusal(book, other)
+    assert good.document is not msgspec.UNSET
     wrong = msgspec.structs.replace(good, document={**good.document, "tiers": {}})
     assert refusal(book, wrong)
     assert "replaces it" in refusal(book, SpecApplied(Policy(), "tests"))

@@ -77,7 +77,7 @@ def failed(dated: int = 0, check: str = "mfa", **over: Any) -> Item:
 
 
 def source(kind: str = "scan", least: str = "self", age: int = AGE) -> Source:
-    return Source(kind, LADDER.index(least), age)  # type: ignore[arg-type]
+    return Source(kind, LADDER.index(least), age)
 
 
 def check(name: str = "mfa", kind: str = "scan", least: str = "self", age: int = AGE) -> Check:

@@ -18,7 +18,7 @@ HEADER = archive.member(PORTS, "header.json", 1 << 20) or b""
 
 def log(**changes: Any) -> dict[str, Any]:
     """The header of a real log, with members in place of others: `eval.task` as `eval__task`."""
-    value = json.loads(HEADER)
+    value: dict[str, Any] = json.loads(HEADER)
     for path, new in changes.items():
         *above, last = path.split("__")
         at = value

@@ -21,7 +21,7 @@ from bailment.spec.compiled import Kind
 
 from .reports import ASSESSOR, ED25519, EVERY, EXECUTIVE, THEN, data, envelope
 
-WORDS = [
+WORDS: list[Any] = [
     *(None, True, False, 0, -1, 2**53, 10**30, 1.5, 1e308, [], {}, [[]], [{}], {"": ""}),
     *("", "x", "\ud800", "\x00", "é", "a b", "a" * 32, "0" * 64, "x" * 500),
     *("Pass", "Fail", "N/A", "satisfied", "2026-06-01T12:00:00Z", "9999-12-31T23:59:59Z"),

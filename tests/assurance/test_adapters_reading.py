@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bailment import canonical
 from bailment.assurance.adapters import reading
 from bailment.assurance.adapters.recognition import ADAPTERS
 from bailment.assurance.reasons import EvidenceReason
@@ -35,7 +36,7 @@ def test_there_is_a_report_of_every_adapter_to_test_with() -> None:
 def test_a_file_over_the_limit_is_refused_before_it_is_parsed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(reading.canonical, "parse_unique", lambda body: pytest.fail("parsed"))
+    monkeypatch.setattr(canonical, "parse_unique", lambda body: pytest.fail("parsed"))
     found = refused(b" " * (reading.MAX_SIZE + 1))
     assert found.reason == EvidenceReason.TOO_LARGE
     assert "longer than 64 MiB" in found.detail
@@ -46,7 +47,7 @@ def test_a_file_of_too_many_values_is_refused_before_it_is_parsed(
 ) -> None:
     monkeypatch.setattr(reading, "MAX_VALUES", 3)
     assert refused(b"[1,2,3]").reason == EvidenceReason.UNRECOGNISED
-    monkeypatch.setattr(reading.canonical, "parse_unique", lambda body: pytest.fail("parsed"))
+    monkeypatch.setattr(canonical, "parse_unique", lambda body: pytest.fail("parsed"))
     for body in (b"[1,2,3,4]", b"[[[[]]]]", b'[{},{"a":{}}]'):
         assert refused(body).reason == EvidenceReason.TOO_LARGE
 

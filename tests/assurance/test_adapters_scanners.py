@@ -139,7 +139,8 @@ def test_settings_of_another_run_or_tenant_are_refused(
 
 
 def test_settings_that_were_left_out_or_look_otherwise_are_no_reason_to_refuse() -> None:
-    for raw in (None, [], {}, {"tenant_details": "none"}, {"tenant_details": [1, {}]}):
+    raws: list[Any] = [None, [], {}, {"tenant_details": "none"}, {"tenant_details": [1, {}]}]
+    for raw in raws:
         report(with_(scubagear(), raw, "Raw"))
     report(without(scubagear(), "Raw"))
     report(without(scubagear(), "Summary"))

@@ -158,7 +158,10 @@ def test_waiting_earns_nothing(seed: int, at: int) -> None:
 @given(SEEDS, INSTANTS, st.sampled_from(LADDER))
 def test_more_independence_never_makes_a_verdict_worse(seed: int, at: int, rung: str) -> None:
     asked, items = _simple(seed)
-    raised = [replace(one, independence=max(one.independence, rung, key=RANK.get)) for one in items]
+    raised = [
+        replace(one, independence=max(one.independence, rung, key=RANK.__getitem__))
+        for one in items
+    ]
     if judge(asked, items, at).held:
         assert judge(asked, raised, at).held
 

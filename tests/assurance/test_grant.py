@@ -66,7 +66,7 @@ def test_a_grant_is_written_as_the_log_has_it_and_read_strictly() -> None:
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
         msgspec.json.decode(text[:-1] + b',"recipient":"x"}', type=Grant)
     with pytest.raises(AttributeError):
-        read.until = 51
+        read.until = 51  # type: ignore[misc]
 
 
 def test_what_the_policy_allows_meets_no_objection() -> None:

@@ -291,7 +291,7 @@ def test_a_report_that_was_submitted_before_is_refused_by_its_id_or_its_bytes() 
     assert reason(found, digests={found.digest}) == EvidenceReason.REUSED
     respelled = report(maester(Account="another"))
     assert reason(respelled, reports={report(maester()).report}) == EvidenceReason.REUSED
-    assert item(found, reports={"another"}, digests={"another"})
+    assert items(found, reports={"another"}, digests={"another"})
 
 
 def test_a_report_from_the_future_is_refused_beyond_the_skew_of_clocks() -> None:
@@ -322,7 +322,7 @@ def test_an_item_that_no_record_could_hold_is_refused() -> None:
     long: dict[str, Any] = {f"{number:0128}": "pass" for number in range(MAX_ITEM // 128)}
     one_of_two = replace(report(scubagear()), checks={TENANT: {"a": "pass"}, ORG: long})
     assert reason(one_of_two) == EvidenceReason.TOO_LARGE
-    assert item(one_of_two, scopes={TENANT})
+    assert items(one_of_two, scopes={TENANT})
 
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────────

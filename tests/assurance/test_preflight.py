@@ -13,14 +13,13 @@ from bailment.assurance.item import Item
 from bailment.assurance.preflight import (
     Outlook,
     kind_for,
-    leaves,
     outlook,
     sayings,
     too_old,
 )
 from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
 from bailment.assurance.wording import label
-from bailment.spec.compiled import CompiledSpec, TierOf, compile_spec
+from bailment.spec.compiled import CompiledSpec, TierOf, compile_spec, leaves
 from bailment.spec.validation import load
 
 from .reports import (

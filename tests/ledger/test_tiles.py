@@ -173,7 +173,7 @@ def test_the_full_tile_stands_in_for_a_partial_one_that_is_gone(folder: Folder) 
 
 def test_a_missing_tile_is_named(folder: Folder) -> None:
     with pytest.raises(VerificationError, match=r"`tile/2/000.p/2` is missing"):
-        frontier(SIZE, {}.get)
+        frontier(SIZE, Folder().get)
     without = {path: data for path, data in folder.items() if path != "tile/0/514"}
     with pytest.raises(VerificationError, match=r"`tile/0/514` is missing"):
         inclusion_proof(514 * 256, SIZE, tile_reader(SIZE, without.get))
@@ -212,7 +212,7 @@ def test_a_flipped_bit_in_a_tile_breaks_every_proof_that_it_changes(data: st.Dat
 @pytest.mark.parametrize(("height", "index"), [(0, 7), (0, -1), (2, 1), (3, 0), (8, 0), (70, 0)])
 def test_a_subtree_outside_the_tree_is_not_read(height: int, index: int) -> None:
     with pytest.raises(FormatError):
-        tile_reader(7, {}.get)(height, index)
+        tile_reader(7, Folder().get)(height, index)
 
 
 def test_a_tile_is_fetched_once() -> None:

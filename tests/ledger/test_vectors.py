@@ -84,7 +84,8 @@ def counted_reader(size: int) -> Read:
 
 def counted_tiles(size: int) -> dict[str, bytes]:
     hashes = b"".join(leaf_hash(b"%d" % i) for i in range(size))
-    files, level = {}, 0
+    files: dict[str, bytes] = {}
+    level = 0
     while hashes:
         tiles = [hashes[at : at + 8192] for at in range(0, len(hashes), 8192)]
         files |= {tile_path(level, i, len(tile) // 32): tile for i, tile in enumerate(tiles)}

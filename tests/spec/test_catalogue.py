@@ -104,7 +104,7 @@ def test_the_mappings_and_their_statuses_are_the_candidates(
 ) -> None:
     frameworks = catalogue.mappings()
     for one in candidates:
-        expected = {}
+        expected: dict[str, str] = {}
         for key, framework in FRAMEWORKS.items():
             statuses = (
                 one[key]
@@ -149,8 +149,8 @@ def test_the_numbers_in_the_candidates_words_are_limits(candidates: list[dict[st
         found = re.search(r"\b(\d+) ?(min|h|d|months)\b", one["requirement"])
         if found:
             stricter = re.search(r"\(T3: (\d+)", one["requirement"])
-            numbers = (found[1], stricter[1] if stricter else None)
-            said[one["id"]] = tuple(n and round(int(n) * UNITS[found[2]]) for n in numbers)
+            counts = (found[1], stricter[1] if stricter else None)
+            said[one["id"]] = tuple(n and round(int(n) * UNITS[found[2]]) for n in counts)
     assert said.keys() == {
         *("ID-5", "CR-4", "TP-4", "TP-5", "LG-2", "LG-3", "IR-1", "IR-2", "IR-4", "GV-3"),
     }

@@ -8,7 +8,7 @@ import copy
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,7 +74,7 @@ def test_a_spec_that_was_changed_on_the_way_does_not_come_back(files: dict[str, 
 
 def _spoilt(catalog: Any) -> Iterator[Any]:
     yield from (None, [], {}, {"catalog": {"back-matter": {"resources": [{}]}}})
-    for spoil in (
+    spoils: tuple[Callable[[Any], object], ...] = (
         lambda one: one.pop("props"),
         lambda one: one.pop("base64"),
         lambda one: one.pop("rlinks"),
@@ -82,7 +82,8 @@ def _spoilt(catalog: Any) -> Iterator[Any]:
         lambda one: one["rlinks"][0].update(hashes=[]),
         lambda one: one["base64"].update(value="%"),
         lambda one: one["base64"].update(value=7),
-    ):
+    )
+    for spoil in spoils:
         copied = copy.deepcopy(catalog)
         spoil(copied["catalog"]["back-matter"]["resources"][0])
         yield copied

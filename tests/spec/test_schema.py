@@ -53,8 +53,11 @@ def test_the_example_is_valid() -> None:
     VALIDATOR.validate(VALUE)
 
 
-FORMS = ("no form", "two forms", "a leaf and a list", "a check of nothing", "a kind alone")
-FORMS += ("a claim without bound", "a bound on a check", "so many of nothing", "distinct of all")
+FORMS = [
+    *("no form", "two forms", "a leaf and a list", "a check of nothing", "a kind alone"),
+    *("a claim without bound", "a bound on a check", "so many of nothing", "distinct of all"),
+    *("so many of none", "a bound alone", "a kind and a bound"),
+]
 
 
 @pytest.mark.parametrize("name", [*SHAPE, *FORMS])
@@ -74,7 +77,24 @@ def paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 PATHS = [path for path in paths(VALUE) if path]
-OTHERS = [None, True, 0, 1, 99, -1, "", "x", "P1D", "T3", "observed", "20%", "a b", [], ["P1D"], {}]
+OTHERS: list[Any] = [
+    None,
+    True,
+    0,
+    1,
+    99,
+    -1,
+    "",
+    "x",
+    "P1D",
+    "T3",
+    "observed",
+    "20%",
+    "a b",
+    [],
+    ["P1D"],
+    {},
+]
 OTHERS += [
     {"x": 1},
     {"kind": "a", "check": "b"},
