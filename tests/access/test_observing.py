@@ -8,10 +8,13 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import UNSET
 
+from bailment.access.chain import Job
 from bailment.access.observing import Question, differs, observe, question_of, windows
 from bailment.access.revoking import Revocation, measured
 from bailment.access.sightings import Sightings
+from bailment.access.signing_in import resists_phishing
 from bailment.access.tracks import MARKS
 from bailment.assurance.item import Item
 from bailment.ledger.facts import Facts
@@ -121,6 +124,60 @@ def test_a_good_request_counts_for_itself_and_against_nothing(log: Seen) -> None
     }  # fmt: skip
     assert item.people == (log.person_at_home,)
     assert (item.independence, item.collector, item.dated) == ("observed", "gateway", log.time)
+
+
+@pytest.mark.parametrize(
+    ("ways", "share"),
+    [
+        (("resistant", "resistant"), MILLION),
+        (("resistant", "other"), MILLION // 2),
+        (("resistant", UNSET, UNSET), MILLION // 3),
+        (("other",), 0),
+    ],
+)
+def test_sign_ins_that_resist_phishing_are_a_share_of_the_requests(
+    log: Seen, ways: tuple[str, ...], share: int
+) -> None:
+    for way in ways:
+        log.use(log.at_home, signed_in=way)
+    assert log.item().claims["phishing_resistant_ppm"] == share
+
+
+def test_where_nobody_signs_in_nothing_is_said_of_it(log: Seen) -> None:
+    log.use(log.at_home)
+    assert "phishing_resistant_ppm" not in log.item().claims
+
+
+def test_workloads_sign_in_nowhere_and_do_not_count_among_those_who_do(log: Seen) -> None:
+    log.use(log.at_home, signed_in="resistant")
+    its = log.grant(
+        log.acme,
+        "workload",
+        log.acme.its,
+        owner=log.person_at_home,
+        workload=Job("https://ci.example", "lab", "repo:acme"),
+    )
+    links = (log.acme.its.id, its.id)
+    log.use(log.at_home, device=its.subject, links=links)
+    assert log.item().claims["requests"] == 2
+    assert log.item().claims["phishing_resistant_ppm"] == MILLION
+
+
+@pytest.mark.parametrize(
+    ("acr", "amr", "resists"),
+    [
+        ("phr", (), True),
+        ("phrh", (), True),
+        ("", ("pwd", "hwk"), True),
+        ("", ("fido",), True),
+        ("", ("pwd", "otp", "mfa", "sms", "swk", "pop"), False),
+        ("urn:mace:incommon:iap:silver", (), False),
+        ("PHR", ("HWK",), False),
+        ("", (), False),
+    ],
+)
+def test_what_resists_phishing(acr: str, amr: tuple[str, ...], resists: bool) -> None:
+    assert resists_phishing(acr, amr) == resists
 
 
 @pytest.mark.parametrize(
@@ -250,7 +307,7 @@ def test_what_the_gateway_tells_is_all_that_a_spec_can_ask_it_for(log: Seen) -> 
     log.show(log.name, Specified.item(log, "scan", checks={"MFA": "pass"}))
     log.subcontractor(log.acme)
     log.add(log.grant_exception(log.name, "ID-2", "ada", "bo"), log.name)
-    log.use(log.at_home)
+    log.use(log.at_home, signed_in="other")
     claims = {**log.item("gw.register").claims, **log.item().claims}
     known = VOCABULARIES["gateway/1"].claims
     assert claims.keys() == known.keys()

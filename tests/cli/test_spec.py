@@ -78,7 +78,7 @@ def test_what_nobody_can_satisfy_yet_is_said_by_tier_and_as_a_list(spec: Path) -
         assert (status, err) == (0, "")
     assert json.loads(out)["unsatisfiable"] == []
     text = EXAMPLE.replace("claim: cut_after_ms", "claim: answered_after_s")
-    spec.write_text(text.replace("unbound_requests", "phishing_resistant_ppm"))
+    spec.write_text(text.replace("unbound_requests", "unregistered_client_requests"))
     status, out, err = run("validate", spec)
     assert (status, "is valid" in out) == (0, True)
     assert err.endswith("warning: T3 asks for what nobody can satisfy yet: AM-03, AM-05\n")

@@ -156,8 +156,9 @@ ERRORS = {
 }
 WARNINGS = {
     "a claim that nothing makes yet": (
-        (UNBOUND, "{kind: gw.people, «claim: phishing_resistant_ppm, min: 1000000}"),
-        "nothing tells `phishing_resistant_ppm` of `gw.people` yet: nobody can satisfy `AM-03`",
+        (UNBOUND, "{kind: gw.people, «claim: unregistered_client_requests, max: 0}"),
+        "nothing tells `unregistered_client_requests` of `gw.people` yet: nobody can satisfy "
+        "`AM-03`",
         "leave it out until the gateway tells it",
         ("AM-03",),
     ),

@@ -30,8 +30,9 @@ from bailment.spec.quantity import DAY, MILLION
 #: Who collects observations.
 COLLECTOR = "gateway"
 REQUESTS, BOUND_SHARE = "requests", "bound_ppm"
+RESISTANT_SHARE = "phishing_resistant_ppm"
 #: Of the window's requests.
-USE = frozenset({*MARKS, REQUESTS, BOUND_SHARE})
+USE = frozenset({*MARKS, REQUESTS, BOUND_SHARE, RESISTANT_SHARE})
 UNDECLARED, LONG_LIVED = "undeclared_parties", "long_lived_credentials"
 HARDWARE, SILENT = "hardware_bound_ppm", "silent_collectors"
 DEPTH, WIDENING, BELOW, LONGEST = (
@@ -171,7 +172,12 @@ def _of_requests(kept: Kept, asked: Question) -> dict[str, int]:
         return {}
     counts = {mark: track.count(asked.since, asked.stop) for mark, track in kept.marks.items()}
     bound = requests - counts[UNBOUND]
-    return {**counts, REQUESTS: requests, BOUND_SHARE: _ppm(bound, requests)}
+    counts |= {REQUESTS: requests, BOUND_SHARE: _ppm(bound, requests)}
+    if kept.signed_in.count(asked.since, asked.stop):  # else nobody signs in where we would see it
+        people = requests - kept.jobs.count(asked.since, asked.stop)
+        resistant = kept.resistant.count(asked.since, asked.stop)
+        counts[RESISTANT_SHARE] = _ppm(resistant, people)
+    return counts
 
 
 def _of_tokens(kept: Kept, sightings: Sightings, asked: Question) -> dict[str, int]:

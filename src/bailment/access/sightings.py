@@ -73,6 +73,8 @@ class _Token(NamedTuple):
     until: int
     #: The organisations on the chain; the last one employs the person.
     organisations: tuple[str, ...]
+    #: How the person had signed in, `job` of a workload; empty where nobody knows.
+    signed_in: str = ""
 
 
 class InForce(NamedTuple):
@@ -235,6 +237,7 @@ class Sightings:
         for name in names:
             kept = self._keep(name)
             tracks = [kept.requests, *(kept.marks[mark] for mark in marks)]
+            tracks += _ways(kept, token.signed_in)
             if token.person and name == names[-1]:
                 tracks.append(track_of(kept.people, token.person))
             tracks += (track_of(kept.strangers, stranger) for stranger in token.strangers)
@@ -287,6 +290,7 @@ class Sightings:
             max([link.start for link in chain], default=0),
             min([link.until for link in chain], default=0),
             tuple(link.subject for link in chain if link.kind in GRANTORS) or (recipient,),
+            "job" if chain and chain[-1].kind == "workload" else facts.signed_in or "",
         )
 
     def _enrolled(self, chain: tuple[Link, ...], facts: TokenIssued) -> bool:
@@ -346,6 +350,18 @@ def _leads(chain: tuple[Link, ...], recipient: str, facts: TokenIssued) -> bool:
         return joined and (chain[-1].subject, chain[-1].owner) == (facts.device, facts.person)
     ends = [(link.kind, link.subject) for link in chain[-2:]]
     return joined and ends == [("person", facts.person), ("device", facts.device)]
+
+
+def _ways(kept: Kept, signed_in: str) -> tuple[Track, ...]:
+    """The tracks of how whoever makes a request had signed in."""
+    match signed_in:
+        case "":
+            return ()
+        case "job":
+            return (kept.jobs,)
+        case "resistant":
+            return (kept.signed_in, kept.resistant)
+    return (kept.signed_in,)
 
 
 def _on_network(declared: tuple[tuple[str, ...], ...], networks: tuple[str, ...]) -> bool:

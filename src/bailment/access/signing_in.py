@@ -14,7 +14,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.access.alive import alive
@@ -31,9 +31,9 @@ PROVIDERS_PATH = "/providers"
 Auth = Literal["none", "private_key_jwt", "client_secret_basic"]
 AUTHS = ("none", "private_key_jwt", "client_secret_basic")
 CLAIMS = ("sub", "email")
-#: Methods and contexts that resist phishing: RFC 8176 and OpenID Connect EAP ACR Values 1.0. `swk`
-#: and passwords are not among them, nor is `mfa`, which a code by SMS may be.
-RESISTANT = frozenset({"hwk", "fido", "pop", "phr", "phrh"})
+#: Methods and contexts that resist phishing: OpenID Connect EAP ACR Values 1.0, RFC 8176, and what
+#: providers say of passkeys. `mfa` is not among them, for that may be a code by SMS.
+RESISTANT = frozenset({"hwk", "fido", "phr", "phrh"})
 
 _ACCOUNT = b"bailment.account.v1\0"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -82,6 +82,15 @@ def check_issuer(url: str) -> None:
 def resists_phishing(acr: str, amr: tuple[str, ...]) -> bool:
     """Whether somebody signed in by what cannot be handed to a phisher."""
     return not RESISTANT.isdisjoint({acr, *amr})
+
+
+def how_signed_in(register: Indexed, path: list[Link]) -> str | UnsetType:
+    """What a token's record says of its person's last sign-in; nothing of a workload."""
+    person = next((link.subject for link in path if link.kind == "person"), "")
+    found = register.state.signed_in.get(person)
+    if found is None:
+        return UNSET
+    return "resistant" if resists_phishing(found.acr, found.amr) else "other"
 
 
 def employer(register: Indexed, link_id: str) -> Link | None:

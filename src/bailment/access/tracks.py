@@ -58,7 +58,9 @@ class Track:
 class Kept:
     """What is kept of one organisation: of all that passed through it, but of its own people only.
 
-    `marks` are the requests of which something is true; `people` whoever signed in or made a
+    `marks` are the requests of which something is true; `jobs` those of workloads, `signed_in`
+    those of people who had signed in at the employer's provider, `resistant` those of them whom
+    nobody could have phished; `people` whoever signed in or made a
     request, by random id; `strangers` the links named in chains that the register does not have;
     `lives` the tokens by how long they live (ms); `links` all that were granted below it;
     `collected` by kind and scope since which entry evidence was of which date, the newest so far.
@@ -68,6 +70,9 @@ class Kept:
         self.requests = Track()
         self.tokens = Track()
         self.marks = {mark: Track() for mark in MARKS}
+        self.jobs = Track()
+        self.signed_in = Track()
+        self.resistant = Track()
         self.people: dict[str, Track] = {}
         self.strangers: dict[str, Track] = {}
         self.lives: dict[int, Track] = {}
@@ -76,7 +81,8 @@ class Kept:
 
     def forget(self, before: int) -> None:
         """Drop what is older."""
-        for track in (self.requests, self.tokens, *self.marks.values()):
+        ways = (self.jobs, self.signed_in, self.resistant)
+        for track in (self.requests, self.tokens, *ways, *self.marks.values()):
             track.forget(before)
         _forget(self.people, before)
         _forget(self.strangers, before)

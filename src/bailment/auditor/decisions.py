@@ -29,6 +29,7 @@ from bailment.access.proof import (
 )
 from bailment.access.reasons import Reason, Refused
 from bailment.access.routes import action_of
+from bailment.access.signing_in import how_signed_in
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.lost_spec import LostSpec
 from bailment.auditor.signatures import Signatures
@@ -127,6 +128,8 @@ class Decisions:
         person = next((link.subject for link in path if link.kind == "person"), "")
         if device is not None and (facts.person, facts.key_class) != (person, device.key_class):
             found(Kind.ILLEGAL_TOKEN, "the token names another person or key class than the device")
+        if facts.signed_in != how_signed_in(register, path):
+            found(Kind.ILLEGAL_TOKEN, "the token says otherwise how the person signed in last")
         if self._fold.admission.token(facts.token) is not None:
             found(Kind.ILLEGAL_TOKEN, "the same token was recorded before")
         issued = issuable(facts, register, facts.decided)

@@ -28,6 +28,7 @@ from bailment.access.details import granted, outside, read_details
 from bailment.access.holds import held
 from bailment.access.proof import token_hash
 from bailment.access.reasons import Reason, Refused
+from bailment.access.signing_in import how_signed_in
 from bailment.access.token import AccessDetail, Claims, sign_token
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
@@ -176,6 +177,7 @@ class TokenEndpoint:
             budget=detail.budget,
             within=detail.networks,
             job=client.job,
+            signed_in=how_signed_in(register, path),
         )
         return token, facts
 

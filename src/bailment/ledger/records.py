@@ -198,7 +198,8 @@ class TokenIssued(Facts, frozen=True):
     A token that is bound to a `certificate` (its `x5t#S256`, RFC 8705) has no proof. `ratchet` is
     the SHA-256 of the handle that came with it, `previous` of the one that was shown for it.
     `budget` and `within` (networks) narrow the chain for this token. `job` is what a workload's job
-    token is known again by.
+    token is known again by. `signed_in` says of a person's last sign-in at the employer's provider
+    whether it was `resistant` to phishing or `other`; where there was none it is left out.
     """
 
     TYPE: ClassVar[str] = "token.issued"
@@ -222,6 +223,7 @@ class TokenIssued(Facts, frozen=True):
     budget: Budget | UnsetType = UNSET
     within: tuple[str, ...] | UnsetType = UNSET
     job: str | UnsetType = UNSET
+    signed_in: str | UnsetType = UNSET
 
 
 class AccessOpened(Facts, frozen=True):

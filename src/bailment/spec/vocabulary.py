@@ -118,10 +118,10 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
             ),
             "requests": _SOME,
             "bound_ppm": _SHARE,
+            "phishing_resistant_ppm": _SHARE,
             "hardware_bound_ppm": _SHARE,
         },
         planned={
-            "phishing_resistant_ppm": _SHARE,
             "unregistered_client_requests": _COUNT,
             "shared_credential_alerts": _COUNT,
             "grants_by_one": _COUNT,
