@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bailment.access.holds import EVERYTHING, held, subject_exists, subjects_of
+from bailment.access.holds import EVERYTHING, KILL_SWITCH, held, subject_exists, subjects_of
 
 from .book import PURPOSE, Book, Party
 
@@ -38,6 +38,7 @@ def everything_above(case: Case) -> list[str]:
     links = [case.recipient.its, case.sub.its, case.person.its, case.device.its]
     return [
         EVERYTHING,
+        KILL_SWITCH,
         "model:small",
         f"purpose:{PURPOSE}",
         "network:10.0.0.0/8",
@@ -86,7 +87,7 @@ def test_what_exists_can_be_held(case: Case) -> None:
 @pytest.mark.parametrize(
     "subject",
     [
-        *("", "everything:x", "Everything", "model:", "model:huge", "purpose:profit", "network:"),
+        *("", "everything:x", "kill-switch:x", "Everything", "model:", "model:huge", "purpose:profit", "network:"),
         *("network:10.0.0.0/9", "recipient:", "person:x", "device:y", "link:", "tier:T1", ":"),
     ],
 )

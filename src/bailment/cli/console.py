@@ -71,12 +71,14 @@ def hand_in(folder: Folder, file: bytes, **query: str) -> dict[str, Any]:
     return _call(folder, "POST", path, file)
 
 
-def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
-    """What the running issuer says of itself; waits for so many seconds until it does."""
+def status(folder: Folder, wait: float = 0, patience: float = _SECONDS) -> dict[str, Any]:
+    """What the running issuer says of itself; waits for so many seconds until it does.
+
+    `patience` is what it may take for an answer, in seconds."""
     end = time.monotonic() + wait
     while True:
         try:
-            return _call(folder, "GET", "/status", None)
+            return _call(folder, "GET", "/status", None, patience=patience)
         except NotRunning:
             if time.monotonic() >= end:
                 raise
@@ -86,8 +88,8 @@ def status(folder: Folder, wait: float = 0) -> dict[str, Any]:
 class _Connection(http.client.HTTPConnection):
     """HTTP over the control socket; an HTTP library would take longer to load than to be used."""
 
-    def __init__(self, folder: Folder) -> None:
-        super().__init__("control", timeout=_SECONDS)
+    def __init__(self, folder: Folder, patience: float) -> None:
+        super().__init__("control", timeout=patience)
         self._path = str(folder.control_socket)
 
     def connect(self) -> None:
@@ -97,12 +99,17 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _call(
-    folder: Folder, method: str, path: str, body: Any, hints: Mapping[Reason, str] = _NO_HINTS
+    folder: Folder,
+    method: str,
+    path: str,
+    body: Any,
+    hints: Mapping[Reason, str] = _NO_HINTS,
+    patience: float = _SECONDS,
 ) -> dict[str, Any]:
     folder.require()
     sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
     try:
-        with contextlib.closing(_Connection(folder)) as connection:
+        with contextlib.closing(_Connection(folder, patience)) as connection:
             connection.request(method, path, sent, {"content-type": "application/json"})
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())

@@ -24,6 +24,8 @@ from bailment.store.view import View, open_view
 _MENDS = {
     Reason.DISK_RESERVE: "free some space on its disk",
     Reason.CLOCK_BEHIND: "set the clock",
+    Reason.FEED_STALE: "its log's writer stands still: see the disk, and docs/holds.md",
+    Reason.KILL_SWITCH: "bailment kill-switch status",
     Reason.LOG_UNAVAILABLE: "see what it wrote to its standard error, and docs/recovery.md",
     Reason.DRAINING: "it is stopping: wait, then start it again",
 }
@@ -88,6 +90,9 @@ def _served(folder: Folder, settings: Settings, view: View | None) -> Iterator[F
             return
     else:
         yield _issuer(running, settings, view)
+        if left := running["maintenance"]:
+            says = f"silence of the log is excused for another {left / 1000:.0f} s"
+            yield Finding("maintenance", True, says, "bailment maintenance end --reason …")
     yield attempt("url", lambda: _reachable(settings.issuer.url))
 
 

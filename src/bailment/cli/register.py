@@ -1,11 +1,11 @@
-"""The issuer's register: organisations, people, delegations, and holds on any of them."""
+"""The issuer's register: organisations, people, and delegations."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -13,18 +13,16 @@ from bailment.access.chain import Link
 from bailment.access.link_state import state_of
 from bailment.access.reasons import Reason as Refusal
 from bailment.cli.console import Dir, act
+from bailment.cli.effect import show_effect
 from bailment.cli.output import Json, agreed, say, show_json, show_rows, titled
 from bailment.cli.subjects import (
-    find_hold,
     find_person,
-    find_subject,
     handle_of,
     name_of,
     read_jwk,
 )
 from bailment.cli.times import ahead, show_time
 from bailment.clock import now_ms
-from bailment.ledger.records import HoldAdded
 from bailment.store.folder import Folder
 from bailment.store.view import View, open_view
 
@@ -33,7 +31,6 @@ recipient = typer.Typer(
 )
 person = typer.Typer(no_args_is_help=True, help="People whom organisations have named.")
 link = typer.Typer(no_args_is_help=True, help="Delegations, from the issuer down to devices.")
-hold = typer.Typer(no_args_is_help=True, help="Lock a subject at once, or unlock it.")
 
 Reason = Annotated[str, typer.Option(help="Why; it goes into the log, for good: name nobody.")]
 
@@ -186,91 +183,12 @@ def link_end(
     link_id: Annotated[str, typer.Argument(metavar="LINK", help="The link's id.")],
     reason: Reason,
     directory: Dir = Path(),
+    as_json: Json = False,
 ) -> None:
     """End a delegation and everything below it, for good."""
     hints = {Refusal.LINK_UNKNOWN: "bailment link list"}
-    act(Folder(directory), "link-end", hints=hints, link=link_id, reason=reason)
-    say(f"ended {link_id} and all below it")
-
-
-@hold.command("add")
-def hold_add(
-    subject: Annotated[
-        str,
-        typer.Argument(
-            help="person:ID-or-email, device:ID, recipient:HANDLE, link:ID, model:NAME, "
-            "purpose:NAME, network:CIDR, or everything."
-        ),
-    ],
-    reason: Reason,
-    until: Annotated[
-        str | None, typer.Option(help="When it ends by itself, like 2h or 2027-04-07.")
-    ] = None,
-    directory: Dir = Path(),
-    as_json: Json = False,
-) -> None:
-    """Lock a subject: refused from now on, and cut where it is in flight."""
-    folder = Folder(directory)
-    ends = ahead(until, now_ms()) if until else 0
-    done = act(
-        folder,
-        "hold-add",
-        hints={
-            Refusal.CHAIN_BROKEN: "a subject is written kind:id, like person:maria@acme.example; "
-            "`bailment link list` shows ids"
-        },
-        subject=find_subject(folder, subject),
-        reason=reason,
-        until=ends,
-    )
-    if as_json:
-        show_json(done)
-    else:
-        say(f"{subject} is on hold: {done['hold']}")
-
-
-@hold.command("lift")
-def hold_lift(
-    held: Annotated[
-        str, typer.Argument(metavar="HOLD", help="The hold's id, or its subject as for `add`.")
-    ],
-    reason: Reason,
-    directory: Dir = Path(),
-) -> None:
-    """Unlock."""
-    folder = Folder(directory)
-    hold_id = find_hold(folder, held)
-    hints = {Refusal.CHAIN_BROKEN: "bailment hold list"}
-    act(folder, "hold-lift", hints=hints, hold=hold_id, reason=reason)
-    say(f"lifted {hold_id}")
-
-
-@hold.command("list")
-def hold_list(directory: Dir = Path(), as_json: Json = False) -> None:
-    """List holds that were not lifted."""
-    view = open_view(Folder(directory))
-    rows = [_hold(view, found) for found in view.fold.register.state.holds.values()]
-    columns = {
-        **titled("hold", "subject", "name", "reason", "author"),
-        "ends": lambda row: row["until"] or "when lifted",
-        **titled("state"),
-    }
-    show_rows(rows, columns, as_json=as_json, none="nothing is on hold")
-
-
-def _hold(view: View, found: HoldAdded) -> dict[str, Any]:
-    kind, _, subject = found.subject.partition(":")
-    name = name_of(view, kind, subject)
-    over = 0 < found.until <= now_ms()
-    return {
-        "hold": found.hold,
-        "subject": found.subject,
-        "name": "" if name == subject else name,
-        "reason": found.reason,
-        "author": found.author,
-        "until": show_time(found.until) if found.until else None,
-        "state": "over" if over else "in force",
-    }
+    done = act(Folder(directory), "link-end", hints=hints, link=link_id, reason=reason)
+    show_effect(done, f"ended {link_id} and all below it", as_json=as_json)
 
 
 def _by_parent(view: View) -> Mapping[str, list[Link]]:

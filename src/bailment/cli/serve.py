@@ -36,7 +36,6 @@ from bailment.control.standing_routes import StandingRoutes
 from bailment.control.two_person import Approvals
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.gateway.app import Gateway
-from bailment.gateway.guard import SIGNAL
 from bailment.gateway.server import Bounds, build_server
 from bailment.ledger.records import LogStarted, Policy, SpecApplied
 from bailment.settings import Listen, Settings, load_settings
@@ -48,6 +47,7 @@ from bailment.store.people import People
 from bailment.store.secrets import Secrets, load_secrets, make_secrets
 from bailment.store.sequencer import Sequenced
 from bailment.store.staging import Staging
+from bailment.store.switch import SIGNAL
 
 logger = structlog.get_logger("bailment.serve")
 

@@ -23,7 +23,7 @@ from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import TokenRevoked
 from bailment.ledger.records import DelegationEnded, HoldAdded
 
-_Subject = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+_Subject = Annotated[str, msgspec.Meta(max_length=500)]
 
 
 class PreviewHold(Act, frozen=True, tag="hold-preview"):
@@ -57,7 +57,7 @@ class EndLink(Act, frozen=True, tag="link-end"):
 
 
 class RevokeToken(Act, frozen=True, tag="token-revoke"):
-    """End a token, by its SHA-256 (hex)."""
+    """End a token, by its SHA-256 (base64url)."""
 
     token: str
     reason: Line

@@ -23,6 +23,8 @@ _ERRORS = {
     Reason.LOG_UNAVAILABLE: "temporarily_unavailable",
     Reason.DISK_RESERVE: "temporarily_unavailable",
     Reason.CLOCK_BEHIND: "temporarily_unavailable",
+    Reason.FEED_STALE: "temporarily_unavailable",
+    Reason.KILL_SWITCH: "temporarily_unavailable",
     Reason.OVERLOADED: "slow_down",
 }
 #: The codes of which the HTTP status says something too.

@@ -53,8 +53,8 @@ class Flight:
     `refused` is set when it is cut, and says why; `gone` when its client went away; `waiting`
     while it waits for the head of the upstream's answer or for the client to read; `closed` once
     the record of its end has been handed to the log, and `ending` while an answer waits for that
-    record, unless it was `released` from waiting. `lapses` is how often the feed had lapsed when it
-    began, `wave` what it was cut with.
+    record, unless it was `released` from waiting. `landing` puts down the end of what was cut.
+    `lapses` is how often the feed had lapsed when it began, `wave` what it was cut with.
     """
 
     access: Access
@@ -69,6 +69,7 @@ class Flight:
     closed: bool = False
     ending: bool = False
     released: bool = False
+    landing: asyncio.Task[None] | None = None
 
     def cut(self, refused: Refused) -> None:
         """End the access now; the first reason stays."""

@@ -23,8 +23,6 @@ from bailment.store import switch
 
 logger = structlog.get_logger("bailment.guard")
 
-#: The signal that turns the kill switch on. `serve` blocks it, so that only the guard takes it.
-SIGNAL = signal.SIGUSR1
 #: What the guard refuses for; it may be the log that stands still.
 UNRECORDED = frozenset((Reason.KILL_SWITCH, Reason.FEED_STALE))
 _KILLED = Refused(Reason.KILL_SWITCH)
@@ -84,7 +82,7 @@ class Guard:
         silent = killed = False
         while not self._ending.is_set():
             beat = self.feed.heartbeat_ms / 1000
-            signalled = signal.sigtimedwait({SIGNAL}, beat / 4)
+            signalled = signal.sigtimedwait({switch.SIGNAL}, beat / 4)
             if signalled is not None and not self.killed:
                 self.kill(f"signal from pid {signalled.si_pid}", "SIGUSR1")
             self.killed = self.killed or switch.is_on(self.path)

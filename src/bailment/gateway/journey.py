@@ -177,7 +177,8 @@ class Journey:
             raise
         finally:
             leaving.cancel()
-            self.flights.land(flight)
+            if flight.landing is None:
+                self.flights.land(flight)
 
     async def _upstream(self, arrival: Arrival, ask: Ask, flight: Flight) -> UpstreamResponse:
         upstream = self.upstreams.get(ask.model)
@@ -286,12 +287,15 @@ class Journey:
             progress.usage, progress.final = NOTHING, True
         outcome = _OUTCOMES.get(refused.reason, "cut")
         closed = progress.closed(flight.access.id, outcome, refused.reason.value)
+        flight.landing = asyncio.create_task(self._land(flight, closed))
+        await exchange.refuse(refused, verified=True)
 
-        async def land() -> None:
+    async def _land(self, flight: Flight, closed: AccessClosed) -> None:
+        """Put down the end of a cut access, beside its client's hearing of it."""
+        try:
             await self._put_down(flight, closed)
-            self.flights.land(flight)  # the client may take long to hear of it
-
-        await asyncio.gather(land(), exchange.refuse(refused, verified=True))
+        finally:
+            self.flights.land(flight)
 
     async def _list_models(
         self, way: Route, flight: Flight, progress: Progress, exchange: Exchange

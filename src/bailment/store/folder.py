@@ -73,6 +73,25 @@ class Folder:
             )
 
 
+def owner(folder: Folder) -> int:
+    """The id of the process that owns the folder; 0 if none does, or that cannot be known.
+
+    It is asked of the kernel, since the id that the lock's file names may be somebody else's by
+    now; and without touching the lock, which somebody may just want.
+    """
+    path = folder.root / "lock"
+    try:
+        named, inode = path.read_text().strip(), path.stat().st_ino
+        locks = Path("/proc/locks").read_text().splitlines()
+    except OSError:
+        return 0
+    for line in locks:  # 1: FLOCK  ADVISORY  WRITE 4711 00:2a:1234 0 EOF
+        fields = line.split()
+        if fields[1] == "FLOCK" and fields[4] == named:
+            return int(named) if fields[5].rpartition(":")[2] == str(inode) else 0
+    return 0
+
+
 def fetch_from(root: Path) -> Fetch:
     """What reads a C2SP log's files under `root`; None for one that is not there."""
 
