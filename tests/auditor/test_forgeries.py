@@ -29,6 +29,7 @@ from bailment.store.reader import LogReader
 from bailment.store.receipts import make_receipt
 from bailment.store.vault import Vault
 
+from . import certificate_forgeries
 from .conftest import Past, live
 from .forge import Forgery, Row
 from .forgeries import CHANGES, TAMPERS, Change, Tamper, flown
@@ -123,6 +124,15 @@ def test_an_access_that_could_end_before_its_cut_is_none_that_ignored_it(
     flown(forgery, past, **{**when, "until": past.world.now + until if until else 0})
     report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
     assert Kind.LATE_CUT not in report.counts, report.findings
+
+
+def test_an_access_by_mtls_that_is_right_is_no_finding(past: Past, tmp_path: Path) -> None:
+    forgery = Forgery(past.reader())
+    name, token = certificate_forgeries.honest(forgery, past)
+    certificate_forgeries.by_mtls(forgery, past, token, name)
+    certificate_forgeries.by_mtls(forgery, past, token, name)
+    report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
+    assert report.clean, report.findings
 
 
 def test_every_kind_of_finding_has_its_forgery() -> None:
