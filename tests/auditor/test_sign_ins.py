@@ -8,10 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from bailment.access.chain import read_link
+from bailment import canonical
+from bailment.access import jwk
+from bailment.access.chain import Link, commit_person, read_link, sign_link
+from bailment.access.signing_in import commit_account
 from bailment.auditor.audit import audit_export
-from bailment.auditor.findings import Kind
+from bailment.auditor.delegations import Delegations
+from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.view import verify_view
 from bailment.ledger.identity_records import PersonSignedIn, ProviderRegistered
 from bailment.ledger.note import Signer
@@ -96,6 +101,36 @@ def _no_sign_in(forgery: Forgery) -> int:
     at = forgery.first(PersonSignedIn)
     del forgery.rows[at]
     return forgery.first(EnrolmentRequested)
+
+
+@pytest.mark.parametrize(
+    ("told", "clean"),
+    [
+        ({}, True),
+        ({"sub": "another"}, False),
+        ({"sub": "another", "email": ""}, False),
+        ({"email": "noor@acme.example"}, False),
+    ],
+)
+def test_a_recipient_that_asks_for_names_sees_whose_account_signed_in(
+    told: dict[str, str], clean: bool
+) -> None:
+    """The account must be the one committed to, and one by which its admin named the person."""
+    issuer, salt = "https://login.example", "ab" * 16
+    named = {"name": "Maria", "email": "Maria@acme.example", "salt": salt}
+    link = Link("0" * 32, "1" * 32, "person", "2" * 32, 0, 1, personal=commit_person(named))
+    key = ec.generate_private_key(ec.SECP256R1())
+    above = Link("1" * 32, "", "recipient", "3" * 32, 0, 1, jwk.from_key(key.public_key()).jwk)
+    findings = Findings()
+    delegations = Delegations(findings, None)
+    for one, personal in ((above, None), (link, canonical.encode(named))):
+        signed = sign_link(one, key, jwk.from_key(key.public_key()).thumbprint)
+        delegations.granted(0, DelegationGranted(signed), personal)
+    account = commit_account(issuer, "7f31", salt)
+    facts = PersonSignedIn("2" * 32, issuer, 0, "0" * 64, account, "key")
+    shown = {"sub": "7f31", "email": "maria@acme.example", **told}
+    delegations.signed_in(1, facts, canonical.encode(shown))
+    assert (not findings.counts) == clean, findings.kept
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from bailment.access import jwk as jwks
 from bailment.access import jws
 from bailment.access.chain import GRANTORS, Link, commit_person, read_link
 from bailment.access.jwk import PublicKey
+from bailment.access.signing_in import commit_account
 from bailment.auditor.findings import Findings, Kind
 from bailment.errors import FormatError
+from bailment.ledger.identity_records import PersonSignedIn
 from bailment.ledger.records import DelegationGranted
 
 
@@ -24,6 +26,7 @@ class Delegations:
         self._findings = findings
         self._admin = admin
         self._links: dict[str, Link] = {}
+        self._people: dict[str, list[dict[str, str]]] = {}  # as they were named, link by link
 
     def granted(self, index: int, facts: DelegationGranted, personal: bytes | None) -> None:
         """Check one; `personal` is the JSON of who the person is, where that is shown."""
@@ -55,16 +58,43 @@ class Delegations:
             above = self._links.get(above.parent)
         return jwks.parse(above.key) if above is not None and above.key is not None else None
 
+    def signed_in(self, index: int, facts: PersonSignedIn, personal: bytes) -> None:
+        """Check that the account is the one committed to, and one by which its admin named the
+        person; nothing can be said where that is not shown."""
+        names = self._people.get(facts.person)
+        if names is None:
+            return
+        told = _read(personal)
+        sub, email = told.get("sub", ""), told.get("email", "").casefold()
+        known = any(
+            sub == one.get("subject") or (email and email == one.get("email", "").casefold())
+            for one in names
+        )
+        committed = commit_account(facts.issuer, sub, names[0].get("salt", "")) == facts.account
+        if not (known and committed):
+            self._findings.add(
+                index,
+                Kind.ALTERED_PERSONAL,
+                f"`{facts.person}` signed in with another account than the delegating party named",
+            )
+
     def _name(self, index: int, link: Link, personal: bytes) -> None:
-        try:
-            named = msgspec.json.decode(personal, type=dict[str, str])
-        except msgspec.DecodeError:
-            named = {}
+        named = _read(personal)
         if commit_person(named) == link.personal:
-            self.named += link.kind == "person"
+            if link.kind == "person":
+                self.named += 1
+                self._people.setdefault(link.subject, []).append(named)
             return
         self._findings.add(
             index,
             Kind.ALTERED_PERSONAL,
             f"the person `{link.subject}` is named otherwise than the delegating party signed",
         )
+
+
+def _read(personal: bytes) -> dict[str, str]:
+    """A personal part; empty where it is none."""
+    try:
+        return msgspec.json.decode(personal, type=dict[str, str])
+    except msgspec.DecodeError:
+        return {}

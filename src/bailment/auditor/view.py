@@ -23,6 +23,7 @@ from bailment.ledger.export import (
     decode_head,
     decode_shown,
 )
+from bailment.ledger.identity_records import PersonSignedIn
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
 from bailment.ledger.note import Verifier, parse_note
 from bailment.ledger.records import DelegationGranted, LogHeads, decode_facts
@@ -199,6 +200,8 @@ class _Check:
             self._findings.add(shown.index, Kind.ALTERED_PERSONAL, str(error))
         if isinstance(facts, DelegationGranted):
             self.delegations.granted(shown.index, facts, personal)
+        elif isinstance(facts, PersonSignedIn) and personal is not None:
+            self.delegations.signed_in(shown.index, facts, personal)
 
 
 def _checkpoint(head: ViewHead, log_key: Verifier, findings: Findings) -> Checkpoint:

@@ -22,6 +22,7 @@ from bailment.ledger.export import (
     encode_bodies,
     encode_line,
 )
+from bailment.ledger.identity_records import PersonSignedIn
 from bailment.ledger.leaf import decode_leaf
 from bailment.ledger.note import Verifier, encode_base64
 from bailment.ledger.records import DelegationGranted, EnrolmentRequested, LogHeads
@@ -45,8 +46,8 @@ from bailment.store.vault import Erased
 #: Called with entries done and entries in all.
 Progress = Callable[[int, int], None]
 
-#: The records whose personal part is a name.
-_NAMING = frozenset((DelegationGranted.TYPE, EnrolmentRequested.TYPE))
+#: The records whose personal part is a name, or an account by which somebody is known.
+_NAMING = frozenset((DelegationGranted.TYPE, EnrolmentRequested.TYPE, PersonSignedIn.TYPE))
 
 _README = """\
 This is the log `{origin}` at {size} entries, root {root}.
