@@ -41,11 +41,11 @@ class Certification:
         """A certificate for a device that proves its key: for as long as spec and chain have it."""
         register = self.actions.log.fold.register
         contact = register.policy.contact
-        if self.authority is None:
-            return refusal(Refused(Reason.ROUTE_UNKNOWN))
         sent = await proven(request, self.actions.log.fold, self.nonces)
         if isinstance(sent, Refused):
             return refusal(sent, contact)
+        if self.authority is None:
+            return refusal(Refused(Reason.ROUTE_UNKNOWN))
         device = self._device(sent)
         if isinstance(device, Refused):
             return refusal(device, contact)

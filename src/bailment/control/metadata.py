@@ -14,6 +14,7 @@ TOKEN, INTROSPECT, REVOKE = "/oauth/token", "/oauth/introspect", "/oauth/revoke"
 KEYS = "/oauth/keys"
 
 _ALGORITHMS = ("ES256", "RS256", "PS256")
+GRANTS = (CLIENT_GRANT, JOB_GRANT)
 _DEVICE = "private_key_jwt"
 _CERTIFICATE = "tls_client_auth"
 
@@ -29,7 +30,7 @@ def metadata(register: Indexed, *, tls: bool) -> dict[str, object]:
         "token_endpoint": url + TOKEN,
         "introspection_endpoint": url + INTROSPECT,
         "revocation_endpoint": url + REVOKE,
-        "grant_types_supported": [CLIENT_GRANT, JOB_GRANT],
+        "grant_types_supported": list(GRANTS),
         "response_types_supported": [],
         "token_endpoint_auth_methods_supported": devices,
         "token_endpoint_auth_signing_alg_values_supported": _ALGORITHMS,
