@@ -17,6 +17,7 @@ from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
 )
+from bailment.ledger.facts import Facts
 from bailment.ledger.records import ModelRegistered, Policy, SpecApplied
 
 from .book import Book, Party
@@ -258,6 +259,33 @@ def test_one_report_may_be_about_several_scopes(book: Specified, acme: Acme) -> 
     book.show(acme.name, first)
     second = msgspec.structs.replace(first, id=book.new_id(), scope="tenant-b")
     assert refusal(book, book.evidence(acme.name, second)) == ""
+
+
+def test_only_the_items_of_one_submission_go_in_together(book: Specified, acme: Acme) -> None:
+    book.enclave(acme.name, "tenant-a", "tenant-b")
+    one = book.item("scan", checks={"MFA": "pass"})
+    two = msgspec.structs.replace(one, id=book.new_id(), scope="tenant-b")
+    facts = [book.evidence(acme.name, item) for item in (one, two)]
+
+    def refused(*records: Facts) -> str:
+        found = book.register.check_all(records, book.time)
+        return found.detail if found else ""
+
+    assert refused(*facts) == ""
+    for facts_of_two in facts:
+        book.add(facts_of_two, acme.name)
+    assert "submitted before" in refused(*facts)
+    alone = book.evidence(acme.name, book.item("roster"))
+    assert refused(alone) == ""
+    for other in (
+        alone,  # twice the same item
+        book.evidence(acme.name, book.item("roster")),  # twice the same scope
+        book.evidence(acme.name, book.item("roster", scope="tenant-b", received=book.time - 1)),
+        book.evidence("somebody", book.item("roster", scope="tenant-b")),
+        EvidenceReceived(acme.name, {"id": "?"}, "tests"),
+        ApproverRegistered("cy", Party().public.jwk, "tests"),
+    ):
+        assert refused(alone, other) != "", other
 
 
 def test_an_item_that_is_none_is_refused(book: Specified, acme: Acme) -> None:

@@ -6,6 +6,7 @@ for bit. So nobody can write a standing that does not follow, and every auditor 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,6 +32,7 @@ from bailment.ledger.evidence_records import (
     ExceptionGranted,
     StandingEvaluated,
 )
+from bailment.ledger.facts import Facts
 from bailment.ledger.records import SpecApplied, spec_digest
 from bailment.spec.compiled import CompiledSpec, Kind
 from bailment.spec.terms import GATEWAY, LADDER, RANK, TIERS
@@ -188,6 +190,22 @@ def received(register: Indexed, facts: EvidenceReceived, now: int) -> Refused | 
     if again or any(one not in (None, mark) for one in known):
         return _wrong("the report was submitted before")
     return None
+
+
+def apart(records: Sequence[Facts]) -> Refused | None:
+    """Whether these are the items of one submission, each about a scope of its own."""
+    try:
+        found = [
+            (facts.recipient, item_of(facts.item))
+            for facts in records
+            if isinstance(facts, EvidenceReceived)
+        ]
+    except FormatError as error:
+        return _wrong(str(error))
+    number = len(records)
+    of_one = len({submission(recipient, item) for recipient, item in found}) == 1
+    own = len({item.scope for _, item in found}) == len({item.id for _, item in found}) == number
+    return None if of_one and own else _wrong("these are not the items of one submission")
 
 
 def _overstated(item: Item, kind: Kind) -> str:

@@ -8,12 +8,13 @@ refusal and the log stays clean; an auditor runs the same `apply` over an export
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import UNSET
 
 from bailment.access import identified, operators, two_person
-from bailment.access.assured import grant_of, item_of, standing_of, submission, traces
+from bailment.access.assured import apart, grant_of, item_of, standing_of, submission, traces
 from bailment.access.chain import read_link
 from bailment.access.entries import RULES
 from bailment.access.held_expiry import hold_after
@@ -59,6 +60,16 @@ class Register(Indexed):
         rule = RULES.get(type(facts))
         refused = rule(self, facts, now) if rule is not None else None
         return refused or two_person.refusal(self, facts, now)
+
+    def check_all(self, records: Sequence[Facts], now: int) -> Refused | None:
+        """Why these may not be appended one right after the other, or None.
+
+        Each is asked with the register as it is now. So several must be the items of one submission
+        of evidence, of which none bears on whether another may be there.
+        """
+        if len(records) > 1 and (refused := apart(records)):
+            return refused
+        return next(filter(None, (self.check(facts, now) for facts in records)), None)
 
     def apply(self, index: int, facts: Facts, time: int) -> None:
         """Fold the record at this index of the log; VerificationError if it cannot stand there."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets as entropy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -123,6 +123,25 @@ class Actions:
             answer = await sequencer.append(draft)
             if isinstance(answer, Sequenced):
                 return answer
+            if isinstance(answer, Refused):
+                raise Denied(answer)
+        raise Denied(Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest"))
+
+    async def append_together(self, records: Sequence[Facts]) -> None:
+        """Append records of which all go in, or none (`Register.check_all` says which may); Denied
+        if the register's rule refuses them."""
+        register, sequencer = self.log.fold.register, self.log.sequencer
+        if any(SALT_SIZE + len(canonical.encode(facts)) > MAX_BODY for facts in records):
+            raise Denied(Refused(Reason.CHAIN_BROKEN, _TOO_LONG))
+        for _ in range(_ATTEMPTS):
+            refused = register.check_all(records, max(now_ms(), self.log.fold.time))
+            if refused is not None:
+                raise Denied(refused)
+            first, *others = (sequencer.draft(one, slot_of(one, register)) for one in records)
+            first.epoch, first.together = register.epoch, tuple(others)
+            answer = await sequencer.append(first)
+            if isinstance(answer, Sequenced):
+                return
             if isinstance(answer, Refused):
                 raise Denied(answer)
         raise Denied(Refused(Reason.LOG_UNAVAILABLE, "the register did not come to rest"))

@@ -150,8 +150,8 @@ class Assurance:
         await self._actions.append(lambda now: facts)
 
     async def receive(self, handed: Handed, data: bytes) -> tuple[Item, ...] | EvidenceRefused:
-        """Take a file in as evidence: its items, each a record, or why it is none, which is a
-        record too. Of the file itself only the SHA-256 is kept."""
+        """Take a file in as evidence: its items, each a record, all or none of them in the log; or
+        why it is none, which is a record too. Of the file itself only the SHA-256 is kept."""
         kind = self._kind(handed)
         handle = self._register.organisations[handed.recipient].handle
         signers = (*self._signers.get("", ()), *self._signers.get(handle, ()))
@@ -170,8 +170,10 @@ class Assurance:
                 )
                 await self._actions.append(lambda now: refused)
                 return taken
-            for item in taken:
-                await self.record(handed.recipient, item, handed.author)
+            # Together: of what is about several scopes nobody is left with a half, which could not
+            # be handed in again.
+            facts = [_received(handed.recipient, item, handed.author) for item in taken]
+            await self._actions.append_together(facts)
             return taken
 
     def account(self, recipient: str) -> Account:
@@ -180,9 +182,7 @@ class Assurance:
 
     async def record(self, recipient: str, item: Item, author: str) -> None:
         """Append an item as it is; the register's rule has the last word."""
-        facts = records.EvidenceReceived(
-            recipient, canonical.decode(canonical.encode(item)), author
-        )
+        facts = _received(recipient, item, author)
         await self._actions.append(lambda now: facts)
 
     def _kind(self, handed: Handed) -> Kind:
@@ -268,6 +268,10 @@ def known_signers(assessors: Mapping[str, Assessor], folder: Path) -> dict[str, 
         )
         found[one.recipient] = (*found.get(one.recipient, ()), signer)
     return found
+
+
+def _received(recipient: str, item: Item, author: str) -> records.EvidenceReceived:
+    return records.EvidenceReceived(recipient, canonical.decode(canonical.encode(item)), author)
 
 
 def _denied(detail: str) -> Denied:

@@ -58,6 +58,7 @@ class Draft:
     epoch     the register's position that the decision saw; None if it does not matter
     replay    the replay key of the proof, `budgets` those of the chain: the conditions
     urgent    goes to the head of the next batch (holds do)
+    together  those that go in right after it, all of them or, with it, none
     """
 
     facts: Facts
@@ -70,6 +71,7 @@ class Draft:
     replay: bytes = b""
     budgets: Budgets = ()
     urgent: bool = False
+    together: tuple[Draft, ...] = ()
     done: asyncio.Future[Sequenced | Refused | Stale] | None = field(default=None)
 
 
@@ -222,7 +224,11 @@ class Sequencer:
                 return
             self._idle.clear()
             first = self._frontier.size
-            leaves = [self._sequence(draft, time) for draft in drafts]
+            leaves = []
+            epoch = self.fold.register.epoch
+            for draft in drafts:
+                leaves.append(self._sequence(draft, time, epoch))
+                epoch = self._frontier.size if draft.facts.REGISTERS else epoch
             self._writer.submit(self._commit(first, time, drafts, leaves))
 
     def _commit(
@@ -279,7 +285,7 @@ class Sequencer:
             if refused is not None:
                 _answer(draft, refused)
                 continue
-            batch.append(draft)
+            batch += (draft, *draft.together)
             if draft.facts.REGISTERS:
                 break  # later drafts saw the register without it: it must be folded first
         return batch
@@ -291,12 +297,12 @@ class Sequencer:
             return Stale("the register has changed since the decision")
         if draft.facts.REGISTERS:
             # Asked before, at another moment: what runs out in between must not enter the log.
-            return register.check(draft.facts, time)
+            return register.check_all([one.facts for one in (draft, *draft.together)], time)
         return self.fold.admission.admit(
             draft.facts, draft.replay, draft.budgets, time, register.policy
         )
 
-    def _sequence(self, draft: Draft, time: int) -> tuple[Leaf, bytes]:
+    def _sequence(self, draft: Draft, time: int, epoch: int) -> tuple[Leaf, bytes]:
         slots, register = self.fold.slots, self.fold.register
         heads = ""
         if isinstance(draft.facts, LogHeads):
@@ -310,7 +316,7 @@ class Sequencer:
             head.count,
             head.last,
             register.state.spec,
-            register.epoch,
+            epoch,
             draft.commitment,
             1,
             draft.personal_commitment,
