@@ -82,9 +82,10 @@ class Guard:
         silent = killed = False
         while not self._ending.is_set():
             beat = self.feed.heartbeat_ms / 1000
-            signalled = signal.sigtimedwait({switch.SIGNAL}, beat / 4)
-            if signalled is not None and not self.killed:
-                self.kill(f"signal from pid {signalled.si_pid}", "SIGUSR1")
+            told = signal.sigtimedwait({switch.SIGNAL}, beat / 4)
+            # After SIGCONT CPython may return a struct that nobody filled in.
+            if told is not None and told.si_signo == switch.SIGNAL and not self.killed:
+                self.kill(f"signal from pid {told.si_pid}", "SIGUSR1")
             self.killed = self.killed or switch.is_on(self.path)
             stale, lapsed = self.feed.refused() is not None, self.feed.lapsed(self.feed.lapses)
             if stale != silent:

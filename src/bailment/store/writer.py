@@ -6,9 +6,14 @@ access is two commits, and those hand-overs were a tenth of what it cost.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from queue import SimpleQueue
+
+#: What the kernel calls the thread, for whoever looks at the process from outside.
+THREAD = "log-writer"
 
 
 class Writer:
@@ -16,7 +21,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._calls: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         self._thread.start()
 
     def submit(self, call: Callable[[], None]) -> None:
@@ -29,5 +34,7 @@ class Writer:
         self._thread.join()
 
     def _run(self) -> None:
+        with contextlib.suppress(OSError):  # Python does so itself from 3.14 on
+            Path(f"/proc/self/task/{threading.get_native_id()}/comm").write_text(THREAD)
         while (call := self._calls.get()) is not None:
             call()
