@@ -17,7 +17,8 @@ class Folder:
     """Paths in an issuer's folder.
 
     bailment.toml    settings
-    secrets/         the log's and the issuer's private keys, the key-encryption key (0600)
+    secrets/         the log's and the issuer's private keys, the key-encryption key, and the
+                     authority over devices' certificates (0600)
     log/             what C2SP clients read: checkpoint, tile/…, tile/entries/…
     bodies/          encrypted facts and personal parts, in bundles like the entries
     snapshots/       the folded state at some sizes
