@@ -25,7 +25,7 @@ IS_NEW := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 COMMA := ,
 fail = { echo >&2 '$(1)'; exit 1; }
 
-.PHONY: help demo test soak mutants lint format bench lock clean
+.PHONY: help demo test soak mutants lint format pictures bench lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-15s%s\n", $$1, $$2 }'
@@ -51,6 +51,9 @@ lint: $(VENV)/.dev ## style, types and import contracts
 format: $(VENV)/.dev ## mend what lint can mend
 	@$(RUN) ruff check --fix .
 	@$(RUN) ruff format .
+
+pictures: $(VENV)/.dev ## the pictures in docs/, made anew with chromium
+	@$(RUN) tests.screenshots
 
 bench: $(VENV)/.dev ## every benchmark, one table each; see benchmarks/README.md
 	@for bench in benchmarks/*.py; do $(VENV)/bin/python "$$bench"; done

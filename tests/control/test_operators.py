@@ -1,4 +1,4 @@
-"""Operators in a browser: passkeys, sessions, what each role may ask for, and each attack by name."""
+"""Operators in a browser: passkeys, sessions, what each role may do, and each attack by name."""
 
 from __future__ import annotations
 

@@ -214,11 +214,13 @@ class PageData:
         signed = agreed(self.register, proposal, record)
         missing = max(1, number) - len(signed) if isinstance(number, int) else None
         facts = proposal.act["facts"]
+        # What a record leaves out, since it is as usual, is said all the same.
+        told = {**facts, "until": facts.get("until", 0)} if isinstance(record, HoldAdded) else facts
         return {
             "id": name,
             "act": act_of(self.register, record),
             "record": proposal.act["record"],
-            "facts": [(key, self._told(key, value)) for key, value in facts.items()],
+            "facts": [(key, self._told(key, value)) for key, value in told.items()],
             "about": self._about(facts),
             "shown": [(key, _text(value)) for key, value in proposal.act["shown"].items()],
             "author": self.author(proposal.author),
