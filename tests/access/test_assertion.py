@@ -83,11 +83,23 @@ def test_an_assertion_is_refused_before_and_after_its_life() -> None:
     assert refused(GOOD, "it has expired", now_ms=NOW + 60_000 + SKEW)
 
 
-@pytest.mark.parametrize("name", Assertion.__struct_fields__)
+@pytest.mark.parametrize("name", [n for n in Assertion.__struct_fields__ if n != "ratchet"])
 def test_an_assertion_without_a_claim_is_refused(name: str) -> None:
     detail = "the claims are not `iss`, `sub`, `aud`, `iat`, `exp` and `jti`"
     assert refused(forged(**{name: None}), detail)
     assert refused(forged(**{name: [1]}), detail)
+
+
+@pytest.mark.parametrize("handle", ["", "a" * 65, "two words", "ü", 7, ["a"]])
+def test_a_handle_of_another_form_is_refused(handle: object) -> None:
+    detail = "the claims are not `iss`, `sub`, `aud`, `iat`, `exp` and `jti`"
+    assert refused(forged(ratchet=handle), detail)
+
+
+def test_a_handle_comes_through() -> None:
+    made = verified(forged(ratchet="a-handle"))
+    assert isinstance(made, Assertion)
+    assert made.ratchet == "a-handle"
 
 
 def test_what_is_no_jws_is_refused() -> None:

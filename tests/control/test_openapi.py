@@ -96,14 +96,14 @@ async def test_a_grant_that_the_metadata_does_not_name_is_refused(lab: World, gr
     device: Device = await lab.device()
     assert grant not in metadata(lab.register, tls=False)["grant_types_supported"]  # type: ignore[operator]
     answered = await device.request_token(grant_type=grant)
-    assert answered.json()["error"] in ("invalid_request", "unsupported_grant_type")
+    assert "`grant_type` must be" in answered.json()["error_description"]
 
 
 @pytest.mark.parametrize("grant", GRANTS)
 async def test_a_grant_that_the_metadata_names_is_known(lab: World, grant: str) -> None:
     device: Device = await lab.device()
     answered = await device.request_token(grant_type=grant)
-    assert answered.json().get("error") not in ("invalid_request", "unsupported_grant_type")
+    assert "`grant_type` must be" not in answered.json().get("error_description", "")
 
 
 # Schemathesis sends what the document allows and what it does not, to a real server.

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from bailment import canonical
 from bailment.access import base64url, jwk, jws
 from bailment.access.chain import Job
-from bailment.control.client_auth import JOB_GRANT
+from bailment.control.client_auth import EXCHANGE_GRANT, JOB_GRANT
 from bailment.ledger.records import AccessOpened, TokenIssued
 
 from ..world import PURPOSE, Device, Key, Person, Recipient, World, refused, world
@@ -187,6 +187,41 @@ async def test_a_job_token_is_good_once_be_it_by_another_key_or_with_another_sig
     flipped = raw[:32] + (order - int.from_bytes(raw[32:], "big")).to_bytes(32, "big")
     twin = f"{head}.{payload}.{base64url.encode(flipped)}"
     assert reason((await declared.job(lab, twin))[1]) == (400, "job-token")
+
+
+EXCHANGE = {
+    "grant_type": EXCHANGE_GRANT,
+    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+}
+
+
+async def test_a_job_token_may_be_exchanged_as_well(
+    lab: World, platform: Platform, declared: Declared
+) -> None:
+    """RFC 8693: the same, by another name; and good once by either."""
+    token = platform.token(now(lab))
+    job, fetched = await declared.job(lab, "", **EXCHANGE, subject_token=token)
+    assert fetched.status_code == 200, fetched.text
+    told = fetched.json()
+    assert told["issued_token_type"] == "urn:ietf:params:oauth:token-type:access_token"
+    assert (await job.ask()).status_code == 200
+    assert reason((await declared.job(lab, token))[1]) == (400, "job-token")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"subject_token_type": "urn:ietf:params:oauth:token-type:saml2"},
+        {"requested_token_type": "urn:ietf:params:oauth:token-type:refresh_token"},
+        {"actor_token": "x", "actor_token_type": "urn:ietf:params:oauth:token-type:jwt"},
+    ],
+)
+async def test_an_exchange_of_another_kind_is_refused(
+    lab: World, platform: Platform, declared: Declared, more: dict[str, str]
+) -> None:
+    form = {**EXCHANGE, "subject_token": platform.token(now(lab)), **more}
+    _, answered = await declared.job(lab, "", **form)
+    assert reason(answered) == (400, "body-malformed")
 
 
 async def test_a_job_token_is_good_once_across_a_restart(tmp_path: Any, platform: Platform) -> None:

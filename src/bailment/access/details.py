@@ -67,5 +67,13 @@ def granted(
     )
 
 
+def person_of(path: list[Link]) -> str:
+    """Who answers for what a chain ends in: the person at a device, the owner of a workload."""
+    for link in path:
+        if link.kind in ("person", "workload"):
+            return link.owner or link.subject
+    return ""
+
+
 def _wrong(detail: str) -> Refused:
     return Refused(Reason.BODY_MALFORMED, f"`authorization_details` is wrong: {detail}")

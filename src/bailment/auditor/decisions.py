@@ -16,6 +16,7 @@ from bailment.access.admission import Stale
 from bailment.access.budgets import Budgets, budgets_of
 from bailment.access.caller import presentation_of
 from bailment.access.decision import Allowed, Request, decide, issuable, standing
+from bailment.access.details import person_of
 from bailment.access.fold import Fold
 from bailment.access.proof import (
     Proof,
@@ -125,8 +126,9 @@ class Decisions:
             )
         device = register.state.devices.get(facts.device)
         path = register.path(register.link_of.get(facts.device, ""))
-        person = next((link.subject for link in path if link.kind == "person"), "")
-        if device is not None and (facts.person, facts.key_class) != (person, device.key_class):
+        # A workload's key is the job's own, which nobody can say is in hardware.
+        key_class = "software" if device is None else device.key_class
+        if (path or device) and (facts.person, facts.key_class) != (person_of(path), key_class):
             found(Kind.ILLEGAL_TOKEN, "the token names another person or key class than the device")
         if facts.signed_in != how_signed_in(register, path):
             found(Kind.ILLEGAL_TOKEN, "the token says otherwise how the person signed in last")
@@ -348,10 +350,12 @@ class Decisions:
             found(Kind.REUSED_PROOF, "the proof was used before")
         elif answer is not None and answer.reason is Reason.BUDGET_SPENT:
             found(Kind.OVERSPENT_BUDGET, f"of `{answer.subject}`: {answer.detail}")
-        elif answer is not None and isinstance(facts, TokenIssued):
+        elif answer is not None and answer.reason is Reason.RATCHET_FORKED:
             # After one that cannot be read, which is named, the line cannot be followed.
-            if answer.reason is not Reason.RATCHET_FORKED or leaf.recipient not in self._gaps:
-                found(Kind.ILLEGAL_TOKEN, _because("the token had to be refused", answer))
+            if leaf.recipient not in self._gaps:
+                found(Kind.ILLEGAL_TOKEN, _because("the token is off its line", answer))
+        elif answer is not None and isinstance(facts, TokenIssued):
+            found(Kind.ILLEGAL_TOKEN, _because("the token had to be refused", answer))
         try:
             admission.apply(facts, replay, budgets, leaf.time, policy, leaf.recipient)
         except VerificationError as error:

@@ -26,8 +26,9 @@ from bailment.clock import now_ms
 from bailment.control.requests import Proven, bounded_body, proven
 from bailment.ledger.records import EnrolmentRequested, KeyClass, Policy
 
-#: RFC 6749 §4.4, RFC 7523 §2.1.
+#: RFC 6749 §4.4, RFC 7523 §2.1, RFC 8693 §2.1.
 CLIENT_GRANT, JOB_GRANT = "client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer"
+EXCHANGE_GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 #: Assertions that are remembered; one more, and the oldest is forgotten.
 _REMEMBERED = 100_000
 
@@ -41,6 +42,7 @@ class Client:
     thumbprint    that of the device's key
     shown         the handle that came with its last token, empty if it showed none
     job           of a workload: what its job token is known again by
+    issued        what the answer says beside the token, by the grant that it came with
     """
 
     id: str
@@ -52,6 +54,7 @@ class Client:
     certificate: str = ""
     shown: str = ""
     job: str | UnsetType = UNSET
+    issued: dict[str, str] = field(default_factory=dict)
 
     @property
     def confirmation(self) -> Confirmation:
@@ -96,7 +99,7 @@ class ClientAuth:
         form = read_form(sent.body)
         if isinstance(form, Refused):
             return form
-        if form.get("grant_type") == JOB_GRANT:
+        if form.get("grant_type") in (JOB_GRANT, EXCHANGE_GRANT):
             return await job(form, sent)
         return _other_grant(form) or self._prove(form, sent)
 

@@ -6,7 +6,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bailment.access.state import Indexed
-from bailment.control.client_auth import CLIENT_GRANT, JOB_GRANT
+from bailment.control.client_auth import CLIENT_GRANT, EXCHANGE_GRANT, JOB_GRANT
 from bailment.control.requests import answer
 
 PATH = "/.well-known/oauth-authorization-server"
@@ -14,7 +14,7 @@ TOKEN, INTROSPECT, REVOKE = "/oauth/token", "/oauth/introspect", "/oauth/revoke"
 KEYS = "/oauth/keys"
 
 _ALGORITHMS = ("ES256", "RS256", "PS256")
-GRANTS = (CLIENT_GRANT, JOB_GRANT)
+GRANTS = (CLIENT_GRANT, JOB_GRANT, EXCHANGE_GRANT)
 _DEVICE = "private_key_jwt"
 _CERTIFICATE = "tls_client_auth"
 

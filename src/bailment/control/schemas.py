@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bailment.access.assertion import TYPE_URI
-from bailment.control.client_auth import CLIENT_GRANT, JOB_GRANT
+from bailment.control.client_auth import CLIENT_GRANT, EXCHANGE_GRANT, JOB_GRANT
 from bailment.control.oauth_errors import CODES
 
 Schema = dict[str, Any]
@@ -81,9 +81,14 @@ _AUTHENTICATION: dict[str, Schema] = {
     "client_assertion": TEXT_VALUE,
 }
 TOKEN_FORM = struct(
-    {"grant_type": {"enum": [CLIENT_GRANT, JOB_GRANT]}, "authorization_details": TEXT_VALUE},
+    {
+        "grant_type": {"enum": [CLIENT_GRANT, JOB_GRANT, EXCHANGE_GRANT]},
+        "authorization_details": TEXT_VALUE,
+    },
     **_AUTHENTICATION,
     assertion=TEXT_VALUE,
+    subject_token=TEXT_VALUE,
+    subject_token_type=TEXT_VALUE,
     ratchet=TEXT_VALUE,
 )
 STATE_FORM = struct(
@@ -99,6 +104,7 @@ TOKEN = struct(
         "authorization_details": {"type": "array", "items": DETAIL},
     },
     ratchet=TEXT_VALUE,
+    issued_token_type=TEXT_VALUE,
 )
 STATE = struct({"active": {"type": "boolean"}}, authorization_details={"type": "array"})
 KEYS = struct({"keys": {"type": "array", "items": ANYTHING}})

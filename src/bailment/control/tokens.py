@@ -24,7 +24,7 @@ from bailment.access import ratchet
 from bailment.access.address import caller_address
 from bailment.access.chain import Link, networks_of
 from bailment.access.decision import issuable
-from bailment.access.details import granted, outside, read_details
+from bailment.access.details import granted, outside, person_of, read_details
 from bailment.access.holds import held
 from bailment.access.proof import token_hash
 from bailment.access.reasons import Reason, Refused
@@ -124,6 +124,7 @@ class TokenEndpoint:
                     "expires_in": (facts.until - facts.issued) // 1000,
                     "authorization_details": [shown],
                     **({"ratchet": handle} if handle else {}),
+                    **client.issued,
                 }
             if isinstance(appended, Refused):
                 await self._notice(appended, facts)
@@ -215,12 +216,6 @@ class TokenEndpoint:
             return False
         times.append(now)
         return True
-
-
-def person_of(path: list[Link]) -> str:
-    """Who answers for what a chain ends in: the person at a device, the owner of a workload."""
-    who = {"person": lambda link: link.subject, "workload": lambda link: link.owner}
-    return next((who[link.kind](link) for link in path if link.kind in who), "")
 
 
 def _is_workload(client: Client) -> bool:

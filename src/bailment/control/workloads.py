@@ -1,8 +1,8 @@
 """Workloads at the token endpoint: a job token is exchanged for one bound to the job's own key.
 
-RFC 7523 §2.1: `grant_type` `urn:ietf:params:oauth:grant-type:jwt-bearer`. The issuer's keys are
-fetched as OpenID Connect Discovery says; only issuers that some recipient named in a workload's
-link are ever called, and only through `outbound`.
+RFC 7523 §2.1, `grant_type` `urn:ietf:params:oauth:grant-type:jwt-bearer`, or RFC 8693 with the job
+token as subject and nobody as actor. The issuer's keys are fetched as OpenID Connect Discovery
+says; only issuers that some recipient named in a workload's link are ever called, by `outbound`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bailment.access.job import JobToken, check_job, keys_of, read_job, workload
 from bailment.access.jwk import PublicKey
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
-from bailment.control.client_auth import Client
+from bailment.control.client_auth import EXCHANGE_GRANT, Client
 from bailment.control.outbound import Outbound, OutboundError
 from bailment.control.requests import Proven
 from bailment.errors import FormatError
@@ -23,6 +23,9 @@ from bailment.errors import FormatError
 #: How long an issuer's keys are kept, and how soon they are fetched again for one we lack, ms.
 _KEPT, _AGAIN = 300_000, 10_000
 _MOST_ISSUERS = 256
+#: RFC 8693 §3: what may be exchanged, and for what.
+_TYPE = "urn:ietf:params:oauth:token-type:"
+_SUBJECTS, _ACCESS = (_TYPE + "jwt", _TYPE + "id_token"), _TYPE + "access_token"
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
@@ -36,7 +39,9 @@ class Workloads:
 
     async def prove(self, form: dict[str, str], sent: Proven) -> Client | Refused:
         """The workload whose job token this is; its token is bound to the proof's key."""
-        token = read_job(form.get("assertion", ""))
+        exchanged = form.get("grant_type") == EXCHANGE_GRANT
+        shown = _subject(form) if exchanged else form.get("assertion", "")
+        token = shown if isinstance(shown, Refused) else read_job(shown)
         if isinstance(token, Refused):
             return token
         link = workload_of(self._fold.register, token.claims, form.get("client_id", ""))
@@ -51,7 +56,14 @@ class Workloads:
             return refused
         thumbprint = sent.proof.thumbprint
         return Client(
-            link.subject, "software", form, sent.body, thumbprint, sent.proof, job=token.known
+            link.subject,
+            "software",
+            form,
+            sent.body,
+            thumbprint,
+            sent.proof,
+            job=token.known,
+            issued={"issued_token_type": _ACCESS} if exchanged else {},
         )
 
     async def _keys(self, token: JobToken) -> list[PublicKey] | Refused:
@@ -84,3 +96,14 @@ class Workloads:
         if answer.status != 200:
             raise OutboundError(f"`{url[:200]}` answers with status {answer.status}")
         return canonical.parse_unique(answer.body)
+
+
+def _subject(form: dict[str, str]) -> str | Refused:
+    """The job token in a token exchange, in which nobody acts for anybody else."""
+    if "actor_token" in form:
+        return Refused(Reason.BODY_MALFORMED, "nobody acts for a workload: no `actor_token`")
+    if form.get("subject_token_type") not in _SUBJECTS:
+        return Refused(Reason.BODY_MALFORMED, f"`subject_token_type`: `{_SUBJECTS[0]}`")
+    if form.get("requested_token_type", _ACCESS) != _ACCESS:
+        return Refused(Reason.BODY_MALFORMED, f"`requested_token_type`: `{_ACCESS}`")
+    return form.get("subject_token", "")
