@@ -264,6 +264,7 @@ def test_the_register_says_how_far_and_how_long_delegations_go(log: Seen) -> Non
         "observed": 5, "delegation_depth": 0, "widening_links": 0, "delegates_below_tier": 0,
         "longest_contractor_days": 0, "hardware_bound_ppm": 0,
         "unsigned_exceptions": 0, "longest_exception_days": 0,
+        "grants_by_one": 4, "workloads_without_owner": 0,
     }  # fmt: skip
     sub = log.subcontractor(log.acme, until=log.acme.its.start + 10 * DAY + 1)
     log.subcontractor(sub)
@@ -274,6 +275,23 @@ def test_the_register_says_how_far_and_how_long_delegations_go(log: Seen) -> Non
     assert log.item("gw.register").claims["delegates_below_tier"] == 2
     log.time += 10 * DAY + 1
     assert log.item("gw.register").claims["delegation_depth"] == 0, "they are over"
+
+
+def test_what_a_second_person_approved_is_no_grant_by_one(log: Seen) -> None:
+    before = log.item("gw.register").claims["grants_by_one"]
+    for granted in log.register.state.links.values():
+        granted.paired = True  # by which rules an approval counts is `two_person`'s
+    assert before > 0
+    assert log.item("gw.register").claims["grants_by_one"] == 0
+
+
+def test_a_workload_for_which_nobody_answers_is_counted(log: Seen) -> None:
+    owner = log.person(log.acme)
+    job = Job("https://ci.acme.example", "bailment", "repo:acme/scan")
+    log.grant(log.acme, "workload", log.acme.its, owner=owner.its.subject, workload=job)
+    assert log.item("gw.register").claims["workloads_without_owner"] == 0
+    log.add(DelegationEnded(owner.its.id, "tests", "over"), log.name)
+    assert log.item("gw.register").claims["workloads_without_owner"] == 1
 
 
 def test_a_long_lived_token_is_counted(log: Seen) -> None:

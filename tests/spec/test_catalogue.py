@@ -49,11 +49,8 @@ def candidates() -> list[dict[str, Any]]:
 
 
 #: What nothing makes yet is asked for here, some of it beside what can be shown instead.
-UNSATISFIABLE = {
-    *("ID-7", "DV-4", "NW-2", "CR-4", "CR-5", "TP-4", "LG-3"),
-    *("IR-1", "IR-2", "IR-3", "IR-4"),
-}
-PARTLY = {"ID-1", "NW-1", "PU-2"}
+#: What asks, among other things, for what nothing tells yet.
+PARTLY = {"DV-4", "ID-1"}
 
 
 def test_the_built_in_spec_is_valid() -> None:
@@ -62,11 +59,11 @@ def test_the_built_in_spec_is_valid() -> None:
     assert check(text, VOCABULARIES).document is not None
 
 
-def test_what_nothing_can_satisfy_yet_is_known_by_name() -> None:
+def test_every_requirement_can_be_satisfied_and_what_nothing_tells_yet_is_known() -> None:
     checked = check(catalogue.spec_text().encode(), VOCABULARIES)
     assert all(one.warning and one.what.startswith("nothing tells `") for one in checked.problems)
-    assert {one.path.split("/")[2] for one in checked.problems} == UNSATISFIABLE | PARTLY
-    assert set(checked.unsatisfiable) == UNSATISFIABLE
+    assert {one.path.split("/")[2] for one in checked.problems} == PARTLY
+    assert checked.unsatisfiable == ()
 
 
 def test_every_requirement_says_why_and_what_to_do_and_is_asked_for_by_a_tier() -> None:
@@ -138,7 +135,8 @@ def test_the_ages_are_the_candidates(candidates: list[dict[str, Any]]) -> None:
         if found is None:  # what is live, or ages item by item, is what the gateway sees all day
             assert one["max_age"] in ("live", "per item")
             kinds = {str(leaf.kind) for leaf in leaves(requirement.satisfied_by)}
-            assert {document().evidence_kinds[kind].adapter for kind in kinds} == {"gateway/1"}
+            adapters = {document().evidence_kinds[kind].adapter for kind in kinds}
+            assert "gateway/1" in adapters if one["id"] in PARTLY else adapters == {"gateway/1"}
             assert {duration_ms(document().evidence_kinds[kind].max_age) for kind in kinds} == {DAY}
 
 

@@ -169,8 +169,8 @@ WARNINGS = {
         (),
     ),
     "one of two ways": (
-        (CC9_2, "{kind: gw.delegates, «claim: grants_by_one, max: 0}"),
-        "nothing tells `grants_by_one` of `gw.delegates` yet: this never holds",
+        (CC9_2, "{kind: gw.delegates, «claim: shared_credential_alerts, max: 0}"),
+        "nothing tells `shared_credential_alerts` of `gw.delegates` yet: this never holds",
         "leave it out until the gateway tells it",
         (),
     ),

@@ -41,12 +41,13 @@ DEPTH, WIDENING, BELOW, LONGEST = (
     "delegates_below_tier",
     "longest_contractor_days",
 )
+ALONE, OWNERLESS = "grants_by_one", "workloads_without_owner"
 UNSIGNED, EXCEPTED = "unsigned_exceptions", "longest_exception_days"
 #: Of what the register holds, and of the window's tokens.
 REGISTER = frozenset(
     {
         *(UNDECLARED, LONG_LIVED, HARDWARE, SILENT),
-        *(DEPTH, WIDENING, BELOW, LONGEST, UNSIGNED, EXCEPTED),
+        *(DEPTH, WIDENING, BELOW, LONGEST, UNSIGNED, EXCEPTED, ALONE, OWNERLESS),
     }
 )
 #: Stands for what a rule reads, where that is the people.
@@ -214,10 +215,25 @@ def _of_links(links: list[Link], sightings: Sightings, asked: Question) -> dict[
         WIDENING: len(wider),
         BELOW: sum(_below_tier(link, sightings, asked) for link in delegates),
         LONGEST: max(days, default=0),
+        ALONE: sum(_by_one(link, sightings) for link in links),
+        OWNERLESS: sum(_ownerless(link, links) for link in links),
     }
     devices = [register.state.devices.get(link.subject) for link in links if link.kind == "device"]
     held = sum(one is not None and one.key_class == "hw-attested" for one in devices)
     return counts | ({HARDWARE: _ppm(held, len(devices))} if devices else {})
+
+
+def _by_one(link: Link, sightings: Sightings) -> bool:
+    """Whether one person alone passed access on: nobody else approved of the link."""
+    return link.kind != "recipient" and not sightings.register.state.links[link.id].paired
+
+
+def _ownerless(link: Link, links: list[Link]) -> bool:
+    """Whether nobody with a link in force, of the same organisation, answers for a workload."""
+    if link.kind != "workload":
+        return False
+    mine = ("person", link.owner, link.parent)
+    return not any((one.kind, one.subject, one.parent) == mine for one in links)
 
 
 def _below_tier(delegate: Link, sightings: Sightings, asked: Question) -> bool:

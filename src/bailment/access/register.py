@@ -101,7 +101,8 @@ class Register(Indexed):
                 self.register_recipient(facts)
             case DelegationGranted():
                 link = read_link(facts.link)
-                state.links[link.id] = Granted(facts.link, index)
+                paired = facts.approval is not UNSET
+                state.links[link.id] = Granted(facts.link, index, paired=paired)
                 self.index(link)
             case DelegationEnded():
                 state.links[facts.link].ended = True

@@ -67,11 +67,15 @@ class Invitation(msgspec.Struct):
 
 
 class Granted(msgspec.Struct):
-    """A link in the register: as signed, at which entry of the log, and whether it was ended."""
+    """A link in the register: as signed, at which entry of the log, and whether it was ended.
+
+    `paired`: another person than who signed it approved of it.
+    """
 
     compact: str
     index: int
     ended: bool = False
+    paired: bool = False
 
 
 #: Whether what a recipient should have lost by expiry is held, or a person let it take effect.

@@ -113,6 +113,8 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
                     "unsigned_exceptions",
                     "longest_exception_days",
                     "silent_collectors",
+                    "grants_by_one",
+                    "workloads_without_owner",
                 ),
                 _COUNT,
             ),
@@ -124,8 +126,6 @@ VOCABULARIES: Mapping[str, Vocabulary] = {
         planned={
             "unregistered_client_requests": _COUNT,
             "shared_credential_alerts": _COUNT,
-            "grants_by_one": _COUNT,
-            "workloads_without_owner": _COUNT,
         },
         people=True,
         most="observed",
