@@ -347,3 +347,16 @@ async def test_a_token_that_nobody_could_use_is_not_printed(lab: World, device: 
     assert (status, out) == (1, "")
     assert "--mtls" in err
     assert lab.of(TokenIssued, since) == []
+
+
+async def test_the_doctor_looks_at_the_certificate(lab: World, device: Profiled) -> None:
+    _, out, _ = await command("doctor", "--profile", "default", "--json")
+    assert "certificate" not in {one["check"] for one in json.loads(out)}
+    path = await in_thread(certificates.certificate, device)
+    _, out, _ = await command("doctor", "--profile", "default", "--json")
+    (found,) = [one for one in json.loads(out) if one["check"] == "certificate"]
+    assert found["ok"]
+    path.write_bytes(b"damaged")
+    _, out, _ = await command("doctor", "--profile", "default", "--json")
+    (found,) = [one for one in json.loads(out) if one["check"] == "certificate"]
+    assert (found["ok"], found["mend"]) == (False, "bailment agent certificate")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bailment.access.certificate import PATH, certification_body
+from bailment.ledger.identity_records import DeviceCertified
 
 from ..world import world
 from .mtls import ask_for_certificate, desk
@@ -38,4 +39,18 @@ async def test_a_proof_that_is_too_old_gets_no_certificate(tmp_path: Path) -> No
         body = certification_body(device.id)
         sent = await lab.http.post(lab.url + PATH, content=body, headers={"dpop": proof})
         assert sent.json()["reason"] == "proof-stale"
+        assert (await ask_for_certificate(device)).status_code == 201
+
+
+async def test_a_device_gets_so_many_certificates_in_an_hour(tmp_path: Path) -> None:
+    async with world(tmp_path, tls=True) as lab:
+        device, other = await lab.device(), await lab.device()
+        for _ in range(10):
+            assert (await ask_for_certificate(device)).status_code == 201
+        since = lab.size
+        sent = await ask_for_certificate(device)
+        assert (sent.status_code, sent.json()["reason"]) == (429, "too-often")
+        assert lab.of(DeviceCertified, since) == []
+        assert (await ask_for_certificate(other)).status_code == 201
+        lab.clock.ahead = 3_600_001
         assert (await ask_for_certificate(device)).status_code == 201

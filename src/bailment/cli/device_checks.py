@@ -10,10 +10,13 @@ from pathlib import Path
 
 import httpx2
 
-from bailment.agent.client import GatewayClient, Status, fetch_token, unreachable
-from bailment.agent.profile import Device, is_loopback, load
+from bailment.agent import private
+from bailment.agent.certificate import CERTIFICATE, read_certificate
+from bailment.agent.client import GatewayClient, Status, fetch_token, transport, unreachable
+from bailment.agent.profile import Device, load
 from bailment.cli.checks import Finding, attempt
-from bailment.errors import BailmentError
+from bailment.cli.times import show_time
+from bailment.errors import BailmentError, FormatError
 
 _PATIENCE = 10.0
 
@@ -30,6 +33,8 @@ def examine_device(folder: Path) -> Iterator[Finding]:
     yield attempt("profile", read_profile)
     if device is None:
         return
+    if (device.folder / CERTIFICATE).exists():
+        yield attempt("certificate", lambda: _certificate(device))
     answer: httpx2.Response | None = None
 
     def reach() -> str:
@@ -51,10 +56,21 @@ def examine_device(folder: Path) -> Iterator[Finding]:
         yield attempt("access", lambda: asyncio.run(_access(device)))
 
 
-def _get(url: str) -> httpx2.Response:
-    host = httpx2.URL(url).host
+def _certificate(device: Device) -> str:
+    """That of mTLS, which a device has once it asked for one."""
     try:
-        return httpx2.get(url, timeout=_PATIENCE, trust_env=not is_loopback(host))
+        found = read_certificate(private.read(device.folder / CERTIFICATE), device)
+    except FormatError as error:
+        raise BailmentError(str(error), hint="bailment agent certificate") from None
+    ends = found.not_valid_after_utc.timestamp()
+    if ends <= time.time():
+        raise BailmentError("it has expired", hint="bailment agent certificate")
+    return f"good until {show_time(int(ends * 1000))} UTC"
+
+
+def _get(url: str) -> httpx2.Response:
+    try:
+        return httpx2.get(url, timeout=_PATIENCE, **transport(url))
     except httpx2.HTTPError as error:
         raise unreachable(url.removesuffix("/readyz"), error) from None
 

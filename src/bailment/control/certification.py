@@ -6,7 +6,8 @@ DPoP proof says it. The record comes before the certificate goes out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 
 import msgspec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -24,6 +25,9 @@ from bailment.ledger.identity_records import DeviceCertified
 from bailment.ledger.records import EnrolmentRequested
 from bailment.store.authority import Authority
 
+#: Certificates that one device gets in an hour: each is a record, and there is use for one a day.
+_MOST, _HOUR = 10, 3_600_000
+
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str
@@ -36,6 +40,7 @@ class Certification:
     actions: Actions
     nonces: Nonces
     authority: Authority | None
+    _made: dict[str, deque[int]] = field(default_factory=dict)
 
     async def certify(self, request: Request) -> Response:
         """A certificate for a device that proves its key: for as long as spec and chain have it."""
@@ -55,6 +60,9 @@ class Certification:
                 Refused(Reason.LINK_UNKNOWN, "the device waits to be confirmed"), contact
             )
         now = now_ms()
+        if not self._within_rate(device.device, now):
+            told = "this device asks for certificates too often: use the one it has"
+            return refusal(Refused(Reason.TOO_OFTEN, told), contact)
         life = now + register.conditions.certificate_ms
         until = min(life, *(link.until for link in path)) // 1000 * 1000
         if until <= now:
@@ -86,3 +94,12 @@ class Certification:
             # The same answer, whether there is such a device or not.
             return Refused(Reason.PROOF_KEY, "the key is not the device's")
         return device
+
+    def _within_rate(self, device: str, now: int) -> bool:
+        times = self._made.setdefault(device, deque())
+        while times and times[0] <= now - _HOUR:
+            times.popleft()
+        if len(times) >= _MOST:
+            return False
+        times.append(now)
+        return True
