@@ -109,7 +109,8 @@ def sign(
     who = _approver(view, thumbprint)
     _ask(found.act, found.digest, yes=yes)
     signed = sign_approval(ACT, _told(found.act), private, thumbprint)
-    _hand_in(Folder(directory), name, who, signed)
+    if _hand_in(view.folder, name, who, signed):
+        raise typer.Exit(Exit.PENDING)
 
 
 @app.command("hand-in")
@@ -120,9 +121,12 @@ def hand_in(
     carried, view = _read(file), open_view(Folder(directory))
     if not carried.approvals:
         raise BailmentError(f"nobody signed `{file}`", hint=f"bailment approve sign {file} --key …")
+    name, missing = str(carried.act.get("proposal")), 1
     for thumbprint, signed in carried.approvals.items():
-        who = _approver(view, thumbprint)
-        _hand_in(Folder(directory), str(carried.act.get("proposal")), who, signed)
+        if missing:
+            missing = _hand_in(view.folder, name, _approver(view, thumbprint), signed)
+    if missing:
+        raise typer.Exit(Exit.PENDING)
 
 
 @app.command()
@@ -138,14 +142,16 @@ def withdraw(
     say(f"withdrew {name}")
 
 
-def _hand_in(folder: Folder, name: str, who: str, signed: str) -> None:
+def _hand_in(folder: Folder, name: str, who: str, signed: str) -> int:
+    """How many people must still sign."""
     done = act(folder, "act-sign", proposal=name, approver=who, signature=signed)
     if done["missing"]:
         say(f"signed by {who}; it takes {done['missing']} more")
-        raise typer.Exit(Exit.PENDING)
-    say(f"signed by {who}, and done: {name}")
+    else:
+        say(f"signed by {who}, and done: {name}")
     for what, value in done["done"].items():
         say(f"{what}: {value}")
+    return int(done["missing"])
 
 
 def _row(view: View, name: str, found: Proposal) -> dict[str, Any]:
