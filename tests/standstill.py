@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 _SEIZE, _INTERRUPT, _DETACH = 0x4206, 0x4207, 17
 _WALL = 0x40000000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -28,7 +26,10 @@ def thread_of(process: int, name: str) -> int:
 
 @contextmanager
 def standing_still(thread: int) -> Iterator[None]:
-    """The thread stands still inside the block. The process must be a child of this one."""
+    """The thread stands still inside the block; PermissionError where nobody may trace.
+
+    The process must be a child of this one.
+    """
     _trace(_SEIZE, thread)
     _trace(_INTERRUPT, thread)
     os.waitpid(thread, _WALL)
@@ -40,5 +41,5 @@ def standing_still(thread: int) -> Iterator[None]:
 
 def _trace(request: int, thread: int) -> None:
     if _libc.ptrace(request, thread, None, None) != 0:
-        error = os.strerror(ctypes.get_errno())
-        pytest.skip(f"ptrace is not allowed here, so no thread can be stopped: {error}")
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))

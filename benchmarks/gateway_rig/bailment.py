@@ -33,6 +33,8 @@ BUNDLE = 256  # entries in a full bundle (C2SP tlog-tiles)
 class Bailment(Served):
     """The gateway with its log."""
 
+    settings = MODEL
+
     def __init__(self, folder: Path) -> None:
         version = self.bailment("--version").split()[1]
         super().__init__("bailment", version, folder)
@@ -45,7 +47,7 @@ class Bailment(Served):
             *("--url", self.url, "--port", str(self.port)),
         )
         with (self.issuer / "bailment.toml").open("a") as settings:
-            settings.write(MODEL.format(upstream=upstream))
+            settings.write(self.settings.format(upstream=upstream))
         self.launch([sys.executable, "-m", "bailment", "serve", "-d", self.issuer])
 
     def answers(self) -> bool:
