@@ -117,6 +117,12 @@ def proof_cases() -> list[JSON]:
             "accepted",
         ),
         (
+            "an empty body, and no `content_digest`",
+            sign(header, without(claims, "content_digest"), "device"),
+            {"body": ""},
+            "accepted",
+        ),
+        (
             "the oldest `iat` that is fresh",
             sign(header, claims | {"iat": stale + 1}, "device"),
             {},

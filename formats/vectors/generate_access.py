@@ -88,6 +88,36 @@ def token_cases() -> list[JSON]:
             "token-malformed",
         ),
         (
+            "a budget and networks of its own",
+            made(
+                authorization_details=[
+                    claims["authorization_details"][0]
+                    | {
+                        "budget": {"tokens": 1000, "seconds": 60},
+                        "networks": ["192.0.2.0/24", "2001:db8::/32"],
+                    }
+                ]
+            ),
+            {},
+            "accepted",
+        ),
+        (
+            "a budget without a window",
+            made(
+                authorization_details=[
+                    claims["authorization_details"][0] | {"budget": {"tokens": 1}}
+                ]
+            ),
+            {},
+            "token-malformed",
+        ),
+        (
+            "with an `act`, which is not read",
+            made(act={"sub": "somebody", "act": {"sub": "else"}}),
+            {},
+            "accepted",
+        ),
+        (
             "details of another type",
             made(authorization_details=[{"type": "payment", "purpose": "p"}]),
             {},
@@ -125,6 +155,10 @@ def assertion_cases() -> list[JSON]:
     cases: list[tuple[str, str, JSON, str]] = [
         ("a good assertion", made(), {}, "accepted"),
         ("RS256", sign(header | {"alg": "RS256"}, claims, "rsa"), {"key": "rsa"}, "accepted"),
+        ("with a handle", made(ratchet="h4ndle-of_the-last-token"), {}, "accepted"),
+        ("with an `act`, which is not read", made(act={"sub": PERSON}), {}, "accepted"),
+        ("a handle of another form", made(ratchet="two words"), {}, "client-assertion"),
+        ("an empty handle", made(ratchet=""), {}, "client-assertion"),
         ("by another key", sign(header, claims, "other"), {}, "client-assertion"),
         (
             "another `typ`",
