@@ -110,10 +110,10 @@ async def enrol(
     gateway, invitation = _read_invitation(invitation_url)
     key = profiles.device_key(folder)
     async with GatewayClient(gateway, key, clock) as client:
-        if sign_in is not None:
-            await sign_in(client, invitation)
         body = {"invitation": invitation, "key_class": "software", "name": name}
         try:
+            if sign_in is not None:
+                await sign_in(client, invitation)
             pending = await client.post("/enrol/requests", body, Pending)
         except GatewayRefused as refused:
             refused.hint = refused.hint or "ask your organisation's admin for a new invitation"
