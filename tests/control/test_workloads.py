@@ -23,7 +23,11 @@ from starlette.routing import Route
 from bailment import canonical
 from bailment.access import base64url, jwk, jws
 from bailment.access.chain import Job
+from bailment.access.job import JobToken, read_job
+from bailment.access.reasons import Refused
 from bailment.control.client_auth import EXCHANGE_GRANT, JOB_GRANT
+from bailment.control.outbound import Outbound
+from bailment.control.workloads import Workloads
 from bailment.ledger.records import AccessOpened, TokenIssued
 
 from ..world import PURPOSE, Device, Key, Person, Recipient, World, refused, world
@@ -399,11 +403,6 @@ async def test_an_issuer_in_our_own_network_is_not_called(lab: World) -> None:
 async def test_an_issuer_that_answers_nonsense_vouches_for_nobody(
     tmp_path: Any, platform: Platform, play: Callable[[], Response]
 ) -> None:
-    from bailment.access.job import JobToken, read_job
-    from bailment.access.reasons import Refused
-    from bailment.control.outbound import Outbound
-    from bailment.control.workloads import Workloads
-
     token = read_job(platform.token(0))
     assert isinstance(token, JobToken)
     host = platform.url.removeprefix("http://")
@@ -425,3 +424,15 @@ async def test_an_issuers_keys_are_fetched_once_for_many_jobs(
     before = platform.asked
     await declared.job(lab, platform.token(now(lab)))
     assert platform.asked == before
+
+
+async def test_a_crowd_of_jobs_of_a_new_issuer_waits_for_its_keys(platform: Platform) -> None:
+    read = [read_job(platform.token(0)) for _ in range(5)]
+    host = platform.url.removeprefix("http://")
+    workloads = Workloads(None, Outbound(frozenset({host})))  # type: ignore[arg-type]
+    before = platform.asked
+    found = await asyncio.gather(
+        *(workloads._keys(one) for one in read if isinstance(one, JobToken))
+    )
+    assert [len(keys) for keys in found if isinstance(keys, list)] == [1] * 5
+    assert platform.asked == before + 1

@@ -76,6 +76,7 @@ def finding_list(
         {
             "time": show_time(record.leaf.time),
             "kind": record.facts.kind,
+            "subject": record.facts.subject or "",
             "sentence": record.facts.sentence,
             "model": record.facts.model,
             "numbers": record.facts.numbers,
@@ -86,7 +87,7 @@ def finding_list(
         if isinstance(record.facts, FindingRaised)
     ]
     none = f"no finding since {since}"
-    columns = titled("time", "kind", "sentence")
+    columns = titled("time", "kind", "subject", "sentence")
     show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
     unmetered = [
         name for name, model in load_settings(folder.settings).models.items() if not model.meter

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Iterable
 
+from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -119,10 +120,10 @@ class TokenState:
 
 
 def _told(claims: Claims) -> dict[str, object]:
-    """RFC 7662 §2.2, RFC 9449 §6.2, RFC 9396 §9.2."""
+    """RFC 7662 §2.2, RFC 9449 §6.2, RFC 8705 §3.2, RFC 9396 §9.2."""
     return {
         "active": True,
-        "token_type": "DPoP",
+        "token_type": "DPoP" if claims.cnf.certificate is UNSET else "Bearer",
         "iss": claims.iss,
         "aud": claims.aud,
         "sub": claims.sub,

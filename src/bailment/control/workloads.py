@@ -7,6 +7,7 @@ says; only issuers that some recipient named in a workload's link are ever calle
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from bailment import canonical
@@ -22,7 +23,6 @@ from bailment.errors import FormatError
 
 #: How long an issuer's keys are kept, and how soon they are fetched again for one we lack, ms.
 _KEPT, _AGAIN = 300_000, 10_000
-_MOST_ISSUERS = 256
 #: RFC 8693 §3: what may be exchanged, and for what.
 _TYPE = "urn:ietf:params:oauth:token-type:"
 _SUBJECTS, _ACCESS = (_TYPE + "jwt", _TYPE + "id_token"), _TYPE + "access_token"
@@ -36,6 +36,7 @@ class Workloads:
         self._fold = fold
         self._outbound = outbound
         self._sets: dict[str, tuple[int, Any]] = {}  # when each issuer's keys were fetched
+        self._locks: dict[str, asyncio.Lock] = {}  # for issuers that a link names, and no other
 
     async def prove(self, form: dict[str, str], sent: Proven) -> Client | Refused:
         """The workload whose job token this is; its token is bound to the proof's key."""
@@ -69,20 +70,19 @@ class Workloads:
     async def _keys(self, token: JobToken) -> list[PublicKey] | Refused:
         """The issuer's keys that may have signed it, fetched again if there is none."""
         issuer = token.claims.iss
-        fetched, document = self._sets.get(issuer, (-_KEPT, None))
-        keys = keys_of(document, token)
-        now = now_ms()
-        if now < fetched + (_KEPT if keys else _AGAIN):
-            return keys
-        if len(self._sets) >= _MOST_ISSUERS:
-            self._sets.clear()
-        self._sets[issuer] = (now, document)  # so that nobody has us call without a pause
-        try:
-            document = await self._fetch(issuer)
-        except (OutboundError, FormatError) as error:
-            return Refused(Reason.JOB_TOKEN, f"the issuer's keys cannot be had: {error}")
-        self._sets[issuer] = (now, document)
-        return keys_of(document, token)
+        # Jobs come in crowds: the others wait for what the first one fetches.
+        async with self._locks.setdefault(issuer, asyncio.Lock()):
+            fetched, document = self._sets.get(issuer, (-_KEPT, None))
+            keys, now = keys_of(document, token), now_ms()
+            if now < fetched + (_KEPT if keys else _AGAIN):
+                return keys
+            self._sets[issuer] = (now, document)  # so that nobody has us call without a pause
+            try:
+                document = await self._fetch(issuer)
+            except (OutboundError, FormatError) as error:
+                return Refused(Reason.JOB_TOKEN, f"the issuer's keys cannot be had: {error}")
+            self._sets[issuer] = (now, document)
+            return keys_of(document, token)
 
     async def _fetch(self, issuer: str) -> Any:
         """The issuer's JWK Set."""
