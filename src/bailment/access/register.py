@@ -139,12 +139,10 @@ class Register(Indexed):
                 standing = standing_of(facts.standing)
                 proven.hold = hold_after(self, facts, standing)
                 proven.standing, proven.unmet = standing, facts.unmet
-            case StandingHeld():
+            case StandingHeld() | StandingReleased():
                 for one in facts.recipients:
-                    self._prove(one).hold = "held"
-            case StandingReleased():
-                for one in facts.recipients:
-                    self._prove(one).hold = "released"
+                    released = isinstance(facts, StandingReleased)
+                    self._prove(one).hold = "released" if released else "held"
             case _ if not operators.write(self, index, facts):
                 raise VerificationError(f"nothing folds a `{facts.TYPE}`")
 

@@ -59,11 +59,6 @@ class Sessions:
         """Sign out."""
         self._sessions.pop(_name(value), None)
 
-    def end_all(self, operator: str) -> None:
-        """Sign somebody out everywhere."""
-        for name in [name for name, one in self._sessions.items() if one.operator == operator]:
-            del self._sessions[name]
-
 
 class Challenges:
     """Random challenges, each good once and for a short time, for one `purpose`."""
