@@ -82,7 +82,7 @@ def read_certificate(pem: bytes, device: Device) -> x509.Certificate:
         raise FormatError(f"the certificate is longer than {MAX_PEM} bytes")
     try:
         found = x509.load_pem_x509_certificate(pem)
-        same = found.public_key() == device.key.public_key()
+        same = found.public_key() == device.public.raw
     except (ValueError, TypeError, UnsupportedAlgorithm):
         raise FormatError("the certificate is not one in PEM") from None
     if not same:
