@@ -39,6 +39,6 @@ def revoke(
     name = token_hash(sys.stdin.read().strip()) if token == "-" else token
     if not re.fullmatch("[A-Za-z0-9_-]{43}", name):
         raise typer.BadParameter("a token is named by its SHA-256 in base64url, or comes on stdin")
-    hints = {Refusal.TOKEN_UNRECORDED: "a token lives for minutes; hold the device or the person"}
+    hints = {Refusal.CHAIN_BROKEN: "a token lives for minutes; hold the device or the person"}
     done = act(Folder(directory), "token-revoke", hints=hints, token=name, reason=reason)
     show_effect(done, f"revoked {name}", as_json=as_json)

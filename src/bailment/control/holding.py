@@ -160,7 +160,7 @@ class Holding:
     async def _revoke(self, act: RevokeToken) -> dict[str, Any]:
         issued = self._actions.log.fold.admission.token(act.token)
         if issued is None:
-            raise Denied(Refused(Reason.TOKEN_UNRECORDED, "there is no such token, or it is over"))
+            raise _denied("there is no such token, or it is over")
         return _told(
             await self._take(TokenRevoked(act.token, issued.device, act.reason, act.author))
         )
