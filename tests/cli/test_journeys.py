@@ -286,6 +286,7 @@ def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) ->
     shape = {
         "time": TIME,
         "kind": "around-the-gateway",
+        "subject": "",
         "sentence": str,
         "model": MODEL,
         "numbers": {"input_tokens": int, "output_tokens": int},
