@@ -103,7 +103,7 @@ class ActApproved(Facts, frozen=True):
     """One person's signature under a proposal: an operator's passkey, or an approver's key.
 
     `by` is `operator:<id>` or `approver:<name>`; the assertion's challenge is the act's digest, the
-    JWS is over it (`formats/access.md`).
+    JWS is over it (`formats/approvals.md`).
     """
 
     TYPE: ClassVar[str] = "act.approved"
