@@ -11,6 +11,7 @@ from bailment.access.decision import Allowed, decide
 from bailment.access.reasons import Reason, Refused
 from bailment.ledger.identity_records import (
     PersonSignedIn,
+    ProviderRegistered,
     SignalSource,
     SourceSilent,
     TokenRevoked,
@@ -54,8 +55,9 @@ class Acme:
 
     def signs_in(self, ago: int = 0, acr: str = "") -> None:
         """As if so; by which rules it comes into the log is `signing_in`'s."""
-        person = self.person.its.subject
-        self.book.register.state.signed_in[person] = PersonSignedIn(
+        person, state = self.person.its.subject, self.book.register.state
+        state.providers[self.id] = ProviderRegistered(self.id, IDP, "client", "sub", "", "")
+        state.signed_in[person] = PersonSignedIn(
             person, IDP, self.book.time - ago, "0" * 64, "0" * 64, "key", acr=acr
         )
 
@@ -93,6 +95,16 @@ def test_a_sign_in_is_asked_for_and_grows_too_old_at_that_very_millisecond() -> 
     assert acme.asks() is Reason.SIGN_IN_TOO_OLD
     acme.signs_in()
     assert acme.asks() is None
+
+
+def test_a_sign_in_at_a_provider_of_before_is_none() -> None:
+    acme = Acme("max_sign_in_age: P1D")
+    acme.signs_in()
+    assert acme.asks() is None
+    for issuer in ("https://other.example", ""):
+        state = acme.book.register.state
+        state.providers[acme.id] = ProviderRegistered(acme.id, issuer, "client", "sub", "", "")
+        assert acme.asks() is Reason.SIGN_IN_TOO_OLD
 
 
 def test_a_sign_in_by_a_weaker_factor_is_none() -> None:

@@ -407,15 +407,16 @@ async def test_the_browser_goes_back_to_nowhere_else(
     assert problem(sent) == (400, "body-malformed")
 
 
-async def test_of_one_persons_sign_ins_only_the_newest_are_kept(
-    lab: World, acme: Recipient
-) -> None:
+async def test_an_invitation_begins_eight_sign_ins_and_no_more(lab: World, acme: Recipient) -> None:
+    """Each has the provider called; and who holds one invitation hinders nobody with another."""
     person, device = await name(acme), Device(lab)
-    all_asked = [await begin(device, person) for _ in range(9)]
-    browser = Browser()
-    assert (await browser.http.get(all_asked[0]["url"])).status_code == 404
-    pages = await asyncio.gather(*(browser.http.get(one["url"]) for one in all_asked[1:]))
-    assert {page.status_code for page in pages} == {200}
+    await begin(device, person)  # so that it knows the nonce
+    rest = [device.post("/sign-in", {"invitation": person.code}) for _ in range(12)]
+    begun = [sent.status_code for sent in await asyncio.gather(*rest)]
+    assert sorted(begun) == [201] * 7 + [429] * 5
+    sent = await device.post("/sign-in", {"invitation": person.code})
+    assert problem(sent) == (429, "too-often")
+    await begin(device, await name(acme))
 
 
 # The provider's registration

@@ -86,8 +86,8 @@ def resists_phishing(acr: str, amr: tuple[str, ...]) -> bool:
 
 def how_signed_in(register: Indexed, path: list[Link]) -> str | UnsetType:
     """What a token's record says of its person's last sign-in; nothing of a workload."""
-    person = next((link.subject for link in path if link.kind == "person"), "")
-    found = register.state.signed_in.get(person)
+    link = next((link for link in path if link.kind == "person"), None)
+    found = last_sign_in(register, link.subject, link.id) if link is not None else None
     if found is None:
         return UNSET
     return "resistant" if resists_phishing(found.acr, found.amr) else "other"
@@ -104,6 +104,13 @@ def provider_of(register: Indexed, link_id: str) -> ProviderRegistered | None:
     organisation = employer(register, link_id)
     found = register.state.providers.get(organisation.subject) if organisation else None
     return found if found is not None and found.issuer else None
+
+
+def last_sign_in(register: Indexed, person: str, link_id: str) -> PersonSignedIn | None:
+    """A person's last sign-in, if it was at the provider that the employer has now."""
+    found, provider = register.state.signed_in.get(person), provider_of(register, link_id)
+    same = found is not None and provider is not None and found.issuer == provider.issuer
+    return found if same else None
 
 
 def organisation_of(register: Indexed, thumbprint: str) -> Link | None:

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import secrets
 from base64 import b32encode
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from hmac import compare_digest
@@ -33,7 +34,7 @@ from bailment.control.outbound import Outbound
 from bailment.ledger.identity_records import PersonSignedIn
 from bailment.store.providers import ProviderSecrets
 
-#: Under way at once: of everybody, and of one person.
+#: At most so many within the time that one may take: of everybody, and for one invitation.
 _MOST, _MOST_EACH = 4096, 8
 #: How often a completion may be guessed: it has 40 bits.
 _GUESSES = 5
@@ -95,6 +96,7 @@ class SignIns:
     secrets: ProviderSecrets
     clock: Callable[[], int] = now_ms
     _sessions: dict[str, Session] = field(default_factory=dict)
+    _asking: list[tuple[str, str]] = field(default_factory=list)  # whose provider is being called
 
     async def begin(
         self, thumbprint: str, link: str, key: dict[str, str], invitation: str, back: str
@@ -117,8 +119,8 @@ class SignIns:
                 "the person",
                 hint="ask your admin to name the person again, with it",
             )
-        self._make_room(person)
-        provider = await oidc.discover(self.outbound, registered)
+        with self._room((person, invitation)):
+            provider = await oidc.discover(self.outbound, registered)
         session = Session(
             id=secrets.token_urlsafe(32),
             thumbprint=thumbprint,
@@ -215,7 +217,7 @@ class SignIns:
         )
         personal = {"issuer": issuer, "sub": signed_in.sub, "email": signed_in.email}
         await self.actions.append(lambda now: facts, person=session.person, personal=personal)
-        del self._sessions[session.id]
+        self._sessions.pop(session.id, None)
         return facts
 
     def _check_mix_up(self, provider: Provider, query: dict[str, str]) -> None:
@@ -246,21 +248,33 @@ class SignIns:
     def _salt(self, session: Session) -> str:
         """That of the person's first link, which is the same for each sign-in."""
         first = self.actions.log.fold.register.links_of(session.person)[0]
-        return self.actions.people.of_link(first.id).get("salt", "")
+        salt = self.actions.people.of_link(first.id).get("salt", "")
+        if not salt:
+            raise SignInFailed(
+                "the person was named before names were committed to",
+                hint="ask your admin to name the person anew, as somebody new",
+            )
+        return salt
 
     def _credentials(self, session: Session) -> Credentials:
         key = ECKey.import_key(self.secrets.key())
         return Credentials(key, self.secrets.secret(session.organisation))
 
-    def _make_room(self, person: str) -> None:
+    @contextmanager
+    def _room(self, whose: tuple[str, str]) -> Iterator[None]:
+        """Refuse more than so many for one invitation, or of one person without: each has the
+        provider called."""
         now = self.clock()
         for name in [name for name, one in self._sessions.items() if one.until <= now]:
             del self._sessions[name]
-        theirs = [name for name, one in self._sessions.items() if one.person == person]
-        for name in theirs[: max(0, len(theirs) + 1 - _MOST_EACH)]:
-            del self._sessions[name]
-        if len(self._sessions) >= _MOST:
-            raise Denied(Refused(Reason.TOO_OFTEN, "too many people are signing in just now"))
+        begun = [(one.person, one.invitation) for one in self._sessions.values()] + self._asking
+        if begun.count(whose) >= _MOST_EACH or len(begun) >= _MOST:
+            raise Denied(Refused(Reason.TOO_OFTEN, "wait some minutes before you sign in again"))
+        self._asking.append(whose)
+        try:
+            yield
+        finally:
+            self._asking.remove(whose)
 
 
 _CLAIMS = {"sub": "subject", "email": "email address"}
