@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
 from bailment.access import base64url
+from bailment.auditor.findings import Kind
+from bailment.auditor.view import verify_view
 from bailment.ledger.operator_records import ActApproved, OperatorInvited, OperatorSignedIn
 from bailment.ledger.records import HoldAdded
+from bailment.store.export import export_view
+from bailment.store.view import open_view
 
 from ..authenticator import UP, Authenticator
 from ..world import Recipient, World, world
@@ -451,3 +456,33 @@ async def test_a_recipient_s_admin_confirms_a_person_with_a_passkey(lab: Lab) ->
     page = (await admin.get(f"/console/acts/{act}")).text
     assert f"{lab.world.url}/enrol#" in page
     assert "/enrol#" not in (await lab.humans["auditor"].get(f"/console/acts/{act}")).text
+
+
+async def test_nobody_confirms_their_own_device_with_a_passkey(tmp_path: Path) -> None:
+    (tmp_path / "lab").mkdir()
+    async with world(tmp_path / "lab") as made:
+        acme = await made.recipient()
+        maria = await acme.person("Maria")
+        own = {"organisation": acme.id}
+        herself = await operator(made, "recipient-admin", "Maria", person=maria.id, **own)
+        other = await operator(made, "recipient-admin", "Nina", **own)
+        await apply_spec(made, "device-confirm")
+        device = await maria.enrol()
+        found = await acme.admin.send("GET", "/enrol/pending", query=f"?code={device.code}")
+        link = acme.below("device", maria.link, subject=device.id, key=found.json()["key"])
+        sent = await acme.grant(link)
+        act = sent.json()["proposed"]
+        assert sent.status_code == 202
+        refused = await herself.sign(act)
+        assert refused.json()["detail"] == "nobody confirms their own device"
+        assert device.id not in made.register.link_of
+        assert (await other.sign(act)).json()["missing"] == 0
+        assert device.id in made.register.link_of
+        assert (await device.fetch()).status_code == 200
+        for human in (herself, other):
+            await human.http.aclose()
+        folder = made.folder
+    view = open_view(folder)
+    export_view(folder, view.reader, view.verifier, acme.id, tmp_path / "view")
+    shown = verify_view(tmp_path / "view", view.verifier, recipient=acme.id)
+    assert set(shown.counts) <= {Kind.UNPROVEN_COMPLETE}, shown.findings

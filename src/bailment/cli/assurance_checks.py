@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from bailment.access.account import held_back
 from bailment.access.state import Indexed
+from bailment.access.two_person import CONFIRMED, people, signers
 from bailment.cli.checks import Finding
 from bailment.spec.prose import counted
 
@@ -33,6 +34,7 @@ def examine_assurance(register: Indexed, now: int) -> Iterator[Finding]:
     if not state.approvers:
         says = "there is no approver, so that no tier can be decided and nobody excused"
         yield Finding("approvers", True, says, "bailment approver add NAME --key FILE")
+    yield from _people(register)
     for recipient, registered in register.organisations.items():
         yield from _recipient(register, recipient, registered.handle, now)
     held = [one for one in state.proven.values() if one.standing and held_back(one.standing)]
@@ -40,6 +42,18 @@ def examine_assurance(register: Indexed, now: int) -> Iterator[Finding]:
         says = f"what expired is held for {counted(len(held), 'recipient')}: too many fell at once"
         mend = "find out whether our own collectors failed; if not, bailment standing release"
         yield Finding("mass change", False, says, mend)
+
+
+def _people(register: Indexed) -> Iterator[Finding]:
+    """Whether there are as many people as acts take."""
+    acts = register.conditions.operators.two_person - CONFIRMED
+    most = max((people(register, act) for act in acts), default=0)
+    there = len(set(signers(register).values()))
+    if there < most:
+        says = f"the spec has acts that take {most} people, and {there} can sign: until there are "
+        says += "more, one may stop access, and nobody give it back"
+        mend = "bailment operator invite NAME --role issuer-approver"
+        yield Finding("two people", True, says, mend)
 
 
 def _recipient(register: Indexed, recipient: str, handle: str, now: int) -> Iterator[Finding]:
