@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import datetime
 import json
+import math
 import os
 import platform
 import re
@@ -130,7 +131,7 @@ def audit(issuer: Issuer) -> dict[str, Any]:
 
 def percentile(values: Sequence[float], share: float) -> float:
     ranked = sorted(values)
-    return ranked[min(len(ranked) - 1, int(len(ranked) * share))]
+    return ranked[math.ceil(len(ranked) * share) - 1]
 
 
 def row(what: str, values: Sequence[float]) -> str:

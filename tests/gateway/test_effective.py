@@ -111,6 +111,17 @@ async def _json(peer: Peer, asked: Asked) -> None:
     await peer.answer(canned(asked)[0], b"content-type: application/json\r\n")
 
 
+@pytest.mark.parametrize("subject", ["everything", "model:smollm2", "purpose:red-team"])
+async def test_a_hold_on_what_all_have_in_common_closes_all(lab: World, subject: str) -> None:
+    devices = [await lab.device(), await german(await lab.recipient())]
+    async with AsyncExitStack() as stack:
+        for device in devices:
+            await started(await stack.enter_async_context(device.wire(stream=True)))
+        done = await lab.act("hold-add", subject=subject, reason="a test")
+        assert (done["effective"], done["cut"], done["left"]) == (True, 2, 0)
+        await lab.lift(done["hold"])
+
+
 async def test_an_ended_link_and_a_revoked_token_answer_so_too(lab: World) -> None:
     device = await lab.device()
     path = lab.register.path(lab.register.link_of[device.id])

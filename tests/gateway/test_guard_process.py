@@ -111,6 +111,8 @@ async def test_a_signal_alone_stops_everything_and_outlives_the_process(lab: Wor
             await wire.end()
             assert broken(wire.body) == "kill-switch"
         assert refused(await device.ask()) == (403, "kill-switch")
+        while not switch.read(lab.folder.kill_switch).time:  # noqa: ASYNC110 - made a moment later
+            await asyncio.sleep(0.01)
         assert switch.read(lab.folder.kill_switch).author == f"signal from pid {os.getpid()}"
     assert owner(lab.folder) == 0
     async with serving_stopped(lab):

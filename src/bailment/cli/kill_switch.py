@@ -40,11 +40,11 @@ def on(reason: Reason, directory: Dir = Path(), as_json: Json = False) -> None:
     """Refuse everything and cut every stream, from now on and after every restart."""
     folder, began = Folder(directory), steady_ms()
     folder.require()
-    lost = switch.turn_on(folder.kill_switch, author(), reason)
     pid = owner(folder)
-    if pid:
+    if pid:  # first, since the disk may be what hangs
         os.kill(pid, switch.SIGNAL)
-    elif lost:
+    lost = switch.turn_on(folder.kill_switch, author(), reason)
+    if lost and not pid:
         raise BailmentError(f"the kill switch is NOT on: {lost}", hint="make the file by hand")
     said = _confirmed(folder) if pid else {}
     found = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterable
+from difflib import get_close_matches
 from pathlib import Path
 
 from bailment import canonical
@@ -18,7 +20,8 @@ def find_person(view: View, who: str) -> str:
     """The one person with this id, email or name."""
     found = view.people.find(who)
     if not found:
-        raise BailmentError(f"nobody is `{who}`", hint="bailment person list")
+        near = _near(who, view.people.known())
+        raise BailmentError(f"nobody is `{who}`{near}", hint="bailment person list")
     if len(found) > 1:
         raise BailmentError(
             f"{len(found)} people are `{who}`",
@@ -32,7 +35,14 @@ def find_recipient(view: View, handle: str) -> str:
     for name, found in view.fold.register.organisations.items():
         if handle in (name, found.handle):
             return name
-    raise BailmentError(f"there is no recipient `{handle}`", hint="bailment recipient list")
+    near = _near(handle, (one.handle for one in view.fold.register.organisations.values()))
+    raise BailmentError(f"there is no recipient `{handle}`{near}", hint="bailment recipient list")
+
+
+def _near(typed: str, known: Iterable[str]) -> str:
+    """Names that are written much like what was typed."""
+    found = ", ".join(f"`{one}`" for one in get_close_matches(typed, sorted(set(known)), 3))
+    return f"; near it: {found}" if found else ""
 
 
 def find_network(view: View, block: str) -> str:

@@ -118,7 +118,7 @@ class Gateway:
         left = self._log.fold.register.state.maintenance - self.journal.now
         self.feed.excuse(max(0, left))
         if self._killed:
-            self.guard.kill("the log", "the switch was on, and its file was gone")
+            self.guard.keep("the log", "the switch was on, and its file was gone")
         self.guard.watch(self._stop_flights)
         self._tasks.append(asyncio.create_task(self._beat()))
         self._tasks.append(asyncio.create_task(self._every(_JUDGE_SECONDS, self._judge)))
@@ -150,8 +150,10 @@ class Gateway:
         """Durable records: a change of the register is a new judgement of what is in flight."""
         self._readings.follow(news)
         self._follow(news)
-        if self.flights and any(facts.REGISTERS for _, _, facts in news):
-            self._cut(self.flights.judge(self.journal.now))
+        if self.flights:
+            now = self.journal.now
+            changes = [facts for _, _, facts in news if facts.REGISTERS]
+            self._cut(sum([self.flights.follow(facts, now) for facts in changes]))
 
     def _follow(self, news: News) -> None:
         """What the log says of the guard: the end of the kill switch, and maintenance."""
@@ -164,7 +166,7 @@ class Gateway:
         self._killed = held
 
     async def _judge(self) -> None:
-        self._cut(self.flights.judge(self.journal.now))
+        self._cut(await self.flights.sweep(lambda: self.journal.now))
 
     def _stop_flights(self) -> None:
         self._cut(self.flights.stop())

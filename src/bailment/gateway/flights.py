@@ -4,6 +4,9 @@ A cut reaches the coroutine that carries the access at once: its upstream call i
 it is stuck writing to a slow client, that wait is cancelled. Nothing waits for the next chunk. What
 one change of the register cut is a wave, so that whoever made the change can wait until all of it
 has landed.
+
+What a hold, an ended link or a revoked token covers is found by its subject, so that it takes no
+longer for all the others that are open. Whatever else changes is a new judgement of everything.
 """
 
 from __future__ import annotations
@@ -11,20 +14,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from bailment import clock
-from bailment.access.decision import standing
+from bailment.access.decision import Request, standing
+from bailment.access.holds import subjects_of
 from bailment.access.reasons import Refused
 from bailment.access.register import Register
 from bailment.gateway.guard import Guard
 from bailment.gateway.intake import Receive
 from bailment.gateway.journal import Access
 from bailment.gateway.upstream import UpstreamResponse
+from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import TokenRevoked
+from bailment.ledger.records import DelegationEnded, HoldAdded, HoldLifted
 
 #: Seconds that an access is carried before anybody looks whether its client is still there.
 _MOMENT = 0.05
+#: Accesses judged at once by the clock.
+_AT_ONCE = 32
+#: The subject of what any change may concern.
+_ANY = ""
 #: Waves that are remembered: those of the last changes that cut anything.
 _WAVES = 256
 
@@ -54,13 +66,15 @@ class Flight:
     while it waits for the head of the upstream's answer or for the client to read; `closed` once
     the record of its end has been handed to the log, and `ending` while an answer waits for that
     record, unless it was `released` from waiting. `landing` puts down the end of what was cut.
-    `lapses` is how often the feed had lapsed when it began, `wave` what it was cut with.
+    `lapses` is how often the feed had lapsed when it began, `wave` what it was cut with, `subjects`
+    what it is found by.
     """
 
     access: Access
     task: asyncio.Task[None]
     guard: Guard
     lapses: int
+    subjects: tuple[str, ...]
     wave: Wave | None = None
     upstream: UpstreamResponse | None = None
     refused: Refused | None = None
@@ -110,6 +124,7 @@ class Flights:
         self.guard = guard
         self._waves: OrderedDict[int, Wave] = OrderedDict()
         self._flights: set[Flight] = set()
+        self._by: dict[str, set[Flight]] = {}
         self.draining = False
         self._landed = asyncio.Event()
 
@@ -120,8 +135,11 @@ class Flights:
         """Begin to carry an access, which is cut already if the register has changed since it was
         opened. The caller lands it in a `finally`."""
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        flight = Flight(access, task, self.guard, self.guard.feed.lapses)
+        subjects = self._subjects(access.request)
+        flight = Flight(access, task, self.guard, self.guard.feed.lapses, subjects)
         self._flights.add(flight)
+        for subject in subjects:
+            self._by.setdefault(subject, set()).add(flight)
         self._judge(flight, now)
         return flight
 
@@ -130,13 +148,51 @@ class Flights:
         if flight not in self._flights:
             return
         self._flights.discard(flight)
+        for subject in flight.subjects:
+            found = self._by[subject]
+            found.discard(flight)
+            if not found:
+                del self._by[subject]
         if flight.wave is not None:
             flight.wave.land()
         self._landed.set()
 
-    def judge(self, now: int) -> int:
-        """Cut every access that would not be allowed now; how many were cut."""
-        return sum([self._judge(flight, now) for flight in self._flights])
+    def follow(self, facts: Facts, now: int) -> int:
+        """Cut what would not be allowed after this record; how many were cut."""
+        match facts:
+            case HoldAdded():
+                subject = facts.subject
+            case DelegationEnded():
+                subject = f"link:{facts.link}"
+            case TokenRevoked():
+                subject = _token(facts.token)
+            case HoldLifted():
+                return 0  # it only gives back
+            case _:
+                return sum([self._judge(flight, now) for flight in self._flights])
+        found = (*self._by.get(subject, ()), *self._by.get(_ANY, ()))
+        return sum([self._judge(flight, now) for flight in found])
+
+    async def sweep(self, now: Callable[[], int]) -> int:
+        """Cut every access that would not be allowed any more, for what only the clock changes,
+        without keeping others waiting; how many were cut."""
+        cut = 0
+        for number, flight in enumerate(tuple(self._flights)):
+            if number % _AT_ONCE == _AT_ONCE - 1:
+                await asyncio.sleep(0)
+            if flight in self._flights:
+                cut += self._judge(flight, now())
+        return cut
+
+    def _subjects(self, request: Request) -> tuple[str, ...]:
+        """What a change must be about to change what is decided of this; `_ANY` if of others too,
+        as for a workload, which depends on its owner."""
+        token, register = request.token, self._register
+        path = register.path(register.link_of.get(token.device, ""))
+        if not path or path[-1].kind != "device":
+            return (_ANY,)
+        found = subjects_of(path, request.model, token.purpose, request.networks, token.thumbprint)
+        return tuple(dict.fromkeys((*found, _token(token.token))))
 
     def _judge(self, flight: Flight, now: int) -> bool:
         """Cut it if it would not be allowed now; whether it was cut."""
@@ -189,6 +245,10 @@ class Flights:
         while self._flights:
             self._landed.clear()
             await self._landed.wait()
+
+
+def _token(name: str) -> str:
+    return f"token:{name}"
 
 
 class Leaving:

@@ -23,6 +23,8 @@ from bailment.store import switch
 
 logger = structlog.get_logger("bailment.guard")
 
+#: What the maker of the file is left for making it, once the signal has come, s.
+_MOMENT = 0.1
 #: What the guard refuses for; it may be the log that stands still.
 UNRECORDED = frozenset((Reason.KILL_SWITCH, Reason.FEED_STALE))
 _KILLED = Refused(Reason.KILL_SWITCH)
@@ -38,6 +40,8 @@ class Guard:
         self.killed = killed or switch.is_on(path)
         self._loop = asyncio.get_running_loop()
         self._cut: Callable[[], None] = lambda: None
+        #: The file and `killed` change together, whichever thread does it.
+        self._changing = threading.Lock()
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -51,20 +55,20 @@ class Guard:
             return _KILLED
         return _STALE if self.feed.lapsed(lapses) else None
 
-    def kill(self, author: str, reason: str) -> None:
-        """Turn the switch on, from any thread; the file follows where it can be made."""
-        self.killed = True
+    def keep(self, author: str, reason: str) -> None:
+        """See to it that the switch that is on outlives this process."""
         if why := switch.turn_on(self.path, author, reason):
             logger.error("the kill switch will not outlive this process", why=why)
 
     def release(self) -> None:
         """Turn the switch off; it stays on where its file does."""
-        try:
-            switch.turn_off(self.path)
-        except BailmentError as error:
-            logger.error("the kill switch stays on", why=str(error))
-            return
-        self.killed = False
+        with self._changing:
+            try:
+                switch.turn_off(self.path)
+            except BailmentError as error:
+                logger.error("the kill switch stays on", why=str(error))
+                return
+            self.killed = False
 
     def watch(self, cut: Callable[[], None]) -> None:
         """Begin to look; `cut` is called on the event loop when something open may not go on."""
@@ -79,23 +83,35 @@ class Guard:
             self._thread.join()
 
     def _run(self) -> None:
-        silent = killed = False
+        try:
+            self._look()
+        except BaseException:
+            self.killed = True  # nobody looks any more
+            raise
+
+    def _look(self) -> None:
+        silent = False
         while not self._ending.is_set():
-            beat = self.feed.heartbeat_ms / 1000
-            told = signal.sigtimedwait({switch.SIGNAL}, beat / 4)
+            told = signal.sigtimedwait({switch.SIGNAL}, self.feed.heartbeat_ms / 4000)
             # After SIGCONT CPython may return a struct that nobody filled in.
-            if told is not None and told.si_signo == switch.SIGNAL and not self.killed:
-                self.kill(f"signal from pid {told.si_pid}", "SIGUSR1")
-            self.killed = self.killed or switch.is_on(self.path)
-            stale, lapsed = self.feed.refused() is not None, self.feed.lapsed(self.feed.lapses)
-            if stale != silent:
-                silent = stale
-                logger.warning("the feed is silent" if stale else "the feed is back")
-            if self.killed and not killed:
-                logger.warning("the kill switch is on")
-            killed = self.killed
-            if killed or lapsed:
+            signalled = told is not None and told.si_signo == switch.SIGNAL
+            self._look_at_switch(signalled)
+            if self.killed or self.feed.lapsed(self.feed.lapses):
                 self._call()
+            if (self.feed.refused() is not None) != silent:
+                silent = not silent
+                logger.warning("the log is silent" if silent else "the log is heard again")
+            if told is not None and signalled:
+                # Whoever sent it may be making the file with more to say; nothing waits for it.
+                self._ending.wait(_MOMENT)
+                self.keep(f"signal from pid {told.si_pid}", "SIGUSR1")
+
+    def _look_at_switch(self, signalled: bool) -> None:
+        with self._changing:
+            found = not self.killed and (signalled or switch.is_on(self.path))
+            self.killed = self.killed or found
+        if found:
+            logger.warning("the kill switch is on")
 
     def _call(self) -> None:
         try:

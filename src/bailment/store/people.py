@@ -4,7 +4,7 @@ their key is destroyed."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
@@ -77,6 +77,12 @@ class People:
         return sorted(
             {p for p in people if text == p or text in (self.of(p).get(k) for k in _SOUGHT)}
         )
+
+    def known(self) -> Iterator[str]:
+        """Every name and email; goes through everybody."""
+        for link in self._register.links.values():
+            if link.kind == "person":
+                yield from filter(None, (self.of(link.subject).get(k, "") for k in _SOUGHT))
 
     def forget(self, person: str) -> None:
         """This person was erased."""

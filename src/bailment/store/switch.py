@@ -19,8 +19,8 @@ from bailment.clock import now_ms
 from bailment.errors import BailmentError
 from bailment.store.durable import PRIVATE, Files
 
-#: Turns it on in the process that owns the folder. `serve` blocks it, so that only the guard's thread
-#: takes it.
+#: Turns it on in the process that owns the folder. `serve` blocks it, so that only the guard's
+#: thread takes it.
 SIGNAL = signal.SIGUSR1
 _MOST = 4_096
 
