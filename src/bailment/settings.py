@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -109,6 +109,29 @@ class Assessor(_Section, frozen=True):
     simulated: bool = False
 
 
+class Outbound(_Section, frozen=True):
+    """URLs that others choose are called by https and at public addresses only.
+
+    `hosts` (`host` or `host:port`) may be inside, and be called without TLS: for demonstrations,
+    tests, and an identity provider in one's own network.
+    """
+
+    hosts: tuple[str, ...] = ()
+
+
+class OperatorProvider(_Section, frozen=True):
+    """The issuer's own identity provider, at which operators may sign in to look (OpenID Connect).
+
+    It knows us as `client`, and by the keys at `/sign-in/jwks.json` where `auth` says so; browsers
+    come back to `/console/sign-in/callback`. `acr` values will do, if there are any.
+    """
+
+    issuer: str
+    client: str
+    auth: Literal["none", "private_key_jwt"] = "private_key_jwt"
+    acr: tuple[str, ...] = ()
+
+
 class Settings(_Section, frozen=True):
     """The whole file."""
 
@@ -118,7 +141,12 @@ class Settings(_Section, frozen=True):
     models: dict[str, Model] = {}
     #: Auditors who may read entry bundles over HTTP: name → SHA-256 (hex) of their credential.
     auditors: dict[str, str] = {}
+    #: Resource servers that may ask whether a token is good (RFC 7662), likewise.
+    resource_servers: dict[str, str] = {}
     assessors: dict[str, Assessor] = {}
+    outbound: Outbound = Outbound()
+    #: Where operators may sign in, beside their passkeys.
+    operators: OperatorProvider | None = None
 
 
 def load_settings(path: Path) -> Settings:
@@ -128,8 +156,6 @@ def load_settings(path: Path) -> Settings:
     except OSError as error:
         raise ConfigurationError(f"cannot read `{path}`: {error.strerror}") from None
 
-    #: Resource servers that may ask whether a token is good (RFC 7662), likewise.
-    resource_servers: dict[str, str] = {}
 
 def parse_settings(data: bytes, path: Path) -> Settings:
     """The settings in what a file at `path` holds or is to hold; ConfigurationError likewise."""
