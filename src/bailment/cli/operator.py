@@ -32,6 +32,9 @@ def invite(
     person: Annotated[
         str, typer.Option(help="Id, email or name, if the same person is enrolled.")
     ] = "",
+    account: Annotated[
+        str, typer.Option(help="Their `sub` at your own identity provider, if it is set up.")
+    ] = "",
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
@@ -50,6 +53,7 @@ def invite(
         else find_recipient(view, organisation),
         approver=approver,
         person=find_person(view, person) if person else "",
+        account=account,
     )
     if as_json:
         show_json(done)

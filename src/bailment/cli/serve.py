@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import structlog
@@ -160,14 +161,10 @@ async def run(
         gateway.available,
         issuer.authority if issuer.settings.listen.certificate else None,
     )
-    approvals = Approvals(issuer.actions)
-    approvals.performs(SpecApplied, assurance.apply_approved)
-    operators = Operators(issuer.actions, approvals)
-    pages = pages_app(issuer.actions, operators, lambda: _status(issuer, gateway))
-    holding = Holding(issuer.actions, Effects(gateway.flights.enforced), approvals)
-    console: Any = console_app(
-        issuer.actions, assurance, evaluator, lambda: _status(issuer, gateway), operators, holding
-    )
+    operators, status = _operators(issuer, assurance), partial(_status, issuer, gateway)
+    pages = pages_app(issuer.actions, operators, status, issuer.settings)
+    holding = Holding(issuer.actions, Effects(gateway.flights.enforced), operators.approvals)
+    console: Any = console_app(issuer.actions, assurance, evaluator, status, operators, holding)
     with _control_socket(issuer.folder) as control:
         servers = [
             (_public_server(_Front(gateway, public, pages), issuer), listener),
@@ -191,6 +188,13 @@ async def run(
             f"the log failed and the process ends: {cause}",
             hint="nothing acknowledged is lost; find the cause, then start again",
         )
+
+
+def _operators(issuer: Issuer, assurance: Assurance) -> Operators:
+    """People in the control plane, and what they sign."""
+    approvals, own = Approvals(issuer.actions), issuer.settings.operators
+    approvals.performs(SpecApplied, assurance.apply_approved)
+    return Operators(issuer.actions, approvals, own.issuer if own is not None else "")
 
 
 def _warn(issuer: Issuer) -> None:

@@ -21,6 +21,7 @@ from webauthn.helpers.exceptions import WebAuthnException
 from bailment.access import base64url, jwk
 from bailment.access.passkey import origin_of, rp_id
 from bailment.access.reasons import Reason, Refused
+from bailment.access.signing_in import commit_account
 from bailment.access.state import Operator
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied, Invited, invitation_hash
@@ -58,7 +59,7 @@ class InviteOperator(Act, frozen=True, tag="operator-invite"):
     organisation: str = ""
     approver: str = ""
     person: str = ""
-    claim: str = ""
+    account: Annotated[str, msgspec.Meta(max_length=255)] = ""
 
 
 class EndOperator(Act, frozen=True, tag="operator-end"):
@@ -96,11 +97,12 @@ class Registration(msgspec.Struct, frozen=True):
 
 
 class Operators:
-    """What is done with operators, over one log."""
+    """What is done with operators, over one log; `provider` is the issuer's own, if it has one."""
 
-    def __init__(self, actions: Actions, approvals: Approvals) -> None:
+    def __init__(self, actions: Actions, approvals: Approvals, provider: str = "") -> None:
         self._actions = actions
         self.approvals = approvals
+        self._provider = provider
 
     @property
     def url(self) -> str:
@@ -121,7 +123,14 @@ class Operators:
     async def invite(self, asked: InviteOperator) -> tuple[str, Invited]:
         """Invite somebody: the new operator's id, and the invitation."""
         operator, code = os.urandom(16).hex(), entropy.token_urlsafe(24)
-        until = 0
+        personal, claim, until = {"name": asked.called}, "", 0
+        if asked.account:
+            if not self._provider:
+                raise Denied(
+                    Refused(Reason.SIGN_IN_FAILED, "there is no [operators] in bailment.toml")
+                )
+            personal |= {"account": asked.account, "salt": os.urandom(16).hex()}
+            claim = commit_account(self._provider, asked.account, personal["salt"])
 
         def make(now: int) -> Facts:
             nonlocal until
@@ -136,10 +145,10 @@ class Operators:
                 asked.author,
                 asked.approver,
                 asked.person,
-                asked.claim,
+                claim,
             )
 
-        await self._actions.append(make, person=operator, personal={"name": asked.called})
+        await self._actions.append(make, person=operator, personal=personal)
         return operator, Invited(code, f"{self.url}/console/register#{code}", until)
 
     def invited(self, code: str) -> str:

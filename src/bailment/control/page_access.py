@@ -67,10 +67,11 @@ class Register(msgspec.Struct, frozen=True):
 
 
 class Entrance:
-    """The handlers."""
+    """The handlers; `provider` is the host of the issuer's own, if it has one."""
 
-    def __init__(self, browser: Browser) -> None:
+    def __init__(self, browser: Browser, provider: str = "") -> None:
         self._browser = browser
+        self._provider = provider
         self._operators = browser.operators
         self._challenges = Challenges()
 
@@ -116,7 +117,7 @@ class Entrance:
 
     async def _sign_in_page(self, request: Request) -> Response:
         onward = inside(request.query_params.get("next", ""))
-        return await self._browser.page("sign_in.html", next=onward)
+        return await self._browser.page("sign_in.html", next=onward, provider=self._provider)
 
     async def _register_page(self, request: Request) -> Response:
         return await self._browser.page("register.html")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from starlette.requests import Request
@@ -21,8 +21,10 @@ from bailment.access.text import hidden
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied
 from bailment.control.operators import Operators
+from bailment.control.outbound import Outbound
 from bailment.control.page_access import Entrance, Shown, request_options
 from bailment.control.page_data import ROWS, PageData
+from bailment.control.page_provider import OwnProvider
 from bailment.control.pages import (
     ADMIN,
     EVERYBODY,
@@ -40,6 +42,9 @@ from bailment.errors import FormatError
 from bailment.ledger.facts import Facts
 from bailment.ledger.operator_records import OperatorEnded
 from bailment.ledger.records import HoldAdded, HoldLifted
+from bailment.settings import Settings
+from bailment.store.durable import Files
+from bailment.store.providers import ProviderSecrets
 
 #: How long a hold may last that a form asks for, by the form's word for it, ms; 0 until lifted.
 SPANS = {"1h": 3_600_000, "1d": 86_400_000, "7d": 604_800_000, "": 0}
@@ -301,12 +306,20 @@ class Pages:
 
 
 def pages_app(
-    actions: Actions, operators: Operators, status: Callable[[], dict[str, Any]]
+    actions: Actions,
+    operators: Operators,
+    status: Callable[[], dict[str, Any]],
+    settings: Settings,
 ) -> ASGIApp:
     """The application under `/console`."""
     browser = Browser(actions, operators)
-    pages = Pages(actions, operators, browser, status)
-    return browser_app(browser, pages.table, Entrance(browser).routes)
+    pages, own = Pages(actions, operators, browser, status), settings.operators
+    if own is None:
+        return browser_app(browser, pages.table, Entrance(browser).routes)
+    outbound = Outbound(frozenset(settings.outbound.hosts))
+    provider = OwnProvider(browser, own, outbound, ProviderSecrets(actions.log.folder, Files()))
+    entrance = Entrance(browser, urlsplit(own.issuer).netloc)
+    return browser_app(browser, pages.table, [*provider.routes, *entrance.routes])
 
 
 def _hold(subject: str, reason: str, author: str, until: int) -> HoldAdded:

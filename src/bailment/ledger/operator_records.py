@@ -30,8 +30,8 @@ class OperatorInvited(Facts, frozen=True):
 
     `organisation` is the recipient (or subcontractor) that a `recipient-admin` acts for. `approver`
     and `person` say who this is elsewhere: the approver's name, or the person's id, if the same
-    human is one, so that nobody is two people. `claim` is the SHA-256 of `issuer` and `sub` at the
-    issuer's own identity provider, where that is an alternative way to sign in.
+    human is one, so that nobody is two people. `claim` commits to the account at the issuer's own
+    identity provider, where that is an alternative way to sign in.
     """
 
     TYPE: ClassVar[str] = "operator.invited"
