@@ -18,8 +18,8 @@ from .people import Human, apply_spec, browser, operator
 
 pytestmark = pytest.mark.anyio
 
-EVE = Account("e7e", "eve@lab.example")
-MALLORY = Account("3a11", "mallory@lab.example")
+EVE = Account("eve-at-the-lab", "eve@lab.example")
+MALLORY = Account("mallory-at-the-lab", "mallory@lab.example")
 
 
 @pytest.fixture(scope="module")

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import pytest
+from starlette.responses import Response
 
 from bailment.access import base64url
 from bailment.auditor.findings import Kind
 from bailment.auditor.view import verify_view
+from bailment.control.pages import Browser, browser_app
 from bailment.ledger.operator_records import ActApproved, OperatorInvited, OperatorSignedIn
 from bailment.ledger.records import HoldAdded
 from bailment.store.export import export_view
@@ -361,6 +364,37 @@ async def test_names_are_shown_and_never_run(lab: Lab) -> None:
     assert "default-src 'none'" in policy
     assert "require-trusted-types-for 'script'" in policy
     assert "unsafe" not in policy
+
+
+def _of(url: str) -> Browser:
+    return Browser(None, SimpleNamespace(url=url))  # type: ignore[arg-type]
+
+
+def test_over_tls_the_cookie_is_bound_to_the_host() -> None:
+    response = Response()
+    _of("https://lab.example").sign_in(response, "0" * 32)
+    name, _, rest = response.headers["set-cookie"].partition("=")
+    told = {part.lower() for part in re.split(r";\s*", rest)}
+    assert name == "__Host-bailment"
+    assert {"secure", "httponly", "samesite=strict", "path=/"} <= told
+    assert not any(part.startswith("domain") for part in told)
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "strict"),
+    [
+        ("https://lab.example", 200, True),
+        ("http://localhost:8443", 200, False),
+        ("http://lab.example", 404, False),
+    ],
+)
+async def test_pages_are_for_tls_or_this_machine(url: str, status: int, strict: bool) -> None:
+    app = browser_app(_of(url), [], [])
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app=app)) as http:
+        sent = await http.get(url + "/console/static/console.css")
+    assert sent.status_code == status
+    assert ("strict-transport-security" in sent.headers) == strict
+    assert sent.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 # Who may ask for what

@@ -215,3 +215,21 @@ async def test_with_nobody_to_sign_what_stops_goes_ahead_and_what_opens_does_not
         value = {"act": "hold-lift", "author": "root", "hold": hold, "reason": "x"}
         sent = await made.console.post("http://console/act", json=value)
         assert sent.json()["detail"] == "`lift-everything` takes 2 people, and 0 can sign"
+
+
+async def test_an_organisation_s_proposals_do_not_keep_the_issuer_from_acting(
+    tmp_path: Any,
+) -> None:
+    async with world(tmp_path) as made:
+        acme = await made.recipient()
+        await apply_spec(made, "person-name", "hold-everything")
+        for name in ("ada", "bo"):
+            await approver(made, name)
+        admin = await operator(made, "recipient-admin", "Nina", organisation=acme.id)
+        await admin.http.aclose()
+        for number in range(33):
+            sent = await acme.grant(acme.below("person"), {"name": f"Person {number}"})
+            assert sent.status_code == (202 if number < 32 else 403), sent.text
+            assert number < 32 or sent.json()["detail"].startswith("32 proposals are open: sign or")
+        value = {"act": "hold-add", "author": "root", "subject": "everything", "reason": "x"}
+        assert (await made.console.post("http://console/act", json=value)).status_code == 202

@@ -46,8 +46,9 @@ from bailment.ledger.records import (
 CONFIRMED = frozenset(("person-name", "device-confirm", "provider-change"))
 #: The roles of those who sign what the issuer does.
 ISSUERS = ("issuer-security", "issuer-approver")
-#: Proposals that may be open at once, and signatures under one.
-MOST_OPEN = 256
+#: Proposals that may be open at once, of the issuer and of one organisation, which must not be able
+#: to keep the issuer from acting; and signatures under one.
+MOST_OPEN, MOST_THEIRS = 256, 32
 MOST_SIGNED = 16
 
 
@@ -183,8 +184,6 @@ def proposed(register: Indexed, facts: ActProposed, now: int) -> Refused | None:
     state = register.state
     if facts.proposal in state.proposals:
         return _missing("the proposal exists already")
-    if sum(one.until > now for one in state.proposals.values()) >= MOST_OPEN:
-        return _missing(f"{MOST_OPEN} proposals are open: withdraw some")
     if canonical.digest(canonical.encode(facts.act)) != facts.digest:
         return _missing("the digest is another act's")
     if (facts.act.get("proposal"), facts.act.get("until")) != (facts.proposal, facts.until):
@@ -196,6 +195,10 @@ def proposed(register: Indexed, facts: ActProposed, now: int) -> Refused | None:
         return _missing(str(error))
     if not act_of(register, record):
         return _missing("the act takes nobody else")
+    whose = organisation_of(register, record)
+    known = [one for one in state.proposals.values() if one.organisation == whose]
+    if sum(one.until > now for one in known) >= (MOST_THEIRS if whose else MOST_OPEN):
+        return _missing(f"{len(known)} proposals are open: sign or withdraw some")
     ttl = register.conditions.operators.proposal_ms
     if not now - register.policy.decision_ms <= facts.at <= now < facts.until <= facts.at + ttl:
         return _missing("the proposal lasts longer than the spec allows")
