@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,6 +15,8 @@ from bailment.access.jwk import PublicKey
 from bailment.errors import BailmentError, ConfigurationError, FormatError
 from bailment.store.folder import Folder
 from bailment.store.view import View, open_view
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def find_person(view: View, who: str) -> str:
@@ -85,10 +88,15 @@ def name_of(view: View, kind: str, subject: str) -> str:
 def find_subject(folder: Folder, subject: str) -> str:
     """The subject of a hold with names replaced by the ids that the log knows."""
     kind, _, name = subject.partition(":")
+    if kind == "person" and _ID.fullmatch(name):
+        return subject  # who has the id need not wait for the log to be read
     if kind == "person":
         return f"person:{find_person(open_view(folder), name)}"
-    if kind == "recipient":
-        return f"recipient:{find_recipient(open_view(folder), name)}"
+    if kind in ("recipient", "subcontractor"):
+        view = open_view(folder)
+        found = find_recipient(view, name)
+        top = view.fold.register.organisations[found].recipient == found
+        return f"{'recipient' if top else 'subcontractor'}:{found}"
     if kind == "network":
         return f"network:{find_network(open_view(folder), name)}"
     return subject
