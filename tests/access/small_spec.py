@@ -55,6 +55,7 @@ lapse:
   suspend_after: P14D
   contradicted: {step_down: T1, after: PT0S}
   mass_change_hold: 20%
+  hold_at_most: PT6H
 policy:
   contact: access@lab.example
   credential:

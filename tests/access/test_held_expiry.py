@@ -7,6 +7,8 @@ import pytest
 
 from bailment.access.assured import standing_record
 from bailment.access.fold import Fold
+from bailment.assurance.standing import tier_at
+from bailment.cli.assurance_checks import examine_assurance
 from bailment.ledger.evidence_records import StandingHeld, StandingReleased
 from bailment.ledger.facts import Facts
 
@@ -140,3 +142,86 @@ def test_who_was_released_does_not_make_others_many(outage: Fleet) -> None:
         outage.evaluate(name, held=False)
     outage.time += HOUR - 1
     assert "than the spec lets" in outage.refusal(outage.holding(outage.names[2]))
+
+
+HOLD = 6 * HOUR  # what the spec says
+
+
+def test_a_hold_ends_when_the_spec_says_whatever_is_evaluated_meanwhile(outage: Fleet) -> None:
+    one = outage.names[0]
+    ends = outage.time + HOLD
+    outage.time = ends - 1
+    assert outage.refusal(standing_record(outage.register, one, outage.time, held=True)) == ""
+    outage.evaluate(one, held=True)
+    standing = outage.register.proven(one).standing
+    assert [(step.at, step.phase) for step in standing.steps[:2]] == [
+        (outage.time, "earned"),
+        (ends, "grace"),
+    ]
+    outage.time = ends
+    late = standing_record(outage.register, one, outage.time, held=True)
+    assert late.held is msgspec.UNSET
+    assert "does not follow" in outage.refusal(msgspec.structs.replace(late, held=True))
+    assert "nothing of" in outage.refusal(outage.holding(one))
+    outage.evaluate(one, held=True)
+    assert outage.state(one) == "over"
+    assert outage.register.proven(one).standing.steps[0].phase == "grace"
+    again = Fold.decode(outage.fold.encode())
+    assert (again.register.proven(one).hold, again.register.proven(one).since) == (
+        "over",
+        ends - HOLD,
+    )
+    outage.time += HOUR - 1
+    assert "nothing of" in outage.refusal(outage.holding(one))
+    outage.time += 1
+    outage.evaluate(one, held=False)
+    assert (outage.state(one), outage.register.proven(one).since) == ("", 0)
+    assert outage.register.proven(one).standing.steps[0].tier == 1
+
+
+def test_a_hold_that_begins_again_in_the_same_outage_ends_no_later(outage: Fleet) -> None:
+    one, other = outage.names[:2]
+    began = outage.time
+    outage.time += HOUR // 2
+    outage.evaluate(one, held=False)
+    assert (outage.state(one), outage.register.proven(one).since) == ("", began)
+    outage.add(outage.holding(one))
+    outage.evaluate(one, held=True)
+    assert outage.register.proven(one).since == began
+    standing = outage.register.proven(one).standing
+    assert standing.steps[1].at == began + HOLD
+    assert outage.register.proven(other).since == began
+
+
+def test_a_hold_after_the_evidence_came_again_is_a_new_one(outage: Fleet) -> None:
+    one, other = outage.names[:2]
+    for name in (one, other):
+        outage.scan(name)
+        outage.evaluate(name, held=False)
+        assert (outage.state(name), outage.register.proven(name).since) == ("", 0)
+    outage.time += TOO_OLD
+    outage.add(outage.holding(one, other))
+    assert outage.register.proven(one).since == outage.time
+
+
+def test_the_end_of_a_hold_needs_no_evaluation(outage: Fleet) -> None:
+    standing = outage.register.proven(outage.names[0]).standing
+    ends = outage.time + HOLD
+    tiers = [tier_at(standing, at) for at in (ends - 1, ends + HOUR - 1, ends + HOUR)]
+    assert tiers == [2, 2, 1]
+
+
+def test_doctor_is_wrong_while_anything_is_held_and_until_its_grace_is_over(outage: Fleet) -> None:
+    def wrong() -> list[str]:
+        found = examine_assurance(outage.register, outage.time)
+        return [one.check for one in found if not one.ok and one.check.startswith("mass")]
+
+    assert wrong() == ["mass change"]
+    outage.time += HOLD
+    for name in outage.names[:2]:
+        outage.evaluate(name, held=False)
+    assert wrong() == ["mass change over"]
+    for name in outage.names[:2]:
+        outage.scan(name)
+        outage.evaluate(name, held=False)
+    assert wrong() == []

@@ -46,6 +46,7 @@ LAPSE = Lapsing(
     contradicted=1,
     contradicted_after=0,
     mass_change_hold=200_000,
+    hold_at_most=1_000,
 )
 
 

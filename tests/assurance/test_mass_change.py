@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from bailment.assurance.evaluation import evaluate
 from bailment.assurance.item import Item
-from bailment.assurance.mass_change import Change, hold_mass_change
+from bailment.assurance.mass_change import Change, held_back, hold_mass_change
 from bailment.assurance.standing import Standing, advance, tier_at
 from bailment.spec.compiled import Lapsing
 from tests.assurance.cases import LAPSE, check, claim, failed, item, passed, required, spec
@@ -38,6 +38,10 @@ def held(*changes: Change, total: int = 5, lapse: Lapsing = LAPSE) -> list[int]:
     return [int(name) for name in hold_mass_change(named, total, lapse)]
 
 
+def path(found: Standing) -> list[tuple[int, int, str]]:
+    return [(step.at, step.tier, step.phase) for step in found.steps]
+
+
 def test_as_many_as_the_share_may_lapse() -> None:
     assert held(change(STALE), change(FRESH)) == []
     assert held(change(STALE), change(STALE), total=10) == []
@@ -51,10 +55,49 @@ def test_more_than_the_share_are_held() -> None:
 def test_a_held_standing_keeps_its_tier_until_a_later_evaluation() -> None:
     changes = {"a": change(STALE), "b": change(STALE)}
     kept = hold_mass_change(changes, 5, LAPSE)["a"]
-    assert [(step.at, step.tier, step.phase) for step in kept.steps] == [(101, 1, "earned")]
-    assert kept.notices == ()
+    assert path(kept) == [(101, 1, "earned"), (1101, 1, "grace"), (1108, 0, "none")]
+    assert held_back(kept)
     released = advance(kept, evaluate(SPEC, STALE, [], 200), LAPSE, 200)
     assert [(step.at, step.tier) for step in released.steps] == [(200, 1), (207, 0)]
+    assert not held_back(released)
+
+
+def test_a_hold_ends_by_the_schedule_alone_and_is_announced() -> None:
+    """Nobody has to evaluate for it, and nothing that does prolongs it."""
+    changes = {"a": change(STALE), "b": change(STALE)}
+    kept = hold_mass_change(changes, 5, LAPSE)["a"]
+    ends = 101 + LAPSE.hold_at_most
+    assert [tier_at(kept, at) for at in (ends, ends + 6, ends + 7)] == [1, 1, 0]
+    assert [(one.at, one.step, one.tier) for one in kept.notices] == [
+        (at, ends + 7, 0) for at in (ends - 14, ends - 3, ends - 1, ends, ends + 4, ends + 6)
+    ]
+    again = Change(kept, advance(kept, evaluate(SPEC, STALE, [], 500), LAPSE, 500), 101)
+    renewed = hold_mass_change({"a": again, "b": again}, 5, LAPSE)["a"]
+    assert path(renewed)[1:] == path(kept)[1:]
+    late = advance(kept, evaluate(SPEC, STALE, [], ends), LAPSE, ends)
+    assert path(late) == [(ends, 1, "grace"), (ends + 7, 0, "none")]
+    over = Change(kept, late, 101)
+    assert hold_mass_change({"a": over, "b": over}, 5, LAPSE) == {}
+
+
+def test_a_tier_may_be_held_beside_one_that_needs_no_hold() -> None:
+    tiers = spec(required(check("a", age=900), "A"), (required(check()),))
+    items = [passed(0, "a"), passed(0)]
+    before = advance(None, evaluate(tiers, items, [], 50), LAPSE, 50)
+    after = advance(before, evaluate(tiers, items, [], 101), LAPSE, 101)
+    kept = hold_mass_change({"a": Change(before, after), "b": change(STALE)}, 5, LAPSE)["a"]
+    assert [(one.rank, one.lapses, one.held) for one in kept.footings] == [
+        (1, 900, False),
+        (2, 1101, True),
+    ]
+    assert held_back(kept)
+
+
+def test_evidence_that_comes_again_during_a_hold_counts_from_its_own_date() -> None:
+    kept = hold_mass_change({"a": change(STALE), "b": change(STALE)}, 5, LAPSE)["a"]
+    fresh = advance(kept, evaluate(SPEC, [*STALE, passed(300)], [], 300), LAPSE, 300)
+    assert path(fresh)[:2] == [(300, 1, "earned"), (400, 1, "grace")]
+    assert not held_back(fresh)
 
 
 def test_it_is_held_again_while_the_outage_lasts() -> None:
@@ -109,9 +152,8 @@ def test_what_is_held_and_contradicted_stays_contradicted() -> None:
     after = advance(before, evaluate(tiers, items, [], 101), LAPSE, 101)
     kept = hold_mass_change({"a": Change(before, after), "b": change(STALE)}, 5, LAPSE)["a"]
     assert kept.tier == 1
-    assert kept.steps[0].phase == "contradicted"
-    assert kept.steps[1:] == ()
-    assert [(one.at, one.tier) for one in kept.notices] == [(101, 1)]
+    assert path(kept) == [(101, 1, "contradicted"), (1108, 0, "contradicted")]
+    assert (kept.notices[0].at, kept.notices[0].tier) == (101, 1)
 
 
 def test_without_grace_a_new_expiry_is_held_at_the_instant() -> None:
@@ -119,7 +161,7 @@ def test_without_grace_a_new_expiry_is_held_at_the_instant() -> None:
     one = change(STALE, 50, 100, lapse=lapse)
     assert (tier_at(one.before, 99), tier_at(one.before, 100), one.after.tier) == (1, 0, 0)
     kept = hold_mass_change({"a": one, "b": one}, 5, lapse)["a"]
-    assert [(step.at, step.tier, step.phase) for step in kept.steps] == [(100, 1, "earned")]
+    assert path(kept) == [(100, 1, "earned"), (1100, 0, "none")]
     over = change(STALE, 50, 100, 101, lapse=lapse)
     assert held(over, over, lapse=lapse) == []
 

@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from bailment.access.reasons import Reason, Refused
+from bailment.assurance.standing import Standing
+from bailment.auditor.audit import audit_export
+from bailment.auditor.findings import Kind
 from bailment.cli.serve import opened
 from bailment.control.actions import Denied
 from bailment.ledger.evidence_records import StandingEvaluated, StandingHeld, StandingReleased
 from bailment.ledger.records import FindingRaised
 
 from ..access.small_spec import HOUR
+from ..auditor.forge import Forgery
 from ..world import world
 from .test_assurance import TEXT, Acme, Lab
 
@@ -164,3 +169,55 @@ async def test_a_restart_puts_nothing_on_record_of_who_holds_nothing(coming: Out
     told = [facts.recipient for facts in coming.world.of(StandingEvaluated, size)]
     assert told
     assert coming.other.id not in told
+
+
+async def test_a_hold_ends_by_itself_and_a_person_is_paged_again(outage: Outage) -> None:
+    made, crowd = outage.world, outage.crowd
+    size = made.size
+    made.clock.ahead += 6 * HOUR
+    told = await crowd[0].standing()
+    assert (told["phase"], told["tier"]) == ("grace", "T2"), "whether anybody looks or not"
+    await outage.look()
+    await outage.look()
+    (finding,) = made.of(FindingRaised, size)
+    assert finding.kind == "standing-hold-over"
+    assert finding.numbers == {"recipients": 3, "total": 4}
+    assert [facts.held for facts in outage.evaluated(size)] == [msgspec.UNSET] * 3
+    assert outage.holds == {"over"}
+    assert made.of(StandingHeld, size) == []
+    await made.restart()
+    await outage.look()
+    assert len(made.of(FindingRaised, size)) == 1
+    made.clock.ahead += HOUR
+    assert [(await acme.standing())["tier"] for acme in crowd] == ["T1"] * 3
+    await outage.look()
+    assert made.of(StandingHeld, size) == []
+
+
+async def test_an_auditor_derives_the_end_of_a_hold_again(outage: Outage, tmp_path: Path) -> None:
+    made = outage.world
+    made.clock.ahead += 6 * HOUR
+    await outage.look()
+    signer = made.issuer.secrets.log
+    forgery = Forgery(made.issuer.log.reader)
+    audited = audit_export(forgery.write(tmp_path / "out", signer), signer.public)
+    assert audited.clean, audited.findings
+    assert audited.standings >= 6
+    late = [
+        at
+        for at in forgery.of(StandingEvaluated, lambda facts: facts.held is True)
+        if at >= outage.since
+    ]
+    (row, *_) = [forgery.rows[at] for at in late]
+    assert isinstance(row.facts, StandingEvaluated)
+    standing = msgspec.convert(row.facts.standing, Standing)
+    for footing in standing.footings:
+        assert footing.lapses is not None
+    longer = tuple(
+        msgspec.structs.replace(one, lapses=(one.lapses or 0) + HOUR) for one in standing.footings
+    )
+    steps = (standing.steps[0],)
+    told = msgspec.to_builtins(msgspec.structs.replace(standing, footings=longer, steps=steps))
+    row.change(standing=told)
+    forged = audit_export(forgery.write(tmp_path / "forged", signer), signer.public)
+    assert Kind.BAD_RECORD in forged.counts

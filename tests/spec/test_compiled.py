@@ -140,7 +140,9 @@ def test_the_rest_is_in_numbers() -> None:
     assert spec.kinds["scuba.entra"].cap == RANK["observed"]
     assert spec.lapse.notice == (14 * DAY, 3 * DAY, DAY)
     assert (spec.lapse.then, spec.lapse.contradicted, spec.lapse.contradicted_after) == (2, 0, 0)
-    assert spec.lapse.mass_change_hold == 200_000
+    assert (spec.lapse.mass_change_hold, spec.lapse.hold_at_most) == (200_000, 3 * DAY)
+    assert compiled(("  hold_at_most: P3D\n", "")).lapse.hold_at_most == 3 * DAY
+    assert compiled(("hold_at_most: P3D", "hold_at_most: PT12H")).lapse.hold_at_most == DAY // 2
     assert spec.exceptions.never_for == {"AM-01", "AM-03"} and spec.exceptions.compensating
     assert [one.excusable for one in spec.tiers[1].requirements] == [False, True, True]
     assert [(one.weight, one.remedy[:3]) for one in spec.tiers[2].requirements[-2:]] == [

@@ -468,6 +468,7 @@ CONSEQUENCES = {
         "there is no requirement `AM-30`",
         "did you mean `AM-0",
     ),
+    "a hold of no time": (("hold_at_most: P3D", "hold_at_most: «P0D"), "no time at all", "`P1D`"),
     "an exception of no time": (("max_ttl: P60D", "max_ttl: «P0D"), "no time at all", "`P1D`"),
     "a step down to nowhere": (
         ("then: {step_down: T2}", "then: {step_down: «T4}"),

@@ -7,8 +7,9 @@ import msgspec
 from bailment.access.assured import evaluated
 from bailment.access.state import Indexed
 from bailment.assurance.item import Item
+from bailment.assurance.mass_change import held_back
 from bailment.assurance.proof_tree import NEVER
-from bailment.assurance.standing import Notice, Phase, Standing, Step, step_at
+from bailment.assurance.standing import Notice, Phase, Step, step_at
 from bailment.spec.terms import TIERS, Independence
 
 
@@ -111,11 +112,6 @@ def _holding(
         )
         for tier in found.tiers
     }
-
-
-def held_back(standing: Standing) -> bool:
-    """Whether what expired is held (`assurance.mass_change`)."""
-    return any(one.lapses is None and one.requirements for one in standing.footings)
 
 
 def _newest(register: Indexed, items: list[Item]) -> list[Shown]:

@@ -23,7 +23,7 @@ from bailment.assurance.adapters.reading import is_scope, scope_key
 from bailment.assurance.evaluation import Evaluation, evaluate, evaluation_digest
 from bailment.assurance.grant import Grant, objection
 from bailment.assurance.item import Item
-from bailment.assurance.mass_change import Change, held_standing
+from bailment.assurance.mass_change import Change, graced, held_back, held_standing
 from bailment.assurance.standing import Standing, advance
 from bailment.errors import FormatError
 from bailment.ledger.evidence_records import (
@@ -78,8 +78,17 @@ def evaluated(
     proven = register.proven(recipient)
     evaluation = evaluate(spec, counting(proven), proven.grants, at)
     standing = advance(proven.standing, evaluation, spec.lapse, at)
-    kept = held_standing(Change(proven.standing, standing), spec.lapse) if held else standing
+    change = Change(proven.standing, standing, began(proven, spec, at))
+    kept = held_standing(change, spec.lapse) if held else standing
     return Evaluated(evaluation, kept, kept != standing)
+
+
+def began(proven: Proven, spec: CompiledSpec, at: int) -> int:
+    """When the hold began that a recipient is under, or was and that is not over yet; 0 if there is
+    none. One that begins anew in the same outage lasts no longer."""
+    standing = proven.standing
+    falls = standing is not None and (held_back(standing) or graced(standing, spec.lapse, at))
+    return proven.since if proven.hold == "held" or falls else 0
 
 
 def counting(proven: Proven) -> list[Item]:

@@ -6,11 +6,17 @@ first counts anew, from all that the register knows, how many would fall.
 
 from __future__ import annotations
 
-from bailment.access.account import held_back
-from bailment.access.assured import evaluated
+from bailment.access.assured import began, evaluated
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Hold, Indexed, Proven
-from bailment.assurance.mass_change import Change, falls, graced, held_standing, many
+from bailment.assurance.mass_change import (
+    Change,
+    falls,
+    graced,
+    held_back,
+    held_standing,
+    many,
+)
 from bailment.assurance.standing import Standing
 from bailment.ledger.evidence_records import StandingEvaluated, StandingHeld, StandingReleased
 from bailment.spec.compiled import CompiledSpec
@@ -19,23 +25,42 @@ from bailment.spec.compiled import CompiledSpec
 MOST_NAMES = 1000
 
 
+def over(proven: Proven, spec: CompiledSpec, at: int) -> bool:
+    """Whether what expired was held for as long as the spec lets."""
+    ends = proven.since + spec.lapse.hold_at_most
+    return proven.hold == "over" or (proven.hold == "held" and ends <= at)
+
+
 def released(proven: Proven, spec: CompiledSpec, at: int) -> bool:
-    """Whether a person let expire what is not over yet at `at`: that is not held once more."""
+    """Whether a person, or the end of its hold, let expire what is not over yet at `at`: that is
+    not held once more."""
     standing = proven.standing
-    if proven.hold != "released" or standing is None:
+    if standing is None or not (proven.hold == "released" or over(proven, spec, at)):
         return False
     return held_back(standing) or graced(standing, spec.lapse, at)
 
 
-def hold_after(register: Indexed, facts: StandingEvaluated, standing: Standing) -> Hold:
-    """Whether what expired is held or released once this standing is in force."""
-    spec = register.spec
+def note_hold(register: Indexed, proven: Proven, facts: StandingHeld | StandingReleased) -> None:
+    """Note that what expired of a recipient is held, from then on or since before in the same
+    outage; or that it takes effect."""
+    if isinstance(facts, StandingReleased):
+        proven.hold = "released"
+        return
+    since = began(proven, register.spec, facts.at) if register.spec is not None else 0
+    proven.hold, proven.since = "held", since or facts.at
+
+
+def hold_after(register: Indexed, facts: StandingEvaluated, standing: Standing) -> tuple[Hold, int]:
+    """Whether what expired is held or released once this standing is in force, and since when it
+    was held."""
+    proven, spec = register.proven(facts.recipient), register.spec
     if facts.held is True:
-        return "held"
-    if spec is None:
-        return ""
-    stays = released(register.proven(facts.recipient), spec, facts.at)
-    return "released" if stays and graced(standing, spec.lapse, facts.at) else ""
+        return "held", proven.since
+    if spec is None or not graced(standing, spec.lapse, facts.at):
+        return "", 0
+    if not released(proven, spec, facts.at):
+        return "", began(proven, spec, facts.at)
+    return "over" if over(proven, spec, facts.at) else "released", proven.since
 
 
 # The rules
@@ -90,7 +115,8 @@ def _change(register: Indexed, name: str, spec: CompiledSpec, at: int) -> Change
     proven = register.proven(name)
     if released(proven, spec, at) or (proven.standing is not None and proven.standing.at > at):
         return None
-    return Change(proven.standing, evaluated(register, name, spec, at).standing)
+    after = evaluated(register, name, spec, at).standing
+    return Change(proven.standing, after, began(proven, spec, at))
 
 
 def _wrong(detail: str) -> Refused:

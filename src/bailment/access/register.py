@@ -17,7 +17,7 @@ from bailment.access import identified, operators, two_person
 from bailment.access.assured import apart, grant_of, item_of, standing_of, submission, traces
 from bailment.access.chain import read_link
 from bailment.access.entries import RULES
-from bailment.access.held_expiry import hold_after
+from bailment.access.held_expiry import hold_after, note_hold
 from bailment.access.reasons import Refused
 from bailment.access.state import Granted, Indexed, Invitation, Proven, read_spec
 from bailment.assurance.item import Item
@@ -137,12 +137,11 @@ class Register(Indexed):
             case StandingEvaluated():
                 proven = self._prove(facts.recipient)
                 standing = standing_of(facts.standing)
-                proven.hold = hold_after(self, facts, standing)
+                proven.hold, proven.since = hold_after(self, facts, standing)
                 proven.standing, proven.unmet = standing, facts.unmet
             case StandingHeld() | StandingReleased():
                 for one in facts.recipients:
-                    released = isinstance(facts, StandingReleased)
-                    self._prove(one).hold = "released" if released else "held"
+                    note_hold(self, self._prove(one), facts)
             case _ if not operators.write(self, index, facts):
                 raise VerificationError(f"nothing folds a `{facts.TYPE}`")
 

@@ -78,15 +78,17 @@ class Granted(msgspec.Struct):
     paired: bool = False
 
 
-#: Whether what a recipient should have lost by expiry is held, or a person let it take effect.
-Hold = Literal["", "held", "released"]
+#: Whether what a recipient should have lost by expiry is held, a person let it take effect, or it
+#: does since the hold is over.
+Hold = Literal["", "held", "released", "over"]
 
 
 class Proven(msgspec.Struct):
     """What a recipient has shown, and what it holds by that.
 
     `scopes` are the ids of its enclave, by `tenant`, `account` and `org`; `unmet` has for each tier
-    what keeps it from being held, as last evaluated; `hold` is that of a mass change.
+    what keeps it from being held, as last evaluated; `hold` is that of a mass change, which began
+    at `since` (ms).
     """
 
     scopes: dict[str, tuple[str, ...]] = {}
@@ -95,6 +97,7 @@ class Proven(msgspec.Struct):
     standing: Standing | None = None
     unmet: dict[str, dict[str, str]] = {}
     hold: Hold = ""
+    since: int = 0
 
 
 class Operator(msgspec.Struct, omit_defaults=True):

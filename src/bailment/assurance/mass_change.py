@@ -1,8 +1,9 @@
 """Many recipients falling at once: more likely our collector's outage than theirs.
 
 If one run of evaluations would change more recipients than the spec's share, and more than one,
-their expiries are held until a later run changes fewer, and a person is paged. What evidence shows
-to have failed is not held, and contradictions never are.
+their expiries are held until a later run changes fewer, and a person is paged; but no longer than
+the spec says, which stands in the schedule itself: no outage keeps anybody in for ever. What
+evidence shows to have failed is not held, and contradictions never are.
 """
 
 from __future__ import annotations
@@ -18,10 +19,16 @@ from bailment.spec.quantity import MILLION
 
 
 class Change(NamedTuple):
-    """A recipient's standing before and after one run."""
+    """A recipient's standing before and after one run; `since` is when its expiries began to be
+    held, in this outage or now."""
 
     before: Standing | None
     after: Standing
+    since: int = 0
+
+    def until(self, lapse: Lapsing) -> int:
+        """When what is held lapses all the same."""
+        return (self.since or self.after.at) + lapse.hold_at_most
 
 
 def hold_mass_change(
@@ -63,10 +70,19 @@ def graced(standing: Standing, lapse: Lapsing, at: int) -> bool:
     return any(lapses <= at < lapses + lapse.grace for lapses in ends)
 
 
+def held_back(standing: Standing) -> bool:
+    """Whether anything that expired is held in it."""
+    return any(footing.held for footing in standing.footings)
+
+
 def held_standing(change: Change, lapse: Lapsing) -> Standing:
-    """As if what expired had not: it lapses when a later evaluation is put in force."""
+    """As if what expired had not: it lapses when a later evaluation is put in force, or at the end
+    of the hold."""
+    until = change.until(lapse)
+    if until <= change.after.at:
+        return change.after
     footings = tuple(
-        replace(footing, lapses=None)
+        replace(footing, lapses=until, held=True)
         if _falling(footing, change, lapse) and not footing.failed
         else footing
         for footing in change.after.footings

@@ -40,13 +40,15 @@ Phase = Literal["earned", "grace", "stepped-down", "contradicted", "none"]
 class Footing(msgspec.Struct, frozen=True, omit_defaults=True):
     """A tier that evidence holds or held, until when, and the requirements that then lapse.
 
-    `failed`: evidence shows one of them to be unmet, rather than being too old.
+    `failed`: evidence shows one of them to be unmet, rather than being too old. `held`: they have
+    expired, and that is held until it lapses (`mass_change`).
     """
 
     rank: int
     lapses: int | None = None
     requirements: tuple[str, ...] = ()
     failed: bool = False
+    held: bool = False
 
 
 class Contradiction(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from bailment.access.assured import evaluated
 from bailment.access.fold import Fold
+from bailment.access.held_expiry import over
 from bailment.assurance.standing import tier_at
 from bailment.auditor.findings import Findings, Kind
 from bailment.ledger.evidence_records import (
@@ -55,12 +56,14 @@ class Standings:
         register, recipient = self._fold.register, leaf.recipient
         needed = register.state.tiers.get(facts.model, 0)
         changed, since = self._changed.get(recipient, (0, leaf.time))
-        held = register.proven(recipient).hold == "held"
-        if register.spec is None or not needed or held:
+        proven, spec = register.proven(recipient), register.spec
+        if spec is None or not needed:
+            return
+        if proven.hold == "held" and not over(proven, spec, leaf.time):
             return
         if leaf.time - since <= register.policy.heads_ms:
             return
-        standing = evaluated(register, recipient, register.spec, leaf.time).standing
+        standing = evaluated(register, recipient, spec, leaf.time).standing
         has = tier_at(standing, leaf.time)
         if has < needed:
             self._findings.add(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bailment.access.account import held_back
 from bailment.access.state import Indexed
 from bailment.access.two_person import CONFIRMED, people, signers
+from bailment.assurance.mass_change import held_back
 from bailment.cli.checks import Finding
 from bailment.spec.prose import counted
 
@@ -42,6 +42,11 @@ def examine_assurance(register: Indexed, now: int) -> Iterator[Finding]:
         says = f"what expired is held for {counted(len(held), 'recipient')}: too many fell at once"
         mend = "find out whether our own collectors failed; if not, bailment standing release"
         yield Finding("mass change", False, says, mend)
+    over = [one for one in state.proven.values() if one.hold == "over"]
+    if over:
+        says = f"what was held for {counted(len(over), 'recipient')} takes effect: too many fall"
+        mend = "find out whether our own collectors failed, and collect again before the grace ends"
+        yield Finding("mass change over", False, says, mend)
 
 
 def _people(register: Indexed) -> Iterator[Finding]:

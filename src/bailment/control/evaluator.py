@@ -9,18 +9,16 @@ longer, for the gateway goes by the schedule of the last standing.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
 from msgspec.structs import replace
 
-from bailment.access.assured import evaluated, standing_record, unmet
+from bailment.access.assured import began, evaluated, standing_record, unmet
 from bailment.access.chain import read_link
-from bailment.access.held_expiry import MOST_NAMES, released
+from bailment.access.held_expiry import released
 from bailment.access.register import Register
 from bailment.assurance.adapters import observation
 from bailment.assurance.item import Item
@@ -29,20 +27,18 @@ from bailment.assurance.schedule import Schedule
 from bailment.assurance.standing import Standing
 from bailment.control.actions import Actions, Denied
 from bailment.control.assurance import Assurance
+from bailment.control.mass_hold import MassHold
 from bailment.control.observations import AFRESH
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
     ExceptionGranted,
-    StandingHeld,
     StandingNoticed,
-    StandingReleased,
 )
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import decode_leaf
 from bailment.ledger.records import (
     DelegationGranted,
-    FindingRaised,
     RecipientRegistered,
     SpecApplied,
 )
@@ -57,7 +53,6 @@ logger = structlog.get_logger("bailment.evaluator")
 _NAP = 60.0
 #: When to try again what the log did not take, ms.
 _PAUSE = 1000
-_HELD, _RELEASED = "standing-held", "standing-released"
 
 
 class Observer(Protocol):
@@ -88,6 +83,7 @@ class Evaluator:
         self._actions = actions
         self._assurance = assurance
         self._observer = observer
+        self._mass = MassHold(actions)
         self._due = Schedule()
         self._observing = Schedule()
         #: Those whose evidence, exceptions, enclave or spec is another than when last evaluated,
@@ -142,14 +138,8 @@ class Evaluator:
     async def release(self, reason: str, author: str) -> tuple[str, ...]:
         """Let take effect what expired and is held: a person found that the outage is not ours."""
         async with self._lock:
-            proven = self._register.state.proven
-            held = tuple(sorted(name for name, one in proven.items() if one.hold == "held"))
-            for some in _chunks(held):
-                await self._append(StandingReleased(some, reason, author))
+            held = await self._mass.release(reason, author)
             self._changed.update(held)
-            if held:
-                sentence = f"{author} let what had expired take effect: {reason}"
-                await self._find(_RELEASED, sentence, recipients=len(held))
         return held
 
     # What wakes it
@@ -213,6 +203,7 @@ class Evaluator:
         due = set(self._due.due(now))
         changed = self._changed | {name for name in due if self._is_over(name, now)}
         self._changed = set()
+        changed |= await self._mass.ended(spec, now)
         doubtful, self._doubtful = self._doubtful, set()
         await self._evaluate(spec, changed, doubtful - changed, now)
         for name in due | changed | doubtful:
@@ -259,23 +250,24 @@ class Evaluator:
         }
         held = hold_mass_change(changes, len(self._register.organisations), spec.lapse)
         try:
-            await self._hold(name for name in held if self._register.proven(name).hold != "held")
+            await self._mass.begin(n for n in held if self._register.proven(n).hold != "held")
         except Denied as denied:  # other evidence came
             self._put_back(denied, *found)
             return
         for name, one in found.items():
-            after = one._replace(change=Change(one.change.before, held.get(name, one.change.after)))
+            after = one._replace(change=one.change._replace(after=held.get(name, one.change.after)))
             if name in changed or self._differs(name, after):
                 await self._record(name, held=name in held)
 
     def _look(self, name: str, spec: CompiledSpec, now: int) -> _Found:
         after = evaluated(self._register, name, spec, now)
-        change = Change(self._register.proven(name).standing, after.standing)
+        proven = self._register.proven(name)
+        change = Change(proven.standing, after.standing, began(proven, spec, now))
         return _Found(change, unmet(after.evaluation))
 
     def _differs(self, name: str, found: _Found) -> bool:
         """Whether what was found says anything else than what is on record."""
-        before, after = found.change
+        before, after, _ = found.change
         proven = self._register.proven(name)
         return before is None or proven.unmet != found.unmet or _told_by(before) != _told_by(after)
 
@@ -291,24 +283,6 @@ class Evaluator:
         logger.warning("a standing was not accepted", why=str(denied), recipients=len(names))
         self._changed.update(names)
         self._refused.update(names)
-
-    async def _hold(self, names: Iterator[str]) -> None:
-        """Put on record whose expiries are held now and were not before, and tell a person."""
-        new, total = tuple(sorted(names)), len(self._register.organisations)
-        for some in _chunks(new):
-            await self._actions.append(partial(_held_at, some))
-        if new:
-            sentence = (
-                f"{len(new)} of {total} recipients would have begun to lose standing at once, so "
-                "that what expired is held; find out whether our own collectors failed"
-            )
-            await self._find(_HELD, sentence, recipients=len(new), total=total)
-
-    async def _find(self, kind: str, sentence: str, **numbers: int) -> None:
-        now = self._log.sequencer.time
-        finding = FindingRaised(os.urandom(16).hex(), kind, sentence, now, now, numbers)
-        logger.warning("finding", kind=kind, sentence=sentence)
-        await self._append(finding)
 
     async def _append(self, facts: Facts) -> int:
         """Append a record; its time."""
@@ -370,15 +344,6 @@ def _told_by(standing: Standing) -> tuple[object, ...]:
     if len(standing.steps) == 1:
         last = replace(last, at=0)
     return standing.footings, standing.contradictions, standing.until, last
-
-
-def _held_at(names: tuple[str, ...], now: int) -> StandingHeld:
-    return StandingHeld(now, names)
-
-
-def _chunks(names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """In as many as one record names."""
-    return (names[at : at + MOST_NAMES] for at in range(0, len(names), MOST_NAMES))
 
 
 def _notices_since(log: Log, time: int) -> list[Stored]:

@@ -117,7 +117,7 @@ class StandingEvaluated(Facts, frozen=True):
 
 class StandingHeld(Facts, frozen=True):
     """What expired is held for these recipients, since more than the spec's share would fall at
-    `at`; until each is evaluated without it, or released."""
+    `at`; until each is evaluated without it, or released, or for as long as the spec lets."""
 
     TYPE: ClassVar[str] = "standing.held"
     REGISTERS: ClassVar[bool] = True

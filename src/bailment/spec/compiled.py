@@ -19,6 +19,7 @@ from msgspec import UNSET
 
 from bailment.spec.conditions import Conditions, conditions_of
 from bailment.spec.document import (
+    HOLD_AT_MOST,
     Document,
     EvidenceKind,
     Override,
@@ -138,6 +139,7 @@ class Lapsing(Compiled, frozen=True):
     contradicted: int
     contradicted_after: int
     mass_change_hold: int
+    hold_at_most: int = duration_ms(HOLD_AT_MOST)
 
 
 class Threshold(Compiled, frozen=True):
@@ -341,6 +343,7 @@ def _lapse(document: Document) -> Lapsing:
         contradicted=rank_of(lapse.contradicted.step_down),
         contradicted_after=duration_ms(lapse.contradicted.after),
         mass_change_hold=share_ppm(lapse.mass_change_hold),
+        hold_at_most=duration_ms(lapse.hold_at_most or HOLD_AT_MOST),
     )
 
 

@@ -238,6 +238,10 @@ class Contradicted(Part, frozen=True):
     after: Annotated[Duration, says("`PT0S` is at once.")]
 
 
+#: Longer than a weekend, in which nobody may have looked.
+HOLD_AT_MOST = "P3D"
+
+
 class Lapse(Part, frozen=True):
     """What happens as evidence expires: notices, grace, a step down, suspension."""
 
@@ -256,6 +260,12 @@ class Lapse(Part, frozen=True):
             "wait for a person."
         ),
     ]
+    hold_at_most: Maybe[
+        Annotated[
+            Duration,
+            says(f"How long they wait; then they take effect; `{HOLD_AT_MOST}` if left out."),
+        ]
+    ] = UNSET
 
 
 class Document(Part, frozen=True):

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from bailment.spec.builtin import tiers_from
 from bailment.spec.compiled import requirements_of
-from bailment.spec.document import Document, Requirement, digest
+from bailment.spec.document import HOLD_AT_MOST, Document, Requirement, digest
 from bailment.spec.prose import (
     INDEPENDENCE,
     against_lines,
@@ -200,7 +200,8 @@ def _lapse(document: Document) -> Iterator[str]:
     yield (
         f"- If more than {lapse.mass_change_hold} of all recipients, and more than one, would "
         "change at one time, expiries wait for a person, since that is more likely the issuer's "
-        "outage than theirs. Contradictions never wait."
+        f"outage than theirs, but for {words(lapse.hold_at_most or HOLD_AT_MOST)} at most. "
+        "Contradictions never wait."
     )
     yield ""
 

@@ -182,6 +182,8 @@ class _Meaning:
         if share_ppm(lapse.mass_change_hold) == 0:
             what = "every expiry would wait for a person"
             self._say((*path, "mass_change_hold"), what, 'write a share such as `"20%"`')
+        if lapse.hold_at_most is not UNSET:
+            self._not_zero(lapse.hold_at_most, (*path, "hold_at_most"))
 
     def capabilities(self) -> None:
         for id_, capability in (self._document.capabilities or {}).items():
