@@ -1,0 +1,249 @@
+"""A recipient is told of what concerns it: its holds, their lifting, ended delegations, findings.
+
+Standard Webhooks (standardwebhooks.com) with asymmetric signatures (`v1a`, Ed25519), so that no
+secret is shared and nobody but the issuer can sign. What is told names only what is the
+recipient's own, by the ids that its log has. It is sent from an outbox (`store/outbox.py`) beside
+everything else: access never waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bailment.access.coverage import covered
+from bailment.access.slot import slot_of_subject
+from bailment.access.state import Indexed
+from bailment.clock import now_ms
+from bailment.control.actions import Actions
+from bailment.control.outbound import Outbound, OutboundError
+from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import SourceSilent, WebhookRegistered
+from bailment.ledger.records import DelegationEnded, FindingRaised, HoldAdded, HoldLifted
+from bailment.store.outbox import Message, Outbox
+from bailment.store.sequencer import News
+
+logger = structlog.get_logger("bailment.webhooks")
+
+_TOLD = (HoldAdded, HoldLifted, DelegationEnded, FindingRaised, SourceSilent, WebhookRegistered)
+#: How long after each failure it is tried again, s: for about three days.
+_PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 57600, 57600, 57600)
+#: Messages in flight: of one organisation, and of all.
+_EACH, _MOST = 2, 16
+#: How long the position may lag behind a log in which nothing is to be told, s.
+_LAG = 30.0
+_Entry = tuple[int, int, Facts]
+
+
+class Webhooks:
+    """One for each process that owns a log."""
+
+    def __init__(
+        self, actions: Actions, outbound: Outbound, outbox: Outbox, key: Ed25519PrivateKey
+    ) -> None:
+        self._actions = actions
+        self._outbound = outbound
+        self.outbox = outbox
+        self._key = key
+        self._wake = asyncio.Event()
+        self._news: list[_Entry] = []
+        #: The log was read by others up to here when this began, and is up to there by now.
+        self._from = self._seen = actions.log.fold.size
+        self._holds: dict[str, str] = {}
+        actions.log.sequencer.listeners.append(self._notice)
+
+    @property
+    def public(self) -> str:
+        """The public key, as libraries for Standard Webhooks take it."""
+        return "whpk_" + b64encode(self._key.public_key().public_bytes_raw()).decode()
+
+    def wake(self) -> None:
+        """Something is due."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Read and send until cancelled; a malfunction ends the process, not just the task."""
+        try:
+            await self._catch_up()
+            while True:
+                self._wake.clear()
+                await self._read()
+                await self._send()
+                await self._rest()
+        except Exception as error:
+            self._actions.log.sequencer.fail(error)
+            raise
+
+    # From the log into the outbox
+
+    def _notice(self, news: News) -> None:
+        found = [(index, leaf.time, facts) for index, leaf, facts in news]
+        self._seen = found[-1][0] + 1
+        told = [entry for entry in found if isinstance(entry[2], _TOLD)]
+        if told:
+            self._news += told
+            self._wake.set()
+
+    async def _catch_up(self) -> None:
+        """What a process before wrote and did not tell; a new outbox begins with what is now."""
+        position = await self.outbox.position()
+        if position is None:
+            holds = self._actions.log.fold.register.state.holds.values()
+            await self.outbox.follow(self._from, (), {one.hold: one.subject for one in holds})
+            self._holds = await self.outbox.holds()
+            return
+        self._holds = await self.outbox.holds()
+        reader = self._actions.log.reader
+
+        def read() -> list[_Entry]:
+            records = reader.records(position, self._from)
+            return [
+                (one.index, one.leaf.time, one.facts)
+                for one in records
+                if isinstance(one.facts, _TOLD)
+            ]
+
+        await self._take(await asyncio.to_thread(read), self._from)
+
+    async def _read(self) -> None:
+        """Take what came since into the outbox."""
+        news, self._news, seen = self._news, [], self._seen
+        await self._take(news, seen)
+
+    async def _take(self, entries: Iterable[_Entry], position: int) -> None:
+        register = self._actions.log.fold.register
+        messages: list[Message] = []
+        holds: dict[str, str | None] = {}
+        for index, time, facts in entries:
+            if isinstance(facts, HoldAdded):
+                holds[facts.hold] = self._holds[facts.hold] = facts.subject
+            told = _told(facts, self._holds)
+            if isinstance(facts, HoldLifted):
+                holds[facts.hold] = None
+                self._holds.pop(facts.hold, None)
+            for organisation, webhook in register.state.webhooks.items():
+                if time < webhook.since:
+                    continue
+                data = _for(register, organisation, facts, told, time)
+                if data is not None:
+                    body = _body(facts.TYPE, time, {"entry": index, **data})
+                    name = f"msg_{index}_{organisation[:16]}"
+                    messages.append(Message(name, organisation, body))
+        await self.outbox.follow(position, messages, holds, now_ms())
+
+    # From the outbox to recipients
+
+    async def _send(self) -> None:
+        while messages := await self.outbox.due(now_ms(), _EACH, _MOST):
+            await asyncio.gather(*map(self._deliver, messages))
+            if self._news:
+                await self._read()
+
+    async def _deliver(self, message: Message) -> None:
+        webhook = self._actions.log.fold.register.state.webhooks.get(message.organisation)
+        if webhook is None:
+            await self.outbox.drop(message.organisation)
+            return
+        error = await self._post(webhook.url, message)
+        if not error:
+            await self.outbox.told(message, now_ms())
+            return
+        tried = message.attempts
+        due = now_ms() + _PAUSES[tried] * 1000 if tried < len(_PAUSES) else None
+        await self.outbox.failed(message, error, due)
+        if due is None:
+            logger.error("a webhook was given up", message=message.id, why=error)
+
+    async def _post(self, url: str, message: Message) -> str:
+        """Send it; why that failed, or empty."""
+        stamp = str(now_ms() // 1000)
+        signature = self._key.sign(b".".join((message.id.encode(), stamp.encode(), message.body)))
+        headers = {
+            "content-type": "application/json",
+            "webhook-id": message.id,
+            "webhook-timestamp": stamp,
+            "webhook-signature": f"v1a,{b64encode(signature).decode()}",
+        }
+        try:
+            answer = await self._outbound.post(url, headers, message.body)
+        except OutboundError as error:
+            return str(error)
+        return "" if 200 <= answer.status < 300 else f"it answers with status {answer.status}"
+
+    async def _rest(self) -> None:
+        """Until there is news, or something is due."""
+        due = await self.outbox.next_due()
+        seconds = _LAG if due is None else min(_LAG, max(0.0, (due - now_ms()) / 1000))
+        try:
+            await asyncio.wait_for(self._wake.wait(), seconds)
+        except TimeoutError:
+            return
+
+
+def _told(facts: Facts, holds: dict[str, str]) -> dict[str, Any]:
+    """What is told of a record to whom it is about. Who of the issuer's staff did it, and the
+    numbers behind a finding, are not."""
+    match facts:
+        case HoldAdded():
+            subject, why = facts.subject, facts.reason
+            return {"hold": facts.hold, "subject": subject, "reason": why, "until": facts.until}
+        case HoldLifted():
+            subject = holds.get(facts.hold, "")
+            return {"hold": facts.hold, "subject": subject, "reason": facts.reason}
+        case DelegationEnded():
+            return {"subject": f"link:{facts.link}", "reason": facts.reason}
+        case FindingRaised():
+            return {
+                "finding": facts.finding,
+                "kind": facts.kind,
+                "sentence": facts.sentence,
+                "subject": facts.subject,
+            }
+        case SourceSilent():
+            return {"source": facts.source, "silent": facts.silent, "since": facts.since}
+    return {}
+
+
+def _for(
+    register: Indexed, organisation: str, facts: Facts, told: dict[str, Any], time: int
+) -> dict[str, Any] | None:
+    """What this organisation is told of a record; None if the record is none of its business."""
+    if isinstance(facts, WebhookRegistered):
+        return told if facts.organisation == organisation else None
+    if isinstance(facts, SourceSilent):
+        source = register.state.sources.get(facts.source)
+        return told if source is not None and source.organisation == organisation else None
+    subject = told.get("subject") or ""
+    if _own(register, organisation, subject):
+        return told
+    if isinstance(facts, FindingRaised | DelegationEnded) or slot_of_subject(subject, register):  # type: ignore[arg-type]
+        return None
+    # A hold on what many share is told to those whom it covers: that it is there, and not why.
+    top = register.organisations[organisation].recipient
+    mine = top == organisation and any(
+        one.recipient == organisation for one in covered(register, subject, time)
+    )
+    return {name: told[name] for name in ("hold", "subject")} if mine else None
+
+
+def _own(register: Indexed, organisation: str, subject: str) -> bool:
+    """Whether a subject is the organisation, or a person, workload, device or link below it."""
+    kind, _, name = subject.partition(":")
+    if kind == "device" and (device := register.state.devices.get(name)) is not None:
+        link = register.state.invitations[device.invitation].link
+    else:
+        link = name if kind == "link" else register.link_of.get(name, "")
+    return any(one.subject == organisation for one in register.path(link))
+
+
+def _body(kind: str, time: int, data: dict[str, Any]) -> bytes:
+    stamp = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds")
+    told = {"type": kind, "timestamp": stamp.replace("+00:00", "Z"), "data": data}
+    return msgspec.json.encode(told)
