@@ -147,6 +147,9 @@ class Settings(_Section, frozen=True):
     outbound: Outbound = Outbound()
     #: Where operators may sign in, beside their passkeys.
     operators: OperatorProvider | None = None
+    #: PEM files, relative to the issuer's folder: the makers of TPMs whose word counts for where a
+    #: device's key lives, by their own root certificates, and those between them and their TPMs'.
+    tpm_roots: tuple[str, ...] = ()
 
 
 def load_settings(path: Path) -> Settings:

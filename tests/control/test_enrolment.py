@@ -58,7 +58,7 @@ async def test_a_device_is_pending_until_it_is_confirmed(lab: World) -> None:
     )
     assert sent.status_code == 201
     enrolled = sent.json()
-    assert enrolled.keys() == {"device", "code", "status", "person", "expires"}
+    assert enrolled.keys() == {"device", "code", "status", "person", "key_class", "expires"}
     assert (enrolled["status"], enrolled["person"]) == ("pending", person.id)
     # Both sides compute the code from the key itself.
     assert enrolled["code"] == code_of(device.public.thumbprint)
@@ -178,7 +178,7 @@ async def test_an_invitation_of_an_ended_person_enrols_nobody(lab: World) -> Non
         {"invitation": "a", "name": "x" * 201},
         *({"invitation": "a", "name": f"laptop{found}x"} for found in HIDDEN),
         {"invitation": "a", "name": "x", "admin": True},
-        {"invitation": "a", "name": "x", "key_class": "hw-attested"},
+        {"invitation": "a", "name": "x", "key_class": "hw-attested", "attestation": "mine"},
         {"invitation": "a", "name": "x", "key_class": "platinum"},
         {"invitation": ["a"], "name": "x"},
         [],

@@ -68,6 +68,9 @@ ANSWERS: dict[Reason, Answer] = {
     ),
     Reason.APPROVAL_MISSING: Answer(403, "it takes more people who sign", told=True),
     Reason.PASSKEY_REFUSED: Answer(403, "the passkey does not prove who signs what", told=True),
+    Reason.ATTESTATION_WRONG: Answer(
+        403, "what is shown of the key does not prove where it lives", told=True
+    ),
     Reason.KEY_CLASS_TOO_LOW: Answer(
         403, "the model's tier asks for a key that is better kept", told=True
     ),

@@ -11,7 +11,16 @@ from typing import Any
 
 from msgspec import UNSET
 
-from bailment.access import assured, decided, held_expiry, identified, jws, operators, signing_in
+from bailment.access import (
+    assured,
+    attestation,
+    decided,
+    held_expiry,
+    identified,
+    jws,
+    operators,
+    signing_in,
+)
 from bailment.access import jwk as jwks
 from bailment.access.alive import alive
 from bailment.access.chain import Link, narrows, read_link
@@ -199,6 +208,7 @@ def _enrolled(register: Indexed, facts: EnrolmentRequested, now: int) -> Refused
     if facts.device in register.state.devices:
         return _wrong("the device id is taken")
     refused = alive(register, invitation.link, now) or _key(facts.key)
+    refused = refused or attestation.believed(facts, register.key(facts.key))
     return refused or signing_in.unsigned(register, facts.invitation, facts.key)
 
 

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     STANDING_TOO_LOW = "standing-too-low"
     APPROVAL_MISSING = "approval-missing"
     PASSKEY_REFUSED = "passkey-refused"
+    ATTESTATION_WRONG = "attestation-wrong"
     KEY_CLASS_TOO_LOW = "key-class-too-low"
     PRESENTATION_TOO_WEAK = "presentation-too-weak"
     SIGN_IN_TOO_OLD = "sign-in-too-old"

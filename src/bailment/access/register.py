@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from bailment.access import identified, operators, two_person
@@ -110,7 +111,8 @@ class Register(Indexed):
                 state.invitations[facts.invitation] = Invitation(facts.link, facts.until)
             case EnrolmentRequested():
                 state.invitations[facts.invitation].used = True
-                state.devices[facts.device] = facts
+                # What proved the key's class was checked; nothing looks at it again.
+                state.devices[facts.device] = msgspec.structs.replace(facts, evidence=UNSET)
                 if not facts.name:
                     state.enrolled[facts.device] = index
             case HoldAdded():

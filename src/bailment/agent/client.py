@@ -17,10 +17,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from bailment.access.enrolment import code_of
 from bailment.agent import profile as profiles
 from bailment.agent.answers import GatewayRefused, GatewayUnreachable, read_answer, refusal
+from bailment.agent.attesting import attested
+from bailment.agent.place import Place, key_for
 from bailment.agent.profile import Device, Id, Profile
 from bailment.agent.signer import Flow, Signer, advance
 from bailment.agent.tokens import Tokens
+from bailment.agent.tpm_key import TpmKey
 from bailment.errors import ConfigurationError, VerificationError
+from bailment.ledger.records import KeyClass
 
 T = TypeVar("T")
 
@@ -35,6 +39,7 @@ class Pending(msgspec.Struct, frozen=True):
     person: Id
     code: str
     expires: Annotated[int, msgspec.Meta(ge=0)]
+    key_class: KeyClass = "software"
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -101,19 +106,25 @@ async def enrol(
     *,
     clock: Clock = time,
     sign_in: SignsIn | None = None,
+    place: Place = "software",
+    tell: Callable[[str], None] = lambda sentence: None,
 ) -> Pending:
     """Enrol this device under the invitation `<gateway>/enrol#<code>` with a key made here.
 
-    Leaves a profile with status `pending` in `folder`. Raises VerificationError if the gateway
-    shows another code than that of our key: then somebody stands between.
+    Leaves a profile with status `pending` in `folder`. `tell` is told where the key is, and why.
+    Raises VerificationError if the gateway shows another code than that of our key: then somebody
+    stands between. TpmError if the key is to be in a TPM, and cannot.
     """
     gateway, invitation = _read_invitation(invitation_url)
-    key = profiles.device_key(folder)
+    key, where = key_for(folder, place)
+    tell(where)
     async with GatewayClient(gateway, key, clock) as client:
-        body = {"invitation": invitation, "key_class": "software", "name": name}
+        body: dict[str, object] = {"invitation": invitation, "key_class": "software", "name": name}
         try:
             if sign_in is not None:
                 await sign_in(client, invitation)
+            if isinstance(key, TpmKey):
+                body |= await attested(client, key, invitation, tell)
             pending = await client.post("/enrol/requests", body, Pending)
         except GatewayRefused as refused:
             refused.hint = refused.hint or "ask your organisation's admin for a new invitation"
@@ -127,7 +138,7 @@ async def enrol(
         gateway=gateway,
         device=pending.device,
         person=pending.person,
-        key_class="software",
+        key_class=pending.key_class,
         status="pending",
     )
     profiles.save(Device(folder, enrolled, key))

@@ -1,6 +1,7 @@
 """A profile: the folder in which a device keeps its key, and what it knows of its access.
 
-device.pem     the device's private key, which never leaves this folder
+device.pem     the device's private key, which never leaves this folder; or, if it is in a TPM,
+device.tpm     what that TPM needs to use it, which is worth nothing elsewhere: see `tpm_key`
 profile.json   the gateway, the ids, and what the chain allowed when it was last asked
 ratchet        the handle that came with the last token: see `ratchet`
 agent.json     what the agent's variables say, if one has run: see `local`
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bailment import canonical
 from bailment.access import jwk, target
-from bailment.agent import private
+from bailment.agent import private, tpm_key
 from bailment.errors import ConfigurationError, FormatError
 from bailment.ledger.records import KeyClass
 
@@ -82,10 +83,11 @@ def load(folder: Path) -> Device:
             f"`{path}` is damaged: {message[:1].lower()}{message[1:]}",
             hint="mend it, or remove the folder and enrol again",
         ) from None
+    software = profile.key_class == "software"
     return Device(
         folder,
         msgspec.structs.replace(profile, gateway=gateway_url(profile.gateway)),
-        private.load_key(folder / KEY),
+        private.load_key(folder / KEY) if software else tpm_key.load_key(folder / tpm_key.KEY),
     )
 
 
@@ -106,14 +108,19 @@ def save(device: Device) -> None:
 
 
 def device_key(folder: Path) -> ec.EllipticCurvePrivateKey:
-    """The key of a folder that has no profile yet: a new one, or what an enrolment left there."""
+    """The key file of a folder that has no profile yet: a new one, or what an enrolment left."""
+    check_free(folder)
+    path = folder / KEY
+    return private.load_key(path) if path.exists() else private.make_key(path)
+
+
+def check_free(folder: Path) -> None:
+    """Make a folder for a new profile; ConfigurationError if it holds one."""
     private.make_folder(folder)
     if (folder / PROFILE).exists():
         raise ConfigurationError(
             f"`{folder}` holds a profile already", hint="enrol under another name: --profile NAME"
         )
-    path = folder / KEY
-    return private.load_key(path) if path.exists() else private.make_key(path)
 
 
 def gateway_url(url: str) -> str:

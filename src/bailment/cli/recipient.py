@@ -9,7 +9,7 @@ import shlex
 import socket
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -60,6 +60,10 @@ def enrol_device(
     ] = "",
     profile: Profile = "default",
     no_browser: NoBrowser = False,
+    key: Annotated[
+        Literal["auto", "tpm", "software"],
+        typer.Option(help="Where the key is made; `auto`: in a TPM if this machine has one."),
+    ] = "auto",
 ) -> None:
     """Enrol this device: make a key that never leaves it, and wait to be confirmed.
 
@@ -85,7 +89,8 @@ def enrol_device(
     async def run() -> None:
         if not pending:
             called = name or socket.gethostname()[:60]
-            await enrol(url, folder, called, sign_in=signs_in(no_browser))
+            asked = signs_in(no_browser)
+            await enrol(url, folder, called, sign_in=asked, place=key, tell=note)
         say(f"code: {code_of(load(folder).public.thumbprint)}")
         note("tell your admin this code, over the phone or in person; waiting to be confirmed")
         sys.stdout.flush()

@@ -15,6 +15,7 @@ from msgspec import UNSET
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bailment.access import attestation
 from bailment.access.chain import Link
 from bailment.access.enrolment import code_of
 from bailment.access.nonce import Nonces
@@ -22,6 +23,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.signing_in import employer, organisation_of
 from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied, Proposed, invitation_hash
+from bailment.control.attesting import Attested, Attesting, Believed
 from bailment.control.requests import Typed, answer, bounded_body, proven, refusal, waiting
 from bailment.errors import FormatError
 from bailment.ledger.facts import Facts
@@ -31,12 +33,13 @@ _Text = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
 
 class EnrolBody(Typed, frozen=True):
-    """`POST /enrol/requests`. Keys in hardware come with their attestation, which is not read
-    yet, so a key's own word for where it lives is not believed here."""
+    """`POST /enrol/requests`. A key in hardware comes with its TPM's answer to the challenge; its
+    class is what follows from that, whatever it calls itself."""
 
     invitation: _Text
     name: _Text
     key_class: KeyClass = "software"
+    attestation: Attested | None = None
 
 
 class Personal(Typed, frozen=True, omit_defaults=True):
@@ -66,6 +69,7 @@ class Enrolment:
 
     actions: Actions
     nonces: Nonces
+    attesting: Attesting
 
     async def enrol(self, request: Request) -> Response:
         """A device shows its invitation and proves its key."""
@@ -75,10 +79,11 @@ class Enrolment:
         body = _read(sent.body, EnrolBody)
         if isinstance(body, Refused):
             return self._refusal(body)
-        if body.key_class != "software":
-            return self._refusal(Refused(Reason.BODY_MALFORMED, "`key_class` must be `software`"))
         device = os.urandom(16).hex()
         hashed = invitation_hash(body.invitation)
+        found = self._believe(body, hashed, sent.proof.thumbprint)
+        if isinstance(found, Refused):
+            return self._refusal(found)
 
         def make(now: int) -> Facts:
             return EnrolmentRequested(
@@ -86,16 +91,19 @@ class Enrolment:
                 hashed,
                 "",
                 sent.proof.header.key.jwk,
-                body.key_class,
+                found.key_class if found else "software",
                 sent.proof.compact,
                 now + self.actions.log.fold.register.policy.invitation_ms,
+                found.digest if found else UNSET,
+                found.evidence if found else UNSET,
             )
 
         state = self.actions.log.fold.register.state
         link_id = state.invitations[hashed].link if hashed in state.invitations else ""
         person = self._link(link_id).subject if link_id else ""
         try:
-            await self.actions.append(make, person=person, personal={"device": body.name})
+            personal = {"device": body.name, **(found.personal if found else {})}
+            await self.actions.append(make, person=person, personal=personal)
         except Denied as denied:
             return self._refusal(denied.refused)
         enrolled = state.devices[device]
@@ -105,10 +113,19 @@ class Enrolment:
                 "code": code_of(sent.proof.thumbprint),
                 "status": "pending",
                 "person": person,
+                "key_class": enrolled.key_class,
                 "expires": enrolled.until,
             },
             201,
         )
+
+    def _believe(self, body: EnrolBody, hashed: str, thumbprint: str) -> Believed | Refused | None:
+        """What is believed of a key in hardware; None of one in a file."""
+        if (body.key_class == "software") != (body.attestation is None):
+            return attestation.wrong("a key in hardware comes with its attestation, and no other")
+        if body.attestation is None:
+            return None
+        return self.attesting.believe(hashed, thumbprint, body.attestation)
 
     async def status(self, request: Request) -> Response:
         """A device asks whether it was confirmed, and what it may use."""

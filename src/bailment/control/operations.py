@@ -65,6 +65,14 @@ OPERATIONS = (
         proof="optional",
     ),
     _post(
+        "/enrol/attestations",
+        "challenge",
+        "A challenge for the TPM that a device's key is in",
+        (JSON, s.SHOWN_TPM),
+        {201: s.CHALLENGE},
+        proof="required",
+    ),
+    _post(
         "/enrol/requests",
         "enrol",
         "A device shows its invitation and proves its key",

@@ -21,6 +21,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
 from bailment.control import metadata
 from bailment.control.actions import Actions
+from bailment.control.attesting import Attesting, load_roots
 from bailment.control.certification import Certification
 from bailment.control.client_auth import ClientAuth
 from bailment.control.enrolment import Enrolment
@@ -55,8 +56,10 @@ def public_app(
 ) -> ASGIApp:
     """The application. `available` says why no access, and so no token, can be had just now;
     `authority` certifies devices, None where nothing of ours ends TLS."""
-    enrolment = Enrolment(actions, nonces)
     certification = Certification(actions, nonces, authority)
+    roots = load_roots(settings.tpm_roots, actions.log.folder.root)
+    attesting = Attesting(actions, nonces, roots)
+    enrolment = Enrolment(actions, nonces, attesting)
     log = LogRoutes(actions, settings.auditors)
     outbound = Outbound(frozenset(settings.outbound.hosts))
     secrets = ProviderSecrets(actions.log.folder, Files())
@@ -75,6 +78,7 @@ def public_app(
             Route(metadata.TOKEN, tokens.issue, methods=["POST"]),
             Route(metadata.INTROSPECT, state.introspect, methods=["POST"]),
             Route(metadata.REVOKE, state.revoke, methods=["POST"]),
+            Route("/enrol/attestations", attesting.challenge, methods=["POST"]),
             Route("/enrol/requests", enrolment.enrol, methods=["POST"]),
             Route("/enrol/requests/{device}", enrolment.status),
             Route("/enrol/pending", enrolment.pending),

@@ -111,9 +111,24 @@ KEYS = struct({"keys": {"type": "array", "items": ANYTHING}})
 METADATA = struct({"issuer": TEXT_VALUE, "token_endpoint": TEXT_VALUE})
 
 ENROL = closed(
+KEY_CLASS: Schema = {"enum": ["hw-attested", "hw-unattested", "software"]}
+#: base64url without padding.
+OCTETS: Schema = {"type": "string", "maxLength": 800}
+
     {"invitation": short(), "name": short()},
-    key_class={"enum": ["hw-attested", "hw-unattested", "software"]},
-    attestation=TEXT_VALUE,
+    key_class=KEY_CLASS,
+    attestation=closed({"attest": OCTETS, "signature": OCTETS}, activated=OCTETS),
+)
+SHOWN_TPM = closed(
+    {"invitation": short(), "key": OCTETS, "attester": OCTETS},
+    certificates={
+        "type": "array",
+        "maxItems": 4,
+        "items": {"type": "string", "maxLength": 5465},
+    },
+)
+CHALLENGE = struct(
+    {"nonce": OCTETS, "credential": OCTETS, "secret": OCTETS, "unattested": TEXT_VALUE}
 )
 ENROLLED = struct(
     {
@@ -122,6 +137,7 @@ ENROLLED = struct(
         "status": {"const": "pending"},
         "person": ID,
         "expires": TIME,
+        "key_class": KEY_CLASS,
     }
 )
 ENROLMENT = struct(

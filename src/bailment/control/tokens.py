@@ -223,8 +223,9 @@ def _is_workload(client: Client) -> bool:
 
 
 def _has_line(client: Client) -> bool:
-    """Whether its tokens are one line: a key in a file can be copied, one in hardware cannot."""
-    return client.key_class == "software" and not _is_workload(client)
+    """Whether its tokens are one line: a key in a file can be copied, and so can one of which only
+    the device itself says that it is not."""
+    return client.key_class != "hw-attested" and not _is_workload(client)
 
 
 def _with_handle(facts: TokenIssued, client: Client, handle: str) -> TokenIssued:

@@ -24,6 +24,7 @@ from bailment.ledger.enforcement_records import ENFORCEMENT_RECORDS
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import IDENTITY_RECORDS
+from bailment.ledger.key_evidence import KeyEvidence
 from bailment.ledger.operator_records import OPERATOR_RECORDS
 
 #: Where a device's key lives: proven in hardware, in hardware by its own word, or in a file.
@@ -147,7 +148,8 @@ class EnrolmentRequested(Facts, frozen=True):
     """A device showed the invitation and proved its key; it waits for a person's confirmation.
 
     Its `name` is empty but in old records: it is the person's, and in the personal part. The
-    `attestation` is the SHA-256 of what proves the class of a key in hardware.
+    `attestation` is the SHA-256 of what proves the class of a key in hardware: of the `evidence`,
+    and of the TPM's certificates in the personal part (`formats/access.md`, section 8).
     """
 
     TYPE: ClassVar[str] = "enrolment.requested"
@@ -160,6 +162,7 @@ class EnrolmentRequested(Facts, frozen=True):
     proof: str
     until: int
     attestation: str | UnsetType = UNSET
+    evidence: KeyEvidence | UnsetType = UNSET
 
 
 class HoldAdded(Facts, frozen=True):
