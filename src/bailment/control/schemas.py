@@ -146,6 +146,7 @@ ENROLMENT = struct(
         "status": {"enum": ["pending", "active", "expired"]},
         "links": {"type": "array", "items": ID},
         "models": TEXTS,
+        "canaries": TEXTS,
         "purposes": TEXTS,
     }
 )
