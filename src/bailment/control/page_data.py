@@ -358,4 +358,6 @@ def _text(value: Any) -> str:
         text = value if isinstance(value, str) else canonical.encode(value).decode()
     except (TypeError, FormatError):
         return ""
-    return text if len(text) <= 600 else f"sha256 {canonical.digest(canonical.encode(value))}"
+    if len(text) <= 600:
+        return text
+    return f"{len(text)} characters, in full below; sha256 {canonical.digest(text.encode())}"
