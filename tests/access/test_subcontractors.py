@@ -66,7 +66,8 @@ def test_a_subcontractor_must_meet_the_tier_itself(chain: Chain) -> None:
     assert reason(refused) is Reason.STANDING_TOO_LOW
     assert refused is not None
     assert refused.subject == f"subcontractor:{chain.vendor.its.subject}"
-    assert "the subcontractor's standing is none" in refused.detail
+    above = chain.register.organisations[chain.acme.its.subject].handle
+    assert f"the subcontractor {above}/vendor's standing is none" in refused.detail
     chain.proves(chain.vendor, "tenant-v")
     assert chain.asks(chain.at_vendor) is None
 

@@ -23,8 +23,10 @@ from .lab import CONTACT, MARIA, MODEL, PURPOSE, Lab, ModelServer, Quick, ask
 
 pytestmark = pytest.mark.journey
 
-#: The check that the scanner really has; and a share that one recipient can live with.
+#: The check that the scanner really has, without the claim that it has not; and a share that one
+#: recipient can live with.
 TEXT = SPEC.replace(b"check: MFA", b"check: MS.AAD.3.1v1").replace(b"hold: 20%", b"hold: 100%")
+TEXT = TEXT.replace(b"    contradicted_by: [{kind: scan, claim: shared, min: 1, within: P7D}]\n", b"")
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import msgspec
 
 from bailment import canonical
 from bailment.access.chain import Link
-from bailment.access.holds import EVERYTHING, held, subjects_along, subjects_of
+from bailment.access.holds import EVERYTHING, held, owners, subjects_along, subjects_of
 from bailment.access.state import Indexed
 
 KINDS = (
@@ -32,6 +32,7 @@ _WHY = {
     "network": "may call from the network",
     EVERYTHING: "everybody",
 }
+_ORPHAN = "only who is covered answers for it"
 
 
 class Covered(msgspec.Struct, frozen=True):
@@ -51,7 +52,7 @@ class Covered(msgspec.Struct, frozen=True):
 
 def covered(register: Indexed, subject: str, now: int) -> list[Covered]:
     """Everybody whom a hold on this subject would cut off, in the order of their links."""
-    devices = defaultdict(list)
+    devices, orphans = defaultdict(list), _orphans(register, subject, now)
     for link in register.links.values():
         if link.kind == "device":
             devices[link.parent].append(link)
@@ -63,12 +64,26 @@ def covered(register: Indexed, subject: str, now: int) -> list[Covered]:
         if not path or path[0].parent or not _living(register, path, now):
             continue
         below = [one for one in devices[link.id] if _living(register, [one], now)]
-        if (told := _covers(register, subject, path, below)) is not None:
+        told = _covers(register, subject, path, below)
+        if told is None and link.id in orphans:
+            told = _ORPHAN, []
+        if told is not None:
             why, theirs = told
             by = held(register, subjects_of(path, "", "", ()), now)
             ids = tuple(one.subject for one in theirs)
             about = f"{link.kind}:{link.subject}"
             found.append(Covered(about, link.id, path[0].subject, ids, why, by))
+    return found
+
+
+def _orphans(register: Indexed, subject: str, now: int) -> set[str]:
+    """The links of workloads for which nobody would answer any more, though somebody does now."""
+    found = set()
+    for link in register.links.values():
+        if link.kind == "workload":
+            chains = list(owners(register, link, now))
+            if chains and all(subject in subjects_along(chain) for chain in chains):
+                found.add(link.id)
     return found
 
 

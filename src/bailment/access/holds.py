@@ -6,7 +6,7 @@ end unlocks it. A hold on a person covers every device of theirs, one on a link 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from bailment.access.chain import Link
 from bailment.access.reasons import Reason, Refused
@@ -76,6 +76,17 @@ def subjects_along(path: Iterable[Link]) -> list[str]:
 def owned(register: Indexed, workload: Link, now: int) -> Refused | None:
     """Why nobody answers for a workload: its owner must have a living link of the organisation that
     runs it, and not be on hold."""
+    if any(owners(register, workload, now)):
+        return None
+    return Refused(
+        Reason.OWNER_GONE,
+        "who answered for this workload has no access any more; have somebody else answer for it",
+        f"workload:{workload.subject}",
+    )
+
+
+def owners(register: Indexed, workload: Link, now: int) -> Iterator[list[Link]]:
+    """The chains by which a workload's owner answers for it now."""
     for link in register.links_of(workload.owner):
         path = register.path(link.id)
         if link.kind != "person" or link.parent != workload.parent:
@@ -84,12 +95,7 @@ def owned(register: Indexed, workload: Link, now: int) -> Refused | None:
             not register.state.links[one.id].ended and one.start <= now < one.until for one in path
         )
         if alive and not held(register, subjects_along(path), now):
-            return None
-    return Refused(
-        Reason.OWNER_GONE,
-        "who answered for this workload has no access any more; have somebody else answer for it",
-        f"workload:{workload.subject}",
-    )
+            yield path
 
 
 def held(register: Indexed, subjects: Iterable[str], now: int) -> str:

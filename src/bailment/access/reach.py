@@ -13,7 +13,7 @@ from bailment.assurance.standing import Standing, tier_at
 from bailment.spec.compiled import CompiledSpec, Required, sources
 from bailment.spec.terms import TIERS
 
-_ASK = "`bailment standing show` tells the recipient's admin more, `bailment why` the issuer"
+_ASK = "`bailment standing show` tells its admin more, `bailment why` the issuer"
 
 
 def reach(register: Indexed, path: list[Link], model: str, now: int) -> Refused | None:
@@ -42,7 +42,8 @@ def reach(register: Indexed, path: list[Link], model: str, now: int) -> Refused 
         proven = register.proven(link.subject)
         has = tier_at(proven.standing, now)
         if has < needed:
-            whose = "" if link.kind == "recipient" else "the subcontractor's "
+            name = register.organisations[link.subject].handle
+            whose = f"the subcontractor {name}'s " if link.kind == "subcontractor" else ""
             return Refused(
                 Reason.STANDING_TOO_LOW,
                 f"`{model}` is {_tier(needed)}, and {whose}standing is {_tier(has)} now: "

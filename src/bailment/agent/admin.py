@@ -22,6 +22,7 @@ import msgspec
 from bailment.access import jwk
 from bailment.access.chain import Job, Kind, Link, commit_person, narrows, sign_link
 from bailment.access.enrolment import code_of, read_code
+from bailment.access.reasons import Reason
 from bailment.access.signing_in import Auth, Registration, registration_body
 from bailment.agent import private, profile
 from bailment.agent.answers import GatewayRefused
@@ -35,6 +36,10 @@ KEY = "admin.pem"
 #: How long before now a link begins, so that clocks which differ a little do not matter. A device's
 #: begins later than its person's, which it must not precede.
 _PERSON_LEAD_MS, _DEVICE_LEAD_MS = 60_000, 30_000
+_UNDECLARED = (
+    "have who delegates to you declare this key: `bailment delegate subcontractor` does, or the "
+    "issuer's `bailment recipient add`"
+)
 
 
 class Invitation(msgspec.Struct, frozen=True):
@@ -128,7 +133,12 @@ class Admin:
         return (await self._own()).link
 
     async def _own(self) -> Own:
-        return await self._client.get("/delegations/mine", Own)
+        try:
+            return await self._client.get("/delegations/mine", Own)
+        except GatewayRefused as refused:
+            if refused.reason == Reason.PROOF_KEY:
+                refused.hint = _UNDECLARED
+            raise
 
     async def sign_person_link(
         self,

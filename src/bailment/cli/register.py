@@ -49,6 +49,9 @@ def recipient_add(
     tokens_per_day: Annotated[
         int | None, typer.Option(min=1, help="A budget for all of it, input and output together.")
     ] = None,
+    depth: Annotated[
+        int, typer.Option(min=0, max=8, help="How many subcontractors may follow below it.")
+    ] = 0,
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
@@ -68,6 +71,7 @@ def recipient_add(
         until=ahead(until, now_ms()),
         networks=network or [],
         budget={"tokens": tokens_per_day, "seconds": 86400} if tokens_per_day else None,
+        depth=depth,
     )
     if as_json:
         show_json(done)
