@@ -132,6 +132,16 @@ class OperatorProvider(_Section, frozen=True):
     acr: tuple[str, ...] = ()
 
 
+class Tpm(_Section, frozen=True):
+    """The makers of TPMs whose word counts for where a device's key lives.
+
+    `roots` are PEM files, relative to the issuer's folder: makers' own root certificates, and any
+    that stand between those and their TPMs'.
+    """
+
+    roots: tuple[str, ...] = ()
+
+
 class Settings(_Section, frozen=True):
     """The whole file."""
 
@@ -147,9 +157,7 @@ class Settings(_Section, frozen=True):
     outbound: Outbound = Outbound()
     #: Where operators may sign in, beside their passkeys.
     operators: OperatorProvider | None = None
-    #: PEM files, relative to the issuer's folder: the makers of TPMs whose word counts for where a
-    #: device's key lives, by their own root certificates, and those between them and their TPMs'.
-    tpm_roots: tuple[str, ...] = ()
+    tpm: Tpm = Tpm()
 
 
 def load_settings(path: Path) -> Settings:

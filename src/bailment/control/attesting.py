@@ -172,7 +172,7 @@ def load_roots(files: Iterable[str], folder: Path) -> Roots:
         try:
             more = read_roots((folder / name).read_bytes())
         except (OSError, FormatError) as error:
-            raise ConfigurationError(f"tpm_roots: `{name}`: {error}") from None
+            raise ConfigurationError(f"tpm.roots: `{name}`: {error}") from None
         found = Roots(found.roots + more.roots, found.between + more.between)
     return found
 

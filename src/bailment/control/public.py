@@ -57,7 +57,7 @@ def public_app(
     """The application. `available` says why no access, and so no token, can be had just now;
     `authority` certifies devices, None where nothing of ours ends TLS."""
     certification = Certification(actions, nonces, authority)
-    roots = load_roots(settings.tpm_roots, actions.log.folder.root)
+    roots = load_roots(settings.tpm.roots, actions.log.folder.root)
     attesting = Attesting(actions, nonces, roots)
     enrolment = Enrolment(actions, nonces, attesting)
     log = LogRoutes(actions, settings.auditors)
