@@ -31,6 +31,7 @@ from ..world import (
     chunk,
     events,
     refused,
+    refusing,
     world,
 )
 from .scripted import Peer
@@ -158,6 +159,19 @@ async def test_an_answer_that_waits_for_its_record_is_cut_by_silence_too(
             assert not wire.got.startswith(b"HTTP/1.1 200") or stream
         await until_served(lab)
         lab.model.play = _json
+
+
+async def test_a_refusal_waits_for_its_record_but_not_for_a_silent_log(
+    lab: World, steady: Steady
+) -> None:
+    device = await lab.device()
+    lab.model.play = refusing(500)
+    async with lab.brake.holding("access.closed"), device.wire() as wire:
+        await lab.brake.reach()
+        await lab.settle()
+        assert wire.got == b""
+        steady.ahead = 3.1
+        await wire.until(lambda: b"upstream-refused" in wire.body)
 
 
 async def _json(peer: Peer, asked: Asked) -> None:

@@ -104,6 +104,18 @@ class Flight:
             self.released = True
             self.task.cancel()
 
+    async def landed(self, landing: asyncio.Task[None]) -> None:
+        """Wait for the record of the end, unless the guard lets nobody wait."""
+        self.ending = True
+        try:
+            await asyncio.shield(landing)
+        except asyncio.CancelledError:
+            if not self.released:
+                raise
+            uncancel(self)
+        finally:
+            self.ending = False
+
     def leave(self) -> None:
         """The client went away: the model need not go on for nobody."""
         self.gone = True

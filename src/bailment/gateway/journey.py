@@ -275,8 +275,9 @@ class Journey:
     async def _break_off(
         self, refused: Refused, flight: Flight, progress: Progress, exchange: Exchange
     ) -> None:
-        """Close the access as what it was, and tell the client, if it is still there; neither waits
-        for the other, since the log may be what stands still."""
+        """Close the access as what it was, and tell the client, if it is still there. A stream is
+        broken off at once, since the log may be what stands still; a whole answer comes after it.
+        """
         if flight.released:  # how it ends is on its way to the log already
             await exchange.refuse(refused, verified=True)
             return
@@ -288,6 +289,8 @@ class Journey:
         outcome = _OUTCOMES.get(refused.reason, "cut")
         closed = progress.closed(flight.access.id, outcome, refused.reason.value)
         flight.landing = asyncio.create_task(self._land(flight, closed))
+        if not exchange.started and refused.reason not in UNRECORDED:
+            await flight.landed(flight.landing)
         await exchange.refuse(refused, verified=True)
 
     async def _land(self, flight: Flight, closed: AccessClosed) -> None:
