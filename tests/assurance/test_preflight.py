@@ -52,6 +52,7 @@ evidence_kinds:
   scuba.entra: {adapter: scubagear/1, class: machine, max_age: P7D, scope: tenant}
   maester.entra: {adapter: maester/1, class: machine, max_age: P7D, scope: tenant}
   idp.roster: {adapter: scim/1, class: machine, max_age: P1D, scope: tenant}
+  idp.guests: {adapter: scim/1, class: machine, max_age: P1D, scope: tenant}
   scan.other: {adapter: in-toto-test-result/1, class: machine, max_age: P30D, scope: org}
   scan.secrets: {adapter: in-toto-test-result/1, class: machine, max_age: P30D, scope: org}
   attest.executive: {adapter: dsse-attestation/1, class: process, max_age: P90D, scope: org}
@@ -107,9 +108,9 @@ requirements:
     title: Everybody is in the directory that the issuer reads
     satisfied_by: {join: {seen: gw.use, covered_by: [idp.roster]}, min_independence: pulled}
   VETTED:
-    title: Everybody is on a list that an assessor signed, or on the issuer's
+    title: Everybody is on a list that an assessor signed
     satisfied_by:
-      {join: {seen: gw.use, covered_by: [idp.roster, drill.revoke]}, min_independence: third-party}
+      {join: {seen: gw.use, covered_by: [idp.roster, idp.guests]}, min_independence: third-party}
   TWO:
     title: Two scanners agree
     satisfied_by:
@@ -320,7 +321,7 @@ def test_a_roster_covers_people_whom_the_issuer_then_matches(spec: CompiledSpec)
         "missing",
     ]
     assert found["VETTED"].missing == (
-        "people in gw.use by idp.roster, drill.revoke (signed by an assessor)",
+        "people in gw.use by idp.roster, idp.guests (signed by an assessor)",
     )
     sealed = sent(spec, envelope(roster(), ED25519))
     for items in ([item, sealed], [sealed, item], [sealed]):

@@ -16,7 +16,8 @@ from bailment.access.revoking import LONGEST
 from bailment.access.sightings import Sightings
 from bailment.agent.profile import Device as Profiled
 from bailment.agent.profile import Profile
-from bailment.agent.rehearsal import rehearse
+from bailment.agent.ratchet import Ratchet
+from bailment.agent.rehearsal import Rehearsed, rehearse
 from bailment.auditor.audit import audit_export
 from bailment.auditor.findings import Kind
 from bailment.control.observations import Observer
@@ -74,7 +75,19 @@ class Stage:
             gateway=self.world.url, device=self.device.id, person=self.person,
             key_class="software", status="active", purposes=(PURPOSE,),
         )  # fmt: skip
-        return Profiled(self.world.root, profile, self.device.private)
+        folder = self.world.root / "profile"
+        folder.mkdir(0o700, exist_ok=True)
+        return Profiled(folder, profile, self.device.private)
+
+    async def rehearse(self, model: str = "canary") -> Rehearsed:
+        """As the device's person does, with the handle of the device's last token."""
+        profiled = self.profiled
+        handle = Ratchet(profiled.folder)
+        handle.write(self.device.handle)
+        try:
+            return await asyncio.to_thread(rehearse, profiled, PURPOSE, model, 9.0)
+        finally:
+            self.device.handle = handle.read()
 
     def items(self, kind: str) -> list[dict[str, Any]]:
         received = self.world.of(EvidenceReceived)
@@ -137,9 +150,7 @@ async def test_whoever_has_no_standing_earns_it_at_the_canary(stage: Stage) -> N
     assert item["people"] == [stage.person]
     assert (item["independence"], item["claims"]["bound_ppm"]) == ("observed", 1_000_000)
     assert refusal(await stage.device.ask())[1] == "standing-too-low"
-    playing = asyncio.create_task(
-        asyncio.to_thread(rehearse, stage.profiled, PURPOSE, "canary", 9.0)
-    )
+    playing = asyncio.create_task(stage.rehearse())
     done = await stage.world.act("drill-revoke", recipient=stage.recipient)
     seen = await playing
     assert (seen.streams, seen.answered) == (0, 0)
@@ -152,9 +163,7 @@ async def test_whoever_has_no_standing_earns_it_at_the_canary(stage: Stage) -> N
 
 async def test_a_drill_leaves_nothing_but_a_hold_that_was_lifted(stage: Stage) -> None:
     since = stage.world.size
-    playing = asyncio.create_task(
-        asyncio.to_thread(rehearse, stage.profiled, PURPOSE, "canary", 9.0)
-    )
+    playing = asyncio.create_task(stage.rehearse())
     done = await stage.world.act("drill-revoke", recipient=stage.recipient, person=stage.person)
     await playing
     (held,) = stage.world.of(HoldAdded, since)
@@ -184,7 +193,7 @@ async def test_nobody_rehearses_with_a_model_that_is_no_canary(stage: Stage) -> 
     since = stage.world.size
     for model in ("smollm2", "nothing"):
         with pytest.raises(BailmentError, match=f"`{model}` is no canary of yours") as caught:
-            await asyncio.to_thread(rehearse, stage.profiled, PURPOSE, model, 9.0)
+            await stage.rehearse(model)
         assert caught.value.hint == "one of canary"
     assert not stage.world.of(AccessOpened, since)
 
@@ -194,14 +203,12 @@ async def test_who_has_no_canary_is_told_whom_to_ask(stage: Stage) -> None:
     settings.write_text(settings.read_text().replace("canary = true", ""))
     await stage.world.restart()
     with pytest.raises(BailmentError, match="`canary` is no canary of yours") as caught:
-        await asyncio.to_thread(rehearse, stage.profiled, PURPOSE, "canary", 9.0)
+        await stage.rehearse()
     assert caught.value.hint == "ask the lab to grant you one"
 
 
 async def test_an_auditor_measures_and_counts_the_same(stage: Stage, tmp_path: Path) -> None:
-    playing = asyncio.create_task(
-        asyncio.to_thread(rehearse, stage.profiled, PURPOSE, "canary", 9.0)
-    )
+    playing = asyncio.create_task(stage.rehearse())
     await stage.world.act("drill-revoke", recipient=stage.recipient)
     await playing
     signer = stage.world.issuer.secrets.log
