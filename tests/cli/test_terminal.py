@@ -58,7 +58,7 @@ async def _misname(folder: Folder) -> None:
     async with opened(folder) as issuer:
         actions = issuer.actions
         await actions.register_model(OTHER, 4096, 256, EVIL)
-        _, above = await actions.register_recipient(EVIL, EVIL, public.jwk, top, EVIL)
+        _, above, _ = await actions.register_recipient(EVIL, EVIL, public.jwk, top, EVIL)
         for name, email in ((EVIL, SLY), (LONG, "José-日本@acme.example")):
             ids = os.urandom(16).hex(), above, "person", os.urandom(16).hex()
             named = {"name": name, "email": email}

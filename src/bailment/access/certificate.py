@@ -107,24 +107,32 @@ def certificate_of(register: Indexed, device: str, certificate: str) -> DeviceCe
     return next((one for one in known if compare_digest(one.certificate, certificate)), None)
 
 
-def _asked(register: Indexed, facts: DeviceCertified, now: int) -> Refused | None:
-    """Whether the device's key asked for just this, once."""
-    proof = read_proof(facts.proof)
+def asked(
+    register: Indexed, device: str, compact: str, path: str, body: bytes, now: int
+) -> Refused | None:
+    """Why this proof does not say that the device's key asked for just this; a replay is for the
+    caller to notice."""
+    proof = read_proof(compact)
     if isinstance(proof, Refused):
         return proof
-    known = register.state.certificates.get(facts.device, ())
-    if any(facts.proof == one.proof for one in known):
-        return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
     policy = register.policy
-    key = register.key(register.state.devices[facts.device].key)
-    body = sha256(certification_body(facts.device)).digest()
-    if proof.claims.content_digest != content_digest(body):
+    key = register.key(register.state.devices[device].key)
+    if proof.claims.content_digest != content_digest(sha256(body).digest()):
         return Refused(Reason.PROOF_BODY, "the proof is over something else")
     return (
         check_key(proof, key.thumbprint)
-        or check_request(proof, method="POST", target=register.state.url + PATH, ath=None)
+        or check_request(proof, method="POST", target=register.state.url + path, ath=None)
         or check_time(proof, now_ms=now, lifetime_ms=policy.proof_ms, skew_ms=policy.skew_ms)
     )
+
+
+def _asked(register: Indexed, facts: DeviceCertified, now: int) -> Refused | None:
+    """Whether the device's key asked for just this, once."""
+    known = register.state.certificates.get(facts.device, ())
+    if any(facts.proof == one.proof for one in known):
+        return Refused(Reason.PROOF_REPLAYED, "the proof has been used")
+    body = certification_body(facts.device)
+    return asked(register, facts.device, facts.proof, PATH, body, now)
 
 
 def _all(register: Indexed) -> list[DeviceCertified]:

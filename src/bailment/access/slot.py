@@ -18,7 +18,13 @@ from bailment.ledger.identity_records import (
     DeviceCertified,
     PersonSignedIn,
     ProviderRegistered,
+    SignalReceived,
+    SignalSource,
+    SignInsEnded,
+    SourceSilent,
     TokenRevoked,
+    TripwireSet,
+    WebhookRegistered,
 )
 from bailment.ledger.operator_records import (
     ActApproved,
@@ -73,14 +79,21 @@ def slot_of(facts: Facts, register: Register) -> str:
             return register.recipient_of(register.link_of.get(facts.device, ""))
         case PersonErased():
             return register.recipient_of(register.link_of.get(facts.person, ""))
-        case PersonSignedIn():
+        case PersonSignedIn() | SignInsEnded():
             return register.recipient_of(register.link_of.get(facts.person, ""))
         case ProviderRegistered():
             return register.recipient_of(register.link_of.get(facts.organisation, ""))
+        case SignalSource() | SignalReceived() | WebhookRegistered():
+            return _of_organisation(facts.organisation, register)
+        case SourceSilent():
+            source = register.state.sources.get(facts.source)
+            return _of_organisation(source.organisation, register) if source else ""
         case HoldAdded():
             return slot_of_subject(facts.subject, register)
         case FindingRaised():
             return slot_of_subject(facts.subject or "", register)
+        case TripwireSet():
+            return slot_of_subject(facts.subject, register)
         case OperatorInvited():
             return _of_organisation(facts.organisation, register)
         case OperatorRegistered() | OperatorEnded() | OperatorSignedIn():

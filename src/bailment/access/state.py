@@ -138,6 +138,13 @@ class Proposal(msgspec.Struct, omit_defaults=True):
     by: list[str] = []
 
 
+class Webhook(msgspec.Struct, frozen=True):
+    """Where an organisation is told of its holds, and since when, ms."""
+
+    url: str
+    since: int
+
+
 class State(msgspec.Struct, omit_defaults=True):
     """Everything there is to know. Keys of every table are ids in ASCII.
 
@@ -170,6 +177,10 @@ class State(msgspec.Struct, omit_defaults=True):
     revoked: dict[str, int] = {}  # tokens, by hash, and when each was revoked
     sources: dict[str, SignalSource] = {}
     silent: dict[str, int] = {}  # sources that are not heard, and since when
+    heard: dict[str, int] = {}  # sources, and when each was last heard, ms
+    events: dict[str, int] = {}  # events that came, by the SHA-256 of their ids, and when, ms
+    signed_out: dict[str, int] = {}  # people, and until when their sign-ins are void, ms
+    webhooks: dict[str, Webhook] = {}  # by organisation
     tripwires: dict[str, TripwireSet] = {}  # by the SHA-256 of the secret
     maintenance: int = 0  # until when silence of the log's writer is excused, ms
     submitted: dict[str, str] = {}  # what every report is known again by, and whose it was

@@ -1,6 +1,7 @@
 """What an agent's variables say, kept in its profile so that they hold when it starts again.
 
-agent.json     the local capability, and the address that the agent listened on last
+agent.json     the local capability, the address that the agent listened on last, and whether the
+               gateway knows the capability's hash
 """
 
 from __future__ import annotations
@@ -21,10 +22,24 @@ ANY_PORT = "127.0.0.1:0"
 
 
 class Local(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """`agent.json`. `listen` is empty as long as no port is to be kept."""
+    """`agent.json`. `listen` is empty as long as no port is to be kept; `registered` if the gateway
+    raises a finding where the capability turns up."""
 
     capability: Annotated[str, msgspec.Meta(pattern=r"^bailment-local-[A-Za-z0-9_-]{43}\Z")]
     listen: str = ""
+    registered: bool = False
+
+
+def is_registered(folder: Path) -> bool:
+    """Whether the gateway knows the hash of this profile's capability."""
+    stored = _load(folder)
+    return stored is not None and stored.registered
+
+
+def note_registered(folder: Path) -> None:
+    """Note that it does."""
+    if (stored := _load(folder)) is not None:
+        _save(folder, msgspec.structs.replace(stored, registered=True))
 
 
 def bind_local(folder: Path, listen: str, *, check_peers: bool = True) -> tuple[Listener, str]:
@@ -49,8 +64,12 @@ def bind_local(folder: Path, listen: str, *, check_peers: bool = True) -> tuple[
     if listener.path is None and not listen.endswith(":0"):
         kept = msgspec.structs.replace(known, listen=listener.base_url.removeprefix("http://"))
     if kept != stored:
-        private.write(folder / LOCAL, canonical.encode(kept) + b"\n")
+        _save(folder, kept)
     return listener, kept.capability
+
+
+def _save(folder: Path, local: Local) -> None:
+    private.write(folder / LOCAL, canonical.encode(local) + b"\n")
 
 
 def _load(folder: Path) -> Local | None:

@@ -19,14 +19,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import msgspec
 
 from bailment.access import target
 from bailment.access.presentation import presented_token
 from bailment.access.reasons import Reason, Refused
-from bailment.agent.answers import api_error
-from bailment.agent.client import http_client, obtain, unreachable
+from bailment.access.tripwire import PATH as WATCH_PATH
+from bailment.access.tripwire import digest, registration_body
+from bailment.agent.answers import GatewayRefused, GatewayUnreachable, api_error
+from bailment.agent.client import GatewayClient, http_client, obtain, unreachable
 from bailment.agent.listener import BREAK_OFF, OURS, LocalServer
-from bailment.agent.local import bind_local
+from bailment.agent.local import bind_local, is_registered, note_registered
 from bailment.agent.profile import Device
 from bailment.agent.sdk import BailmentAuth
 from bailment.agent.tokens import PATH as TOKEN_PATH
@@ -60,13 +63,23 @@ _NOT_SENT = _HOP | frozenset(
 _NOT_RETURNED = _HOP | {b"dpop-nonce", b"www-authenticate", b"set-cookie"}
 
 
+class Watched(msgspec.Struct, frozen=True):
+    """The answer to a registration."""
+
+    secret: str
+
+
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """How clients reach a sidecar. `socket` is the path of its unix socket, if it has one."""
+    """How clients reach a sidecar. `socket` is the path of its unix socket, if it has one.
+
+    `unwatched` says why nobody would notice if the capability leaked; empty if somebody would.
+    """
 
     base_url: str
     socket: Path | None
     capability: str = field(repr=False)
+    unwatched: str = ""
 
     def environment(self) -> dict[str, str]:
         """The variables that the OpenAI and Anthropic SDKs read."""
@@ -186,12 +199,30 @@ async def run_agent(
     async with http_client(gateway, auth=auth, limits=_LIMITS, timeout=_TIMEOUT) as http:
         await obtain(http, gateway, auth.tokens)
         listener, capability = bind_local(device.folder, listen, check_peers=check_peers)
-        ready = Ready(listener.base_url, listener.path, capability)
+        unwatched = await _watch(device, capability)
+        ready = Ready(listener.base_url, listener.path, capability, unwatched)
         server = LocalServer(Sidecar(http, gateway, capability), owner, drain_seconds)
         try:
             await server.run_on(listener, lambda: on_ready(ready))
         finally:
             listener.close()
+
+
+async def _watch(device: Device, capability: str) -> str:
+    """Register the capability's hash as a tripwire, once; why not, if the gateway does not take it.
+
+    That is worth a warning, but no reason not to serve.
+    """
+    if is_registered(device.folder):
+        return ""
+    body = registration_body(device.profile.device, digest(capability.encode()))
+    async with GatewayClient(device.profile.gateway, device.key) as client:
+        try:
+            await client.send(WATCH_PATH, body, "application/json", Watched)
+        except (GatewayRefused, GatewayUnreachable, FormatError) as error:
+            return str(error)
+    note_registered(device.folder)
+    return ""
 
 
 async def _relay(response: httpx2.Response, send: Send) -> bool:

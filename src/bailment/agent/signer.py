@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from bailment.access import jwk
 from bailment.access.proof import make_proof
+from bailment.access.tripwire import without_slug
 
 T = TypeVar("T")
 Flow = Generator[httpx2.Request, httpx2.Response, T]
@@ -67,7 +68,7 @@ class Signer:
             self.key,
             self.public,
             method=request.method,
-            target=str(request.url),
+            target=without_slug(str(request.url)),
             body_sha256=sha256(request.content).digest(),
             token=token,
             nonce=self._nonce,

@@ -147,6 +147,8 @@ def agent(
             for name, value in variables.items():
                 say(f"export {name}={shlex.quote(value)}")
         sys.stdout.flush()
+        if found.unwatched:
+            warn(f"nobody would notice if the capability leaked: {found.unwatched}")
         note(
             "these stay valid when it starts again, on this machine, for this user; Ctrl-C ends it"
         )

@@ -14,7 +14,7 @@ from bailment.access.link_state import state_of
 from bailment.access.reasons import Reason as Refusal
 from bailment.cli.console import Dir, act
 from bailment.cli.effect import show_effect
-from bailment.cli.output import Json, agreed, say, show_json, show_rows, titled
+from bailment.cli.output import Json, agreed, note, say, show_json, show_rows, titled
 from bailment.cli.subjects import (
     find_person,
     handle_of,
@@ -77,6 +77,7 @@ def recipient_add(
         show_json(done)
     else:
         say(f"{handle} is {done['recipient']} in the log, its delegation {done['link']}")
+        note(f"{done['base_url']} is its clients' own address; it is shown once")
 
 
 @recipient.command("list")

@@ -31,8 +31,10 @@ from bailment.control.evaluator import Evaluator
 from bailment.control.holding import Holding
 from bailment.control.observations import Observer
 from bailment.control.operators import Operators
+from bailment.control.outbound import Outbound
 from bailment.control.page_routes import pages_app
 from bailment.control.public import public_app
+from bailment.control.reporting import Reporting
 from bailment.control.standing_routes import StandingRoutes
 from bailment.control.two_person import Approvals
 from bailment.errors import BailmentError, ConfigurationError
@@ -152,6 +154,9 @@ async def run(
     assurance = Assurance(issuer.actions, signers)
     observer = Observer(issuer.log)
     evaluator = Evaluator(issuer.actions, assurance, observer)
+    reporting = Reporting(
+        issuer.actions, nonces, Outbound(frozenset(issuer.settings.outbound.hosts))
+    )
     public = public_app(
         issuer.actions,
         StandingRoutes(issuer.actions, assurance, evaluator, nonces),
@@ -160,6 +165,7 @@ async def run(
         journal.refusals,
         gateway.available,
         issuer.authority if issuer.settings.listen.certificate else None,
+        reporting.routes,
     )
     operators, status = _operators(issuer, assurance), partial(_status, issuer, gateway)
     pages = pages_app(issuer.actions, operators, status, issuer.settings)
@@ -167,7 +173,7 @@ async def run(
     console: Any = console_app(issuer.actions, assurance, evaluator, status, operators, holding)
     with _control_socket(issuer.folder) as control:
         servers = [
-            (_public_server(_Front(gateway, public, pages), issuer), listener),
+            (_public_server(_Front(gateway, public, pages, reporting.scim), issuer), listener),
             (
                 build_server(console, bounds=Bounds(connections=64), drain_seconds=_LAST_WORDS),
                 control,
@@ -175,13 +181,15 @@ async def run(
         ]
         _warn(issuer)
         await gateway.start()
-        beside = [asyncio.create_task(evaluator.run()), asyncio.create_task(observer.run())]
+        running = (evaluator.run(), observer.run(), *reporting.runs())
+        beside = [asyncio.create_task(one) for one in running]
         try:
             await _run(servers, issuer.log, gateway, asked, ready)
         finally:
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
+            reporting.close()
     if issuer.log.sequencer.failed.done():
         cause = issuer.log.sequencer.failed.result()
         raise BailmentError(
@@ -288,19 +296,24 @@ class _Front:
 
     _CONTROL = (
         *("/oauth/", "/enrol", "/sign-in", "/providers", "/delegations", "/log/", "/.well-known/"),
-        *("/standing", "/evidence/"),
+        *("/standing", "/evidence/", "/signals/", "/webhooks"),
     )
 
-    def __init__(self, gateway: Gateway, public: ASGIApp, pages: ASGIApp) -> None:
+    def __init__(self, gateway: Gateway, public: ASGIApp, pages: ASGIApp, scim: ASGIApp) -> None:
         self._gateway = gateway
+        self._scim = scim
         self._public = public
         self._pages = pages
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await _lifespan(receive, send)
-        elif scope["path"] == "/console" or scope["path"].startswith("/console/"):
+            return
+        self._gateway.tripwires.look(scope)
+        if scope["path"] == "/console" or scope["path"].startswith("/console/"):
             await self._pages(scope, receive, send)
+        elif scope["path"].startswith("/scim/v2/"):
+            await self._scim(scope, receive, send)
         elif scope["path"].startswith(self._CONTROL):
             await self._public(scope, receive, send)
         else:

@@ -21,11 +21,13 @@ from bailment import canonical
 from bailment.access.chain import Link, commit_person, narrows, read_link, sign_link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.slot import slot_of
+from bailment.access.tripwire import SLUG, digest
 from bailment.access.two_person import act_of, needed, told
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
 from bailment.ledger.export import MAX_BODY
 from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import TripwireSet
 from bailment.ledger.leaf import SALT_SIZE
 from bailment.ledger.operator_records import ActProposed
 from bailment.ledger.records import (
@@ -192,8 +194,9 @@ class Actions:
         key: dict[str, str],
         grant: Link,
         author: str,
-    ) -> tuple[str, str]:
-        """Register an organisation and sign its link; its pseudonym and the link's id.
+    ) -> tuple[str, str, str]:
+        """Register an organisation and sign its link; its pseudonym, the link's id, and the slug
+        of the address that its clients are given, of which the log has the hash.
 
         `grant` is the link to sign; its id, parent, subject and key are set here.
         """
@@ -211,7 +214,10 @@ class Actions:
         recipient = RecipientRegistered(pseudonym, handle, contact, key, author)
         await self.append(lambda now: recipient)
         await self.append(lambda now: DelegationGranted(compact))
-        return pseudonym, link.id
+        slug = SLUG + entropy.token_urlsafe(16)
+        wire = TripwireSet(digest(slug.encode()), "slug", f"recipient:{pseudonym}")
+        await self.append(lambda now: wire)
+        return pseudonym, link.id, slug
 
     async def grant(
         self, compact: str, personal: dict[str, str] | None, approval: str | UnsetType = UNSET

@@ -136,10 +136,11 @@ async def perform(actions: Actions, act: Acts) -> dict[str, Any]:
                 act.budget,
                 act.depth,
             )
-            pseudonym, link = await actions.register_recipient(
+            pseudonym, link, slug = await actions.register_recipient(
                 act.handle, act.contact, act.key, grant, act.author
             )
-            return {"recipient": pseudonym, "link": link}
+            base = f"{actions.log.fold.register.state.url}/r/{slug}"
+            return {"recipient": pseudonym, "link": link, "base_url": base}
         case ErasePerson():
             await actions.erase(act.person, act.reason, act.author)
     return {}

@@ -104,6 +104,14 @@ OPERATIONS = (
         proof="required",
     ),
     _post(
+        "/enrol/tripwires",
+        "set-tripwire",
+        "The hash of the capability of a device's agent, by which it is known where it leaks",
+        (JSON, s.closed({"device": s.ID, "secret": s.SHA256})),
+        {201: s.struct({"secret": s.SHA256})},
+        proof="required",
+    ),
+    _post(
         "/delegations",
         "delegate",
         "A link that the delegating party signed",

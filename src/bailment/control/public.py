@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -15,7 +15,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bailment.access import certificate
+from bailment.access import certificate, tripwire
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
@@ -32,6 +32,7 @@ from bailment.control.sign_in_routes import sign_in_routes
 from bailment.control.standing_routes import StandingRoutes
 from bailment.control.token_state import TokenState
 from bailment.control.tokens import TokenEndpoint
+from bailment.control.tripwires import TripwireRoute
 from bailment.control.workloads import Workloads
 from bailment.errors import FormatError
 from bailment.ledger.tiles import ENTRIES, parse_path
@@ -53,9 +54,11 @@ def public_app(
     refusals: Refusals,
     available: Callable[[], Refused | None],
     authority: Authority | None,
+    reporting: Sequence[Route] = (),
 ) -> ASGIApp:
     """The application. `available` says why no access, and so no token, can be had just now;
-    `authority` certifies devices, None where nothing of ours ends TLS."""
+    `authority` certifies devices, None where nothing of ours ends TLS; `reporting` has the routes
+    of recipients' systems."""
     certification = Certification(actions, nonces, authority)
     roots = load_roots(settings.tpm.roots, actions.log.folder.root)
     attesting = Attesting(actions, nonces, roots)
@@ -83,11 +86,13 @@ def public_app(
             Route("/enrol/requests/{device}", enrolment.status),
             Route("/enrol/pending", enrolment.pending),
             Route(certificate.PATH, certification.certify, methods=["POST"]),
+            Route(tripwire.PATH, TripwireRoute(actions, nonces).register, methods=["POST"]),
             Route("/delegations", enrolment.delegate, methods=["POST"]),
             Route("/delegations/mine", enrolment.mine),
             *sign_in_routes(actions, nonces, outbound, secrets),
             Route("/standing", standing.standing),
             Route("/evidence/{kind}", standing.evidence, methods=["POST"]),
+            *reporting,
             Route("/log/checkpoint", log.checkpoint),
             Route("/log/{path:path}", log.tile),
         ],

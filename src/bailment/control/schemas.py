@@ -17,6 +17,7 @@ BEARER = "credential"
 
 TEXT_VALUE: Schema = {"type": "string"}
 ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
+SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 TIME: Schema = {"type": "integer", "minimum": 0, "description": "ms since 1970"}
 TEXTS: Schema = {"type": "array", "items": TEXT_VALUE}
 ANYTHING: Schema = {"type": "object"}
@@ -110,17 +111,17 @@ STATE = struct({"active": {"type": "boolean"}}, authorization_details={"type": "
 KEYS = struct({"keys": {"type": "array", "items": ANYTHING}})
 METADATA = struct({"issuer": TEXT_VALUE, "token_endpoint": TEXT_VALUE})
 
-ENROL = closed(
 KEY_CLASS: Schema = {"enum": ["hw-attested", "hw-unattested", "software"]}
 #: base64url without padding.
-OCTETS: Schema = {"type": "string", "maxLength": 800}
+ENCODED: Schema = {"type": "string", "maxLength": 800}
 
+ENROL = closed(
     {"invitation": short(), "name": short()},
     key_class=KEY_CLASS,
-    attestation=closed({"attest": OCTETS, "signature": OCTETS}, activated=OCTETS),
+    attestation=closed({"attest": ENCODED, "signature": ENCODED}, activated=ENCODED),
 )
 SHOWN_TPM = closed(
-    {"invitation": short(), "key": OCTETS, "attester": OCTETS},
+    {"invitation": short(), "key": ENCODED, "attester": ENCODED},
     certificates={
         "type": "array",
         "maxItems": 4,
@@ -128,7 +129,7 @@ SHOWN_TPM = closed(
     },
 )
 CHALLENGE = struct(
-    {"nonce": OCTETS, "credential": OCTETS, "secret": OCTETS, "unattested": TEXT_VALUE}
+    {"nonce": ENCODED, "credential": ENCODED, "secret": ENCODED, "unattested": TEXT_VALUE}
 )
 ENROLLED = struct(
     {
@@ -136,8 +137,8 @@ ENROLLED = struct(
         "code": TEXT_VALUE,
         "status": {"const": "pending"},
         "person": ID,
-        "expires": TIME,
         "key_class": KEY_CLASS,
+        "expires": TIME,
     }
 )
 ENROLMENT = struct(

@@ -26,6 +26,7 @@ from bailment.gateway.journey import Journey
 from bailment.gateway.metrics import Metrics
 from bailment.gateway.readings import Readings
 from bailment.gateway.reconciler import Reconciler
+from bailment.gateway.tripwires import Tripwires
 from bailment.gateway.upstream import Upstream, UpstreamConfig
 from bailment.ledger.enforcement_records import MaintenanceExtended
 from bailment.ledger.records import HoldAdded
@@ -56,6 +57,7 @@ class Gateway:
         self.metrics.maintained.set_function(lambda: self.feed.maintained / 1000)
         self.metrics.killed.set_function(lambda: self.guard.killed)
         self.journal = Journal(log, self.metrics, settings.limits.disk_reserve_bytes)
+        self.tripwires = Tripwires(log, self.metrics, settings.listen.proxies)
         self._log = log
         self._settings = settings
         self._upstreams = {
@@ -71,6 +73,7 @@ class Gateway:
             nonces,
             Credentials(log.fold, nonces),
             Buffers(settings.limits.buffered_bytes),
+            self.tripwires,
         )
         self._reconcilers = [
             Reconciler(name, model.url, self._upstreams[name], model.meter, log, self.metrics)
@@ -138,6 +141,7 @@ class Gateway:
             seconds, Refused(Reason.LOG_UNAVAILABLE if failed else Reason.DRAINING)
         )
         self.guard.end()
+        await self.tripwires.finish()
         await self.journal.finish()
         await self._readings.keep()
         for task in self._tasks:

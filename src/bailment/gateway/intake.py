@@ -11,6 +11,7 @@ import msgspec
 from bailment.access.address import caller_address
 from bailment.access.certificate import presented_certificate
 from bailment.access.reasons import Reason, Refused
+from bailment.access.tripwire import split
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -53,9 +54,10 @@ class Share:
 
 
 class Arrival(msgspec.Struct, frozen=True):
-    """A request's head. `path` is as it was sent, which is what a proof is over; `address` is the
-    caller's, as far as configured proxies can say; `certificate` is the `x5t#S256` of the one that
-    the connection was made with, empty if none."""
+    """A request's head. `path` is as it was sent, which is what a proof is over, but for the
+    organisation's `slug` that it may begin with; `address` is the caller's, as far as configured
+    proxies can say; `certificate` is the `x5t#S256` of the one that the connection was made with,
+    empty if none."""
 
     method: str
     path: str
@@ -63,6 +65,7 @@ class Arrival(msgspec.Struct, frozen=True):
     address: str
     client: str
     certificate: str = ""
+    slug: str = ""
 
     def header(self, name: bytes) -> str:
         """The first header of this lower-case name; empty if there is none."""
@@ -75,9 +78,9 @@ def arrive(scope: Scope, proxies: tuple[str, ...]) -> Arrival:
     peer = (scope.get("client") or ("", 0))[0]
     address = caller_address(peer, headers, proxies)[:100]
     client = _printable(_first(headers, b"user-agent")[:200])
-    path = scope["raw_path"].decode("ascii")
+    slug, path = split(scope["raw_path"].decode("ascii"))
     certificate = presented_certificate(scope)
-    return Arrival(scope["method"], path, headers, address, client, certificate)
+    return Arrival(scope["method"], path, headers, address, client, certificate, slug)
 
 
 async def read_body(

@@ -55,6 +55,7 @@ from bailment.gateway.relay import (
     relay_stream,
     why,
 )
+from bailment.gateway.tripwires import Tripwires
 from bailment.gateway.upstream import Upstream, UpstreamError, UpstreamResponse
 from bailment.ledger.records import AccessClosed
 from bailment.settings import Settings
@@ -79,6 +80,7 @@ class Journey:
     nonces: Nonces
     credentials: Credentials
     buffers: Buffers
+    tripwires: Tripwires
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry one ASGI request."""
@@ -89,6 +91,7 @@ class Journey:
         nonce = self.nonces.current(now_ms())
         exchange = Exchange(send, nonce, dialect, self.fold.register.policy.contact)
         if isinstance(way, Refused):
+            self.tripwires.judge(arrival, None)
             await self._turn_away(way, exchange)
             return
         try:
@@ -106,6 +109,7 @@ class Journey:
             await self._turn_away(closed, exchange)
             return
         caller = self.credentials.check(arrival, now_ms())
+        self.tripwires.judge(arrival, caller)
         if isinstance(caller, Stranger):
             await self.journal.refuse(caller.refused, caller.token)
             await exchange.refuse(caller.refused, verified=False)

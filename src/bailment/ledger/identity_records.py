@@ -84,16 +84,19 @@ class SignalReceived(Facts, frozen=True):
 
     `source` names the stream or the SCIM client, `event` the event's URI or the operation,
     `subject` whom it is about as for a hold, empty where nobody is known by that name; `digest` is
-    the SHA-256 of what came, `effect` the record type that follows, or why none does.
+    the SHA-256 of what came, `effect` the type of the record that it led to, or why it led to none.
+    `jti` is the SHA-256 of the event's own id, by which it is known again; empty where it has none.
     """
 
     TYPE: ClassVar[str] = "signal.received"
+    REGISTERS: ClassVar[bool] = True
     organisation: str
     source: str
     event: str
     subject: str
     digest: str
     effect: str
+    jti: str = ""
 
 
 class SignalSource(Facts, frozen=True):
@@ -122,16 +125,41 @@ class SourceSilent(Facts, frozen=True):
     since: int
 
 
+class SignInsEnded(Facts, frozen=True):
+    """A person's sign-ins up to now count no more, by the word of their organisation's system:
+    their tokens are over, and who had signed in at the employer's provider signs in again."""
+
+    TYPE: ClassVar[str] = "person.sign_ins_ended"
+    REGISTERS: ClassVar[bool] = True
+    person: str
+    source: str
+    reason: str
+
+
+class WebhookRegistered(Facts, frozen=True):
+    """Where an organisation is told of what is held, lifted, ended or found of its own. An empty
+    `url` ends it."""
+
+    TYPE: ClassVar[str] = "webhook.registered"
+    REGISTERS: ClassVar[bool] = True
+    organisation: str
+    url: str
+    author: str
+
+
 class TripwireSet(Facts, frozen=True):
     """A visible secret that is worthless elsewhere and tells where it leaked: its SHA-256, what it
-    is (`capability`, `slug`), and whose (`device:<id>`, `recipient:<id>`)."""
+    is (`capability`, `slug`), and whose (`device:<id>`, `recipient:<id>`).
+
+    `proof` is the DPoP proof by the device's key with which its agent registered it.
+    """
 
     TYPE: ClassVar[str] = "tripwire.set"
     REGISTERS: ClassVar[bool] = True
     secret: str
     kind: str
     subject: str
-    until: int | UnsetType = UNSET
+    proof: str | UnsetType = UNSET
 
 
 IDENTITY_RECORDS: tuple[type[Facts], ...] = (
@@ -142,5 +170,7 @@ IDENTITY_RECORDS: tuple[type[Facts], ...] = (
     SignalReceived,
     SignalSource,
     SourceSilent,
+    SignInsEnded,
+    WebhookRegistered,
     TripwireSet,
 )
