@@ -120,7 +120,7 @@ class Pretender:
         parts = {
             "magic": bytes.fromhex("ff544347"),
             "type": bytes.fromhex("8017"),
-            "signer": sized(name(self.public())),
+            "signer": sized(name(b"\x40\0\0\x0b" + name(self.public()))),
             "extra": sized(qualification),
             "clock": bytes(16),
             "safe": b"\1",

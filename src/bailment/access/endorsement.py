@@ -38,7 +38,15 @@ _KNOWN = frozenset(
         x509.SubjectAlternativeName,
     )
 )
-_BROKEN = (ValueError, TypeError, UnsupportedAlgorithm, x509.DuplicateExtension)
+#: What the library says of certificates that it cannot read.
+_BROKEN = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.DuplicateExtension,
+    x509.InvalidVersion,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,15 @@ class Roots:
 
 @dataclass(frozen=True, slots=True)
 class Endorsed:
-    """An endorsement key (RSA of 2048 bits), and the SHA-256 (hex) of the root it leads to."""
+    """An endorsement key (RSA of 2048 bits), and the certificates (DER) from its own to a root."""
 
     key: rsa.RSAPublicKey
-    root: str
+    path: tuple[bytes, ...]
+
+    @property
+    def root(self) -> str:
+        """The SHA-256 (hex) of the root."""
+        return sha256(self.path[-1]).hexdigest()
 
 
 def read_roots(pem: bytes) -> Roots:
@@ -77,10 +90,22 @@ def endorsed(certificates: list[bytes], roots: Roots, now_ms: int) -> Endorsed:
     try:
         first, *others = (x509.load_der_x509_certificate(one) for one in certificates)
         key = _endorsement_key(first, now)
-        root = _climb(first, (*others, *roots.between), roots.roots, now)
-        return Endorsed(key, sha256(root.public_bytes(Encoding.DER)).hexdigest())
+        path = _climb(first, (*others, *roots.between), roots.roots, now)
+        return Endorsed(key, tuple(one.public_bytes(Encoding.DER) for one in path))
     except _BROKEN:
         raise FormatError("a certificate cannot be read") from None
+
+
+def check_path(path: list[bytes], root: str, now_ms: int) -> None:
+    """Check that certificates (DER), from an endorsement key's to the root of this SHA-256 (hex),
+    vouch for the key at that time; FormatError or VerificationError say why not."""
+    if not 1 < len(path) <= _MAX_PATH + 1 or sha256(path[-1]).hexdigest() != root:
+        raise VerificationError("the certificates do not lead to the root on record")
+    try:
+        between = tuple(x509.load_der_x509_certificate(one) for one in path[1:])
+    except _BROKEN:
+        raise FormatError("a certificate cannot be read") from None
+    endorsed(path[:1], Roots(between[-1:], between[:-1]), now_ms)
 
 
 def _endorsement_key(certificate: x509.Certificate, now: datetime) -> rsa.RSAPublicKey:
@@ -100,8 +125,8 @@ def _climb(
     between: tuple[x509.Certificate, ...],
     roots: tuple[x509.Certificate, ...],
     now: datetime,
-) -> x509.Certificate:
-    """The root that a certificate leads to: depth first, never twice through the same."""
+) -> tuple[x509.Certificate, ...]:
+    """The path from a certificate to a root: depth first, never twice through the same."""
     paths: list[tuple[x509.Certificate, ...]] = [(first,)]
     while paths:
         path = paths.pop()
@@ -109,7 +134,7 @@ def _climb(
             if above in path or not _issued(path[-1], above, len(path) - 1, now):
                 continue
             if above in roots:
-                return above
+                return (*path, above)
             if len(path) < _MAX_PATH:
                 paths.append((*path, above))
     raise VerificationError("no root that the issuer believes vouches for this TPM")

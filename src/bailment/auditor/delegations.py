@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import msgspec
 
+from bailment.access import attestation, jws
 from bailment.access import jwk as jwks
-from bailment.access import jws
 from bailment.access.chain import GRANTORS, Link, commit_person, read_link
 from bailment.access.jwk import PublicKey
 from bailment.access.signing_in import commit_account
 from bailment.auditor.findings import Findings, Kind
-from bailment.errors import FormatError
+from bailment.errors import FormatError, VerificationError
 from bailment.ledger.identity_records import PersonSignedIn
-from bailment.ledger.records import DelegationGranted
+from bailment.ledger.records import DelegationGranted, EnrolmentRequested
 
 
 class Delegations:
@@ -77,6 +77,21 @@ class Delegations:
                 Kind.ALTERED_PERSONAL,
                 f"`{facts.person}` signed in with another account than the delegating party named",
             )
+
+    def enrolled(
+        self, index: int, facts: EnrolmentRequested, personal: bytes | None, time: int
+    ) -> None:
+        """Check what is said of where a device's key lives; and who vouches for its TPM, where that
+        is shown."""
+        try:
+            refused = attestation.believed(facts, jwks.parse(facts.key))
+            if refused is not None:
+                raise VerificationError(refused.detail)
+            if personal is not None:
+                attestation.check_shown(facts, _read(personal), time)
+        except (FormatError, VerificationError) as error:
+            sentence = f"the key of the device `{facts.device}`: {error}"
+            self._findings.add(index, Kind.BAD_ATTESTATION, sentence)
 
     def _name(self, index: int, link: Link, personal: bytes) -> None:
         named = _read(personal)

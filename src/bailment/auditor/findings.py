@@ -56,6 +56,7 @@ class Kind(StrEnum):
 
     # A recipient's view.
     ALTERED_PERSONAL = "altered-personal"
+    BAD_ATTESTATION = "bad-attestation"
     UNPROVEN_COMPLETE = "unproven-complete"
 
 

@@ -26,7 +26,12 @@ from bailment.ledger.export import (
 from bailment.ledger.identity_records import PersonSignedIn
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
 from bailment.ledger.note import Verifier, parse_note
-from bailment.ledger.records import DelegationGranted, LogHeads, decode_facts
+from bailment.ledger.records import (
+    DelegationGranted,
+    EnrolmentRequested,
+    LogHeads,
+    decode_facts,
+)
 from bailment.ledger.slots import Head, SlotProof, Slots
 from bailment.ledger.tree import leaf_hash, verify_inclusion
 from bailment.spec.policy import MAX_HEADS_MS
@@ -202,6 +207,8 @@ class _Check:
             self.delegations.granted(shown.index, facts, personal)
         elif isinstance(facts, PersonSignedIn) and personal is not None:
             self.delegations.signed_in(shown.index, facts, personal)
+        elif isinstance(facts, EnrolmentRequested):
+            self.delegations.enrolled(shown.index, facts, personal, leaf.time)
 
 
 def _checkpoint(head: ViewHead, log_key: Verifier, findings: Findings) -> Checkpoint:

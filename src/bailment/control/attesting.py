@@ -119,7 +119,7 @@ class Attesting:
         if certificates:
             try:
                 found = endorsed(certificates, self.roots, now)
-                root, why = found.root, ""
+                root, why, certificates = found.root, "", list(found.path)
                 sealed = make_credential(found.key, attester.name, secret)
             except (FormatError, VerificationError) as error:
                 why = str(error)
