@@ -88,6 +88,9 @@ ANSWERS: dict[Reason, Answer] = {
     Reason.SIGNALS_SILENT: Answer(
         403, "the organisation's own systems have not been heard", told=True
     ),
+    Reason.SIGNALS_FAILED: Answer(
+        403, "the organisation's system cannot be set up as a source", told=True
+    ),
     Reason.REQUEST_MALFORMED: Answer(400, "this is no request of HTTP/1.1"),
     Reason.REQUEST_SLOW: Answer(408, "the head of the request came too slowly"),
     Reason.BODY_MALFORMED: Answer(400, "the body is malformed", told=True),

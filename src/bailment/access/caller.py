@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from msgspec import UNSET
 
-from bailment.access.chain import GRANTORS, Link
+from bailment.access.chain import Link
 from bailment.access.reasons import Reason, Refused
+from bailment.access.signalling import silent
+from bailment.access.signing_in import last_sign_in
 from bailment.access.state import Indexed
 from bailment.ledger.records import TokenIssued
 from bailment.spec.conditions import CallerTerms
@@ -22,7 +24,7 @@ def meets(
     register: Indexed, token: TokenIssued, path: list[Link], model: str, now: int
 ) -> Refused | None:
     """Why the caller does not meet the terms of the model's tier now; a canary has none."""
-    refused = _silent(register, path)
+    refused = silent(register, path, now)
     known = register.state.models[model]
     if refused is not None or known.canary is True:
         return refused
@@ -49,7 +51,7 @@ def _signed_in(
     """A person's last sign-in; a workload's is the job token that it came with."""
     if last.kind == "workload" or not (terms.sign_in_ms or terms.acr):
         return None
-    found = register.state.signed_in.get(token.person)
+    found = last_sign_in(register, token.person, last.id)
     subject = f"person:{token.person}"
     again = "run `bailment sign-in`"
     if found is None:
@@ -63,20 +65,4 @@ def _signed_in(
         wanted = ", ".join(f"`{one}`" for one in terms.acr)
         detail = f"`{model}` asks for a sign-in by {wanted}, and the last was `{found.acr}`"
         return Refused(Reason.SIGN_IN_TOO_OLD, f"{detail}: {again}", subject)
-    return None
-
-
-def _silent(register: Indexed, path: list[Link]) -> Refused | None:
-    """Silence of a source of any organisation on the chain closes the gate."""
-    if not register.state.silent:
-        return None
-    on_chain = {link.subject for link in path if link.kind in GRANTORS}
-    for source in register.state.silent:
-        found = register.state.sources[source]
-        if found.organisation in on_chain:
-            return Refused(
-                Reason.SIGNALS_SILENT,
-                f"`{source}` has not been heard for too long: see that it reports again",
-                f"recipient:{found.organisation}",
-            )
     return None

@@ -19,6 +19,7 @@ from bailment.access.holds import held, owned, subjects_of
 from bailment.access.reach import reach
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
+from bailment.access.signalling import signed_out
 from bailment.ledger.records import TokenIssued
 
 #: Actions that call no model and so need none named.
@@ -63,7 +64,7 @@ def standing(request: Request, register: Register, now: int) -> Allowed | Refuse
         return Refused(Reason.LINK_UNKNOWN, "the device is not enrolled")
     if token.token in register.state.revoked:
         return Refused(Reason.TOKEN_REVOKED)
-    refused = _chain(token, path, register, now)
+    refused = _chain(token, path, register, now) or signed_out(register, token, path[-1].id)
     if refused is not None:
         return refused
     covering = subjects_of(path, request.model, token.purpose, request.networks, token.thumbprint)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import msgspec
 
@@ -54,6 +54,14 @@ class JobToken(msgspec.Struct, frozen=True):
         if self.claims.jti is None:
             return sha256(self.signed.parts.signing_input).hexdigest()
         return sha256(f"jti {self.claims.iss} {self.claims.jti}".encode()).hexdigest()
+
+
+class Signed(Protocol):
+    """Anything that came as a JWS."""
+
+    @property
+    def signed(self) -> jws.Jws:
+        """As it was read, unverified."""
 
 
 def read_job(compact: str) -> JobToken | Refused:
@@ -105,7 +113,7 @@ def check_job(
     return None
 
 
-def keys_of(document: Any, token: JobToken) -> list[jwks.PublicKey]:
+def keys_of(document: Any, token: Signed) -> list[jwks.PublicKey]:
     """Those of a JWK Set (RFC 7517 §5) that may have signed a token: of the `kid` that it names,
     of a kind that fits its `alg`. Keys that we do not take are passed over."""
     listed = document.get("keys") if isinstance(document, dict) else None

@@ -66,6 +66,7 @@ class Reason(StrEnum):
     SIGN_IN_FAILED = "sign-in-failed"
     OWNER_GONE = "owner-gone"
     SIGNALS_SILENT = "signals-silent"
+    SIGNALS_FAILED = "signals-failed"
 
     # The request itself is wrong (400 and its kin).
     REQUEST_MALFORMED = "request-malformed"

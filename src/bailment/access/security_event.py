@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from bailment import canonical
 from bailment.access import jws
@@ -163,7 +163,7 @@ def _name(told: object) -> Name | None:
     return Name(str(kind), value, issuer if kind == "iss_sub" else "")
 
 
-def _text(value: Any) -> bool:
+def _text(value: Any) -> TypeGuard[str]:
     return isinstance(value, str) and 0 < len(value) <= _MOST and value.isprintable()
 
 

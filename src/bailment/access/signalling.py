@@ -15,7 +15,7 @@ from typing import Any
 
 from bailment.access.chain import GRANTORS, Link
 from bailment.access.reasons import Reason, Refused
-from bailment.access.signing_in import employer
+from bailment.access.signing_in import employer, last_sign_in, provider_of
 from bailment.access.state import Indexed, State, Webhook
 from bailment.ledger.identity_records import (
     SignalReceived,
@@ -68,16 +68,16 @@ def silent(register: Indexed, path: list[Link], now: int) -> Refused | None:
     return None
 
 
-def signed_out(register: Indexed, token: TokenIssued) -> Refused | None:
-    """Whether the sign-in behind a token was made void: by when the token was decided, and for
-    somebody who signs in at a provider by when they last did."""
+def signed_out(register: Indexed, token: TokenIssued, link_id: str) -> Refused | None:
+    """Whether the sign-in behind a token was made void: by when the token was decided, and where
+    the employer has a provider by when the person last signed in there."""
     since = register.state.signed_out.get(token.person)
     if since is None:
         return None
     if token.decided <= since:
         return Refused(Reason.TOKEN_REVOKED, "the person's sign-ins were ended by their employer")
-    found = register.state.signed_in.get(token.person)
-    if found is not None and found.auth_time < since:
+    found = last_sign_in(register, token.person, link_id)
+    if provider_of(register, link_id) and (found is None or found.auth_time < since):
         return Refused(
             Reason.SIGN_IN_TOO_OLD,
             "the person's sign-ins were ended by their employer: run `bailment sign-in`",

@@ -284,6 +284,29 @@ class Admin:
         body = registration_body(said)
         return await self._client.send("/providers", body, "application/json", Registered)
 
+    async def add_source(self, kind: str, issuer: str, token: str) -> dict[str, str]:
+        """Have a system report to the issuer; the credential of a `scim` one is told this once."""
+        body = {"kind": kind, "issuer": issuer, "token": token}
+        return await self._client.post("/signals/sources", body, dict[str, str])
+
+    async def change_source(self, source: str, act: Literal["rotate", "end"]) -> dict[str, str]:
+        """Give a source another credential, or end it."""
+        path = f"/signals/sources/{quote(source, safe='')}"
+        return await self._client.post(path, {"act": act}, dict[str, str])
+
+    async def sources(self) -> list[dict[str, Any]]:
+        """The organisation's sources, and when (ms) each was last heard."""
+        found = await self._client.get("/signals/sources", dict[str, list[dict[str, Any]]])
+        return found["sources"]
+
+    async def set_webhook(self, url: str) -> dict[str, str]:
+        """Be told at this URL; nothing any more by an empty one."""
+        return await self._client.post("/webhooks", {"url": url}, dict[str, str])
+
+    async def webhook(self) -> dict[str, Any]:
+        """Where the organisation is told, and how that goes."""
+        return await self._client.get("/webhooks", dict[str, Any])
+
     async def standing(self) -> dict[str, Any]:
         """How the organisation stands, as the issuer's log has it."""
         return await self._client.get("/standing", dict[str, Any])

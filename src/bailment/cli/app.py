@@ -31,6 +31,7 @@ from bailment.cli import (
     recipient,
     register,
     sign_in,
+    signals,
     spec,
     spec_apply,
     spec_export,
@@ -87,6 +88,8 @@ app.command("enrol", rich_help_panel=_RECIPIENT)(recipient.enrol_device)
 app.command("sign-in", rich_help_panel=_RECIPIENT)(sign_in.renew)
 register.recipient.command("provider")(sign_in.recipient_provider)
 register.recipient.command("providers")(sign_in.recipient_providers)
+app.add_typer(signals.app, name="signals", rich_help_panel=_RECIPIENT)
+app.add_typer(signals.webhook, name="webhook", rich_help_panel=_RECIPIENT)
 app.add_typer(certificate.app, name="agent", rich_help_panel=_RECIPIENT)
 app.command("rehearse", rich_help_panel=_RECIPIENT)(drill.rehearse)
 app.add_typer(drill.app, name="drill", rich_help_panel=_LAB)

@@ -84,7 +84,7 @@ _CONFIG = ServiceProviderConfig(
         AuthenticationScheme(
             type=AuthenticationScheme.Type.oauthbearertoken,
             name="bearer credential",
-            description="The credential that `bailment recipient signals add scim` showed.",
+            description="The credential that `bailment signals add scim` showed.",
             primary=True,
         )
     ],

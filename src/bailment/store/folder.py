@@ -24,6 +24,8 @@ class Folder:
     snapshots/       the folded state at some sizes
     staging.db       entries not yet in full bundles, with their signed checkpoints
     keys.db          the keys of the bodies, wrapped
+    accounts.db      what recipients' directories told by SCIM (`store/accounts.py`)
+    outbox.db        what recipients are still to be told (`store/outbox.py`)
     kill-switch      there while nobody may have access (`store/switch.py`)
     """
 
@@ -56,6 +58,14 @@ class Folder:
     @property
     def keys(self) -> Path:
         return self.root / "keys.db"
+
+    @property
+    def accounts(self) -> Path:
+        return self.root / "accounts.db"
+
+    @property
+    def outbox(self) -> Path:
+        return self.root / "outbox.db"
 
     @property
     def control_socket(self) -> Path:
