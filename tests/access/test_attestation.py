@@ -29,8 +29,8 @@ INVITATION: str = VECTORS["invitation"]
 PARTS = ("key", "attester", "attest", "signature", "nonce")
 
 
-def evidence(case: dict[str, Any], root: str = "") -> KeyEvidence:
-    return KeyEvidence(*(case[part] for part in PARTS), root)
+def evidence(case: dict[str, Any]) -> KeyEvidence:
+    return KeyEvidence(**{part: case[part] for part in PARTS})
 
 
 GENUINE = evidence(VECTORS["cases"][0])
