@@ -21,6 +21,12 @@ def test_the_import_contracts_hold() -> None:
     assert run.returncode == 0, run.stdout
 
 
+def test_an_issuer_that_starts_loads_nothing_that_only_some_requests_need() -> None:
+    probe = "import bailment.cli.serve, sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert {"jinja2", "webauthn"}.isdisjoint(run.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [

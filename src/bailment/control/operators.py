@@ -13,10 +13,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET
-from webauthn import verify_registration_response
-from webauthn.helpers import decode_credential_public_key, decoded_public_key_to_cryptography
-from webauthn.helpers.cose import COSEAlgorithmIdentifier
-from webauthn.helpers.exceptions import WebAuthnException
+from starlette.concurrency import run_in_threadpool
 
 from bailment.access import base64url, jwk
 from bailment.access.passkey import origin_of, rp_id
@@ -41,12 +38,7 @@ from bailment.ledger.operator_records import (
 #: How long an invitation to the control plane can be used, whatever the policy allows devices.
 _INVITED_MS = 900_000
 #: What passkeys are made for: ES256, and RS256 for Windows Hello (RFC 9053, RFC 8812).
-ALGORITHMS = [
-    COSEAlgorithmIdentifier.ECDSA_SHA_256,
-    COSEAlgorithmIdentifier.RSASSA_PKCS1_v1_5_SHA_256,
-]
-
-
+ALGORITHMS = (-7, -257)
 #: What the library raises besides, over bytes that are no registration.
 _MALFORMED = (ValueError, KeyError, TypeError, IndexError)
 
@@ -165,27 +157,7 @@ class Operators:
         Denied if it does not hold; Proposed where others must sign for its key.
         """
         operator = self.invited(code)
-        try:
-            verified = verify_registration_response(
-                credential=msgspec.to_builtins(made),
-                expected_challenge=challenge,
-                expected_rp_id=rp_id(self.url),
-                expected_origin=origin_of(self.url),
-                require_user_verification=True,
-                supported_pub_key_algs=ALGORITHMS,
-            )
-            decoded = decode_credential_public_key(verified.credential_public_key)
-            key = jwk.from_key(decoded_public_key_to_cryptography(decoded))  # type: ignore[arg-type]
-        except (WebAuthnException, FormatError, *_MALFORMED) as error:
-            raise Denied(Refused(Reason.PASSKEY_REFUSED, str(error).lower())) from None
-        facts = OperatorRegistered(
-            operator,
-            base64url.encode(verified.credential_id),
-            key.jwk,
-            verified.aaguid,
-            verified.sign_count,
-            f"operator:{operator}",
-        )
+        facts = await run_in_threadpool(_passkey, operator, challenge, made, self.url)
         await self._actions.append(lambda now: facts)
         return operator
 
@@ -205,6 +177,39 @@ class Operators:
         """Let somebody be an operator no longer."""
         facts = OperatorEnded(operator, reason, author)
         await self._actions.append(lambda now: facts)
+
+
+def _passkey(operator: str, challenge: bytes, made: Registration, url: str) -> OperatorRegistered:
+    """The record of a passkey that was made for this challenge; Denied if it does not hold.
+
+    For a thread: the library takes a while to load, and memory, and is wanted once an operator.
+    """
+    from webauthn import verify_registration_response
+    from webauthn.helpers import decode_credential_public_key, decoded_public_key_to_cryptography
+    from webauthn.helpers.cose import COSEAlgorithmIdentifier
+    from webauthn.helpers.exceptions import WebAuthnException
+
+    try:
+        verified = verify_registration_response(
+            credential=msgspec.to_builtins(made),
+            expected_challenge=challenge,
+            expected_rp_id=rp_id(url),
+            expected_origin=origin_of(url),
+            require_user_verification=True,
+            supported_pub_key_algs=[COSEAlgorithmIdentifier(one) for one in ALGORITHMS],
+        )
+        decoded = decode_credential_public_key(verified.credential_public_key)
+        key = jwk.from_key(decoded_public_key_to_cryptography(decoded))  # type: ignore[arg-type]
+    except (WebAuthnException, FormatError, *_MALFORMED) as error:
+        raise Denied(Refused(Reason.PASSKEY_REFUSED, str(error).lower())) from None
+    return OperatorRegistered(
+        operator,
+        base64url.encode(verified.credential_id),
+        key.jwk,
+        verified.aaguid,
+        verified.sign_count,
+        f"operator:{operator}",
+    )
 
 
 async def perform(operators: Operators, act: OperatorActs) -> dict[str, Any]:

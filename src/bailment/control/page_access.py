@@ -147,7 +147,7 @@ class Entrance:
                 "rp": {"id": rp_id(self._operators.url), "name": "Bailment"},
                 "user": user,
                 "challenge": base64url.encode(challenge),
-                "pubKeyCredParams": [{"type": "public-key", "alg": int(one)} for one in ALGORITHMS],
+                "pubKeyCredParams": [{"type": "public-key", "alg": one} for one in ALGORITHMS],
                 "timeout": CHALLENGE_MS,
                 "attestation": "none",
                 "authenticatorSelection": {

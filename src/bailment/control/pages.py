@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlsplit
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -30,6 +30,9 @@ from bailment.control.actions import Actions
 from bailment.control.operators import Operators
 from bailment.control.requests import refusal
 from bailment.control.sessions import Session, Sessions
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 _HERE = Path(__file__).parent
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -89,14 +92,6 @@ class Browser:
         self.secure = operators.url.startswith("https:")
         #: A `__Host-` cookie is secure; browsers keep none that came over plain HTTP.
         self.cookie = "__Host-bailment" if self.secure else "bailment"
-        self._templates = Environment(
-            loader=FileSystemLoader(_HERE / "templates"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            finalize=_plain,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
 
     @property
     def terms(self) -> Any:
@@ -108,9 +103,8 @@ class Browser:
     ) -> Response:
         """A page, made beside the event loop: a long list takes a while."""
         role = who.operator.role if who is not None else ""
-        found = self._templates.get_template(template)
-        url = self.operators.url
-        text = await run_in_threadpool(found.render, who=who, role=role, url=url, **values)
+        told = {"who": who, "role": role, "url": self.operators.url, **values}
+        text = await run_in_threadpool(_render, template, told)
         return HTMLResponse(text, status)
 
     def who(self, request: Request) -> Who | None:
@@ -213,6 +207,25 @@ def inside(path: str) -> str:
     parts = urlsplit(path)
     ours = not parts.scheme and not parts.netloc and parts.path.startswith("/console/")
     return parts.path if ours and "\\" not in path and parts.path.isprintable() else "/console/"
+
+
+def _render(template: str, told: Mapping[str, Any]) -> str:
+    return _templates().get_template(template).render(told)
+
+
+@cache
+def _templates() -> Environment:
+    """Made with the first page: most issuers that run show none."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(_HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_plain,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
 
 
 def _plain(value: Any) -> Any:
