@@ -426,6 +426,29 @@ async def test_an_issuers_keys_are_fetched_once_for_many_jobs(
     assert platform.asked == before
 
 
+async def test_keys_of_an_issuer_that_cannot_be_reached_any_more_are_not_kept(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, at = read_job(platform.token(0)), [0.0]
+    assert isinstance(token, JobToken)
+    monkeypatch.setattr("bailment.control.workloads.steady_ms", lambda: at[0])
+    host = platform.url.removeprefix("http://")
+    workloads = Workloads(None, Outbound(frozenset({host})))  # type: ignore[arg-type]
+    assert len(await workloads._keys(token)) == 1  # type: ignore[arg-type]
+    platform.play = lambda: Response(status_code=500)
+    try:
+        at[0] = 299_999
+        assert len(await workloads._keys(token)) == 1  # type: ignore[arg-type]
+        for at[0] in (300_000, 310_000, 320_000):
+            assert isinstance(await workloads._keys(token), Refused)
+            assert await workloads._keys(token) == []
+    finally:
+        platform.play = None
+    assert await workloads._keys(token) == []
+    at[0] = 330_000
+    assert len(await workloads._keys(token)) == 1  # type: ignore[arg-type]
+
+
 async def test_a_crowd_of_jobs_of_a_new_issuer_waits_for_its_keys(platform: Platform) -> None:
     read = [read_job(platform.token(0)) for _ in range(5)]
     host = platform.url.removeprefix("http://")

@@ -8,6 +8,7 @@ says; only issuers that some recipient named in a workload's link are ever calle
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from typing import Any
 
 from bailment import canonical
@@ -15,7 +16,7 @@ from bailment.access.fold import Fold
 from bailment.access.job import JobToken, check_job, keys_of, read_job, workload_of
 from bailment.access.jwk import PublicKey
 from bailment.access.reasons import Reason, Refused
-from bailment.clock import now_ms
+from bailment.clock import now_ms, steady_ms
 from bailment.control.client_auth import EXCHANGE_GRANT, Client
 from bailment.control.outbound import Outbound, OutboundError
 from bailment.control.requests import Proven
@@ -29,14 +30,23 @@ _SUBJECTS, _ACCESS = (_TYPE + "jwt", _TYPE + "id_token"), _TYPE + "access_token"
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
+@dataclass(slots=True)
+class _Keys:
+    """An issuer's JWK Set, when it was fetched, and when that was last tried (steady clock, ms)."""
+
+    document: Any = None
+    fetched: float = float("-inf")
+    tried: float = float("-inf")
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
 class Workloads:
     """Who a job is, by its token."""
 
     def __init__(self, fold: Fold, outbound: Outbound) -> None:
         self._fold = fold
         self._outbound = outbound
-        self._sets: dict[str, tuple[int, Any]] = {}  # when each issuer's keys were fetched
-        self._locks: dict[str, asyncio.Lock] = {}  # for issuers that a link names, and no other
+        self._known: dict[str, _Keys] = {}  # of issuers that a link names, and no other
 
     async def prove(self, form: dict[str, str], sent: Proven) -> Client | Refused:
         """The workload whose job token this is; its token is bound to the proof's key."""
@@ -68,21 +78,24 @@ class Workloads:
         )
 
     async def _keys(self, token: JobToken) -> list[PublicKey] | Refused:
-        """The issuer's keys that may have signed it, fetched again if there is none."""
+        """The issuer's keys that may have signed it, fetched again if there is none, and if they
+        are old: a key that the issuer took back is good no longer because it cannot be reached."""
         issuer = token.claims.iss
+        known = self._known.setdefault(issuer, _Keys())
         # Jobs come in crowds: the others wait for what the first one fetches.
-        async with self._locks.setdefault(issuer, asyncio.Lock()):
-            fetched, document = self._sets.get(issuer, (-_KEPT, None))
-            keys, now = keys_of(document, token), now_ms()
-            if now < fetched + (_KEPT if keys else _AGAIN):
+        async with known.lock:
+            now = steady_ms()
+            fresh = now < known.fetched + _KEPT
+            keys = keys_of(known.document, token) if fresh else []
+            if keys or now < known.tried + _AGAIN:
                 return keys
-            self._sets[issuer] = (now, document)  # so that nobody has us call without a pause
+            known.tried = now  # so that nobody has us call without a pause
             try:
-                document = await self._fetch(issuer)
+                known.document = await self._fetch(issuer)
             except (OutboundError, FormatError) as error:
                 return Refused(Reason.JOB_TOKEN, f"the issuer's keys cannot be had: {error}")
-            self._sets[issuer] = (now, document)
-            return keys_of(document, token)
+            known.fetched = now
+            return keys_of(known.document, token)
 
     async def _fetch(self, issuer: str) -> Any:
         """The issuer's JWK Set."""
