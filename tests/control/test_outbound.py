@@ -118,6 +118,15 @@ async def test_an_address_in_the_url_is_looked_at_like_any_other(connected: list
     assert connected == []
 
 
+@pytest.mark.parametrize("host", ["a..example", ".example", "a" * 64 + ".example"])
+async def test_what_is_no_host_name_is_an_error_like_any_other(
+    host: str, connected: list[str]
+) -> None:
+    with pytest.raises(OutboundError, match="cannot be called"):
+        await Outbound().get(f"https://{host}/")
+    assert connected == []
+
+
 @asynccontextmanager
 async def answering(
     answer: bytes, context: ssl.SSLContext | None = None

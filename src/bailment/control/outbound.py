@@ -15,10 +15,12 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import httpcore2
+from starlette.concurrency import run_in_threadpool
 
 from bailment.errors import BailmentError
 
@@ -48,9 +50,12 @@ class Fetched:
 
 
 async def resolve(host: str, port: int) -> list[str]:
-    """Every address of a host."""
+    """Every address of a host; OSError if it has none, or is none."""
     loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:  # a label of no characters, or of more than 63
+        raise OSError("it is no host name") from None
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
@@ -103,8 +108,8 @@ class Outbound:
         backend = _Guarded(self.resolve, anywhere=self._check(url))
         given = list(_HEADERS)
         given += [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-        context = self.context or ssl.create_default_context()
         try:
+            context = self.context or await run_in_threadpool(_trusting)
             async with (
                 asyncio.timeout(self.seconds),
                 httpcore2.AsyncConnectionPool(context, network_backend=backend) as pool,
@@ -132,6 +137,12 @@ class Outbound:
 
 
 _PORTS = {"https": 443, "http": 80}
+
+
+@cache
+def _trusting() -> ssl.SSLContext:
+    """Made once: reading whom this machine trusts takes tens of milliseconds."""
+    return ssl.create_default_context()
 
 
 class _Guarded(httpcore2.AsyncNetworkBackend):
