@@ -66,7 +66,7 @@ class Platform:
 
         class Answers(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                host = f"http://127.0.0.1:{self.server.server_address[1]}"
+                host = "http://" + self.headers["host"]
                 found = {"issuer": host, "jwks_uri": host + "/keys"}
                 body = json.dumps(keys if self.path == "/keys" else found).encode()
                 self.send_response(200)

@@ -91,6 +91,8 @@ def _model(register: Indexed, facts: ModelRegistered, now: int) -> Refused | Non
 def _recipient(register: Indexed, facts: RecipientRegistered, now: int) -> Refused | None:
     if facts.recipient in register.state.recipients:
         return _wrong("the pseudonym is taken")
+    if "/" in facts.handle:
+        return _wrong("a `/` in a handle stands before a subcontractor's")
     if any(facts.handle == other.handle for other in register.state.recipients.values()):
         return _wrong(f"there is a recipient `{facts.handle}` already")
     for other in register.state.recipients.values():
@@ -139,13 +141,10 @@ def limited(register: Indexed, link: Link) -> Refused | None:
     hands = [one for one in (*path, link) if one.kind == "subcontractor"]
     if len(hands) > conditions.depth[0]:
         return _wrong(f"the spec lets a chain have {conditions.depth[0]} subcontractors")
-    handle = (
-        f"{register.organisations[path[-1].subject].handle}/{link.handle}" if link.handle else ""
-    )
-    if any(
-        one.handle == handle and one.id != link.subject for one in register.organisations.values()
-    ):
-        return _wrong(f"there is an organisation `{handle}` already")
+    if link.kind == "subcontractor":
+        handle = register.handle_of(link)
+        if any(one.handle == handle for one in register.organisations.values()):
+            return _wrong(f"there is an organisation `{handle}` already, or was")
     return None
 
 

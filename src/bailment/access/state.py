@@ -264,6 +264,11 @@ class Indexed:
                 return self.key(link.key)
         return None
 
+    def handle_of(self, link: Link) -> str:
+        """What a subcontractor with this link is called."""
+        above = self.organisations[self.links[link.parent].subject]
+        return f"{above.handle}/{link.handle or link.subject[:8]}"
+
     def register_recipient(self, facts: RecipientRegistered) -> None:
         """Make a recipient findable."""
         self.organisations[facts.recipient] = Organisation(
@@ -277,9 +282,12 @@ class Indexed:
         self._links_of.setdefault(link.subject, []).append(link)
         if link.kind == "subcontractor":
             above = self.organisations[self.links[link.parent].subject]
-            name = f"{above.handle}/{link.handle or link.subject[:8]}"
             self.organisations[link.subject] = Organisation(
-                link.subject, link.kind, name, link.contact or above.contact, above.recipient
+                link.subject,
+                link.kind,
+                self.handle_of(link),
+                link.contact or above.contact,
+                above.recipient,
             )
         new = tuple(block for block in link.networks if block not in self.networks)
         self.networks += new

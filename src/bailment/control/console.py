@@ -122,6 +122,9 @@ async def perform(actions: Actions, act: Acts) -> dict[str, Any]:
                     f"`{act.handle[:80]}` is no handle; write one like acme, of at most 64 "
                     "letters, digits, dots and hyphens"
                 )
+            for known in actions.log.fold.register.organisations.values():
+                if known.handle != act.handle and known.handle.lower() == act.handle.lower():
+                    raise FormatError(f"`{act.handle}` reads like `{known.handle}`, which there is")
             grant = Link(
                 "",
                 "",
