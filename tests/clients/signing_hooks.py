@@ -17,6 +17,7 @@ from requests.auth import AuthBase
 
 _KEY = Jwk(json.loads(os.environ["DEVICE_KEY"]))
 _NONCE: dict[str, str] = {}
+schemathesis.serializer.alias("application/secevent+jwt", "text/plain")
 
 
 class Signed(AuthBase):

@@ -133,6 +133,7 @@ async def test_schemathesis_finds_nothing(lab: World, who: str, tmp_path: Path) 
     secret = device.private.private_numbers().private_value.to_bytes(32, "big")
     key = {**device.public.jwk, "d": base64url.encode(secret)}
     signing = {"SCHEMATHESIS_HOOKS": str(HOOKS), "DEVICE_KEY": json.dumps(key)}
+    media = {"SCHEMATHESIS_HOOKS": str(HOOKS.with_name("media_hooks.py"))}
     (tmp_path / "schemathesis.toml").write_text(CONFIGURATION)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", str(DOCUMENT), "--url", lab.url),
@@ -144,7 +145,7 @@ async def test_schemathesis_finds_nothing(lab: World, who: str, tmp_path: Path) 
     run = await asyncio.create_subprocess_exec(
         *command,
         cwd=tmp_path,
-        env={**os.environ, **(signing if who == "a device" else {})},
+        env={**os.environ, **(signing if who == "a device" else media)},
         stdout=pipe,
         stderr=asyncio.subprocess.STDOUT,
     )

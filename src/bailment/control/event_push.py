@@ -19,7 +19,7 @@ from bailment.access.security_event import Rejected, SecurityEvent, check_event,
 from bailment.access.signalling import PAUSED
 from bailment.clock import now_ms
 from bailment.control.actions import Denied
-from bailment.control.requests import bounded_body, refusal
+from bailment.control.requests import bounded_body
 from bailment.control.signals import Act, Said, Signals, unavailable
 from bailment.control.transmitters import TransmitterFailed, Transmitters
 from bailment.ledger.identity_records import SignalSource
@@ -48,7 +48,7 @@ class EventPush:
             return _error(Rejected("invalid_request", f"an event is of type {MEDIA_TYPE}"))
         body = await bounded_body(request, _MOST)
         if isinstance(body, Refused):
-            return refusal(body)
+            return _error(Rejected("invalid_request", f"an event has {body.detail}"))
         try:
             rejected = await self._take(source, body)
         except TransmitterFailed:
@@ -147,4 +147,5 @@ def _error(rejected: Rejected) -> Response:
 
 def _again() -> Response:
     """The transmitter sends it again."""
-    return Response(status_code=503, headers={"retry-after": "5", "cache-control": "no-store"})
+    headers = {"retry-after": "5", "cache-control": "no-store"}
+    return JSONResponse({"err": "unavailable", "description": "try again"}, 503, headers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -87,6 +87,18 @@ class WebhookRoutes:
         return refusal(why, self.actions.log.fold.register.policy.contact)
 
 
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+def _either(path: str, get: Handler, post: Handler) -> Route:
+    """One route for two methods, so that a third is told of both."""
+
+    async def handle(request: Request) -> Response:
+        return await (post if request.method == "POST" else get)(request)
+
+    return Route(path, handle, methods=["GET", "POST"])
+
+
 class Reporting:
     """All of it, over one log. `routes` go to the control plane, `scim` is an application of its
     own, `runs` are for beside the servers."""
@@ -104,12 +116,10 @@ class Reporting:
         sources = Sources(actions, nonces, transmitters)
         webhooks = WebhookRoutes(actions, nonces, outbound, self._webhooks)
         self.routes = [
-            Route("/signals/sources", sources.add, methods=["POST"]),
-            Route("/signals/sources", sources.show),
+            _either("/signals/sources", sources.show, sources.add),
             Route("/signals/sources/{id}", sources.change, methods=["POST"]),
             Route(EVENTS_PATH + "/{id}", events.push, methods=["POST"]),
-            Route("/webhooks", webhooks.register, methods=["POST"]),
-            Route("/webhooks", webhooks.show),
+            _either("/webhooks", webhooks.show, webhooks.register),
         ]
 
     def runs(self) -> list[Coroutine[Any, Any, None]]:

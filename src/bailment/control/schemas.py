@@ -22,6 +22,7 @@ TIME: Schema = {"type": "integer", "minimum": 0, "description": "ms since 1970"}
 TEXTS: Schema = {"type": "array", "items": TEXT_VALUE}
 ANYTHING: Schema = {"type": "object"}
 BYTES: Schema = {"type": "string", "format": "binary"}
+URL: Schema = {"type": "string", "maxLength": 512}
 
 
 def struct(required: dict[str, Schema], **optional: Schema) -> Schema:
@@ -159,3 +160,5 @@ PROPOSED = struct({"proposed": ID, "act": TEXT_VALUE, "people": {"type": "intege
 MINE = struct({"link": ANYTHING})
 STANDING = struct({"recipient": TEXT_VALUE, "at": TIME})
 TAKEN = struct({"items": {"type": "array", "items": ANYTHING}})
+
+WEBHOOK = struct({"url": URL, "key": TEXT_VALUE})
