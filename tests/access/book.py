@@ -129,7 +129,8 @@ class Book:
         }
         link = Link(**values)
         compact = sign_link(link, by.key, by.public.thumbprint)
-        self.add(DelegationGranted(compact), self.register.recipient_of(link.parent))
+        top = self.register.recipient_of(link.parent) if parent else link.subject
+        self.add(DelegationGranted(compact), top)
         return link
 
     def recipient(self, **given: Any) -> Party:

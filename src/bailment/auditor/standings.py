@@ -4,6 +4,7 @@ own rule, but one that should be there may have been left out."""
 from __future__ import annotations
 
 from bailment.access.assured import evaluated
+from bailment.access.chain import GRANTORS
 from bailment.access.fold import Fold
 from bailment.access.held_expiry import over
 from bailment.assurance.standing import tier_at
@@ -18,6 +19,7 @@ from bailment.ledger.evidence_records import (
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import AccessOpened, SpecApplied
+from bailment.spec.compiled import CompiledSpec
 from bailment.spec.terms import TIERS
 
 _CHANGES = (EnclaveDeclared, EvidenceReceived, ExceptionGranted)
@@ -53,23 +55,34 @@ class Standings:
                 self._changed.setdefault(facts.recipient, (index, leaf.time))
 
     def _judge(self, index: int, leaf: Leaf, facts: AccessOpened) -> None:
-        register, recipient = self._fold.register, leaf.recipient
+        """Each organisation on the chain has to reach the model's tier."""
+        register, token = self._fold.register, self._fold.admission.token(facts.token)
         needed = register.state.tiers.get(facts.model, 0)
-        changed, since = self._changed.get(recipient, (0, leaf.time))
-        proven, spec = register.proven(recipient), register.spec
-        if spec is None or not needed:
+        if register.spec is None or not needed or token is None:
             return
+        asked = GRANTORS if register.conditions.delegate_meets else ("recipient",)
+        for link in register.path(register.link_of.get(token.device, "")):
+            if link.kind in asked:
+                self._judge_one(index, leaf, link.subject, needed, register.spec)
+
+    def _judge_one(
+        self, index: int, leaf: Leaf, organisation: str, needed: int, spec: CompiledSpec
+    ) -> None:
+        register = self._fold.register
+        changed, since = self._changed.get(organisation, (0, leaf.time))
+        proven = register.proven(organisation)
         if proven.hold == "held" and not over(proven, spec, leaf.time):
             return
         if leaf.time - since <= register.policy.heads_ms:
             return
-        standing = evaluated(register, recipient, spec, leaf.time).standing
+        standing = evaluated(register, organisation, spec, leaf.time).standing
         has = tier_at(standing, leaf.time)
         if has < needed:
+            kind = register.organisations[organisation].kind
             self._findings.add(
                 index,
                 Kind.UNEVALUATED,
-                f"opened for {TIERS[needed - 1]} after entry {changed}, which takes the recipient "
+                f"opened for {TIERS[needed - 1]} after entry {changed}, which takes the {kind} "
                 f"to {TIERS[has - 1] if has else 'no tier'} and was never evaluated",
             )
-        self._changed.pop(recipient, None)  # once is enough, until something changes again
+        self._changed.pop(organisation, None)  # once is enough, until something changes again
