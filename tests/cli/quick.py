@@ -38,8 +38,9 @@ _LOADED = (
 def serve(path: str) -> None:
     """Fork for each request, for ever. Returns in the forks."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-        listener.bind(path)
+        listener.bind(f"{path}.new")
         listener.listen()
+        os.rename(f"{path}.new", path)  # where it is seen, it listens
         while True:
             connection, _ = listener.accept()
             with connection:

@@ -60,7 +60,7 @@ class Tpm:
         self._lock = threading.RLock()
         self._handles: set[int] = set()
         self._transport = _connect(path)
-        self.close = weakref.finalize(self, _close, self._transport, self._handles)
+        self.close = weakref.finalize(self, _close, self._transport, self._handles, os.getpid())
 
     def create_primary(self, hierarchy: int, template: bytes) -> Created:
         """The primary key of a template, the same each time."""
@@ -273,9 +273,12 @@ class _Named:
         self._inner.close()
 
 
-def _close(transport: _Named, handles: set[int]) -> None:
-    """Flush what is loaded, for a TPM without a resource manager keeps it, and close."""
+def _close(transport: _Named, handles: set[int], opener: int) -> None:
+    """Flush what is loaded, for a TPM without a resource manager keeps it, and close; in a process
+    that was forked off, close alone."""
     try:
+        if os.getpid() != opener:
+            return
         for handle in sorted(handles):
             transport.exchange(
                 _numbers((2, _NO_SESSIONS), (4, 14), (4, FLUSH_CONTEXT), (4, handle))

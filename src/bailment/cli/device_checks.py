@@ -28,7 +28,8 @@ def examine_device(folder: Path) -> Iterator[Finding]:
     def read_profile() -> str:
         nonlocal device
         device = load(folder)
-        return f"device {device.profile.device} at {device.profile.gateway}, its key is private"
+        kept = "private" if device.profile.key_class == "software" else "in the TPM"
+        return f"device {device.profile.device} at {device.profile.gateway}, its key is {kept}"
 
     yield attempt("profile", read_profile)
     if device is None:

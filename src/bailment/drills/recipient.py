@@ -65,7 +65,9 @@ class Recipient:
         )  # fmt: skip
         # In the environment, for others can read a command line.
         secret = {"BAILMENT_INVITATION": invited["invitation"]["url"]}
-        enrolling = stage.start("enrol", *self._profile(), log=log, quiet=self.quiet, **secret)
+        # In a file, so that the story is the same on a machine with a TPM.
+        command = ("enrol", "--key", "software", *self._profile())
+        enrolling = stage.start(*command, log=log, quiet=self.quiet, **secret)
         page = stage.wait_for_line(enrolling, "sign in: ", 30).partition("sign in: ")[2]
         shown = browser.sign_in(page, self.of.email)
         expect("You are signed in" in shown, f"{self.of.email} is not signed in: {shown}")
