@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bailment.control.actions import Actions
 from bailment.ledger.operator_records import ActApproved, ActProposed
 from bailment.ledger.records import HoldAdded, HoldLifted
 
@@ -233,3 +234,28 @@ async def test_an_organisation_s_proposals_do_not_keep_the_issuer_from_acting(
             assert number < 32 or sent.json()["detail"].startswith("32 proposals are open: sign or")
         value = {"act": "hold-add", "author": "root", "subject": "everything", "reason": "x"}
         assert (await made.console.post("http://console/act", json=value)).status_code == 202
+
+
+async def test_a_group_that_changes_while_the_last_one_signs_is_not_cut(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acme = await lab.world.recipient()
+    shown = (await act(lab, act="hold-preview", subject="everything")).json()["selects"]
+    sent = await act(lab, act="hold-add", subject="everything", reason="a test", selects=shown)
+    proposal = sent.json()["proposed"]
+    assert (await lab.ada.sign(proposal)).json()["missing"] == 1
+    append = Actions.append
+
+    async def slowly(self: Actions, make: Any, **more: Any) -> Any:
+        """The register changes after the hold was made, and it is made anew."""
+        if more.get("urgent"):
+            monkeypatch.undo()
+            make(lab.world.clock.now())
+            await acme.person("Nina")
+        return await append(self, make, **more)
+
+    monkeypatch.setattr(Actions, "append", slowly)
+    refused = await lab.bob.sign(proposal)
+    assert (refused.status_code, "changed since" in refused.json()["detail"]) == (403, True)
+    assert not on_hold(lab)
+    await act(lab, act="act-withdraw", proposal=proposal, reason="over")

@@ -128,25 +128,24 @@ class Holding:
         if act.subject == KILL_SWITCH:
             raise _denied("`bailment kill-switch on` does that, and needs no log")
         self._check(act.subject, self._now())
-        register = self._actions.log.fold.register
         hold = HoldAdded(os.urandom(16).hex(), act.subject, act.reason, act.author, act.until)
+        return await self._hold(hold, {"selects": act.selects} if act.selects else {})
+
+    async def _approved(self, hold: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """A hold that others approved."""
+        return await self._hold(hold, shown)
+
+    async def _hold(self, hold: HoldAdded, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """Add it, if it still covers just those who were shown."""
+        register, selects = self._actions.log.fold.register, shown.get("selects", "")
 
         def make(now: int) -> Facts:
-            if act.selects and digest(covered(register, act.subject, now)) != act.selects:
+            if selects and digest(covered(register, hold.subject, now)) != selects:
                 raise _denied("whom it covers has changed since that was shown: look again")
             return hold
 
-        shown = {"selects": act.selects} if act.selects else {}
         appending = self._actions.append(make, urgent=True, shown=shown)
         return {"hold": hold.hold} | _told(await self._effects.of(appending))
-
-    async def _approved(self, hold: Any, shown: Mapping[str, Any]) -> dict[str, Any]:
-        """A hold that others approved, if it still covers just those whom they were shown."""
-        selects = shown.get("selects", "")
-        register = self._actions.log.fold.register
-        if selects and digest(covered(register, hold.subject, self._now())) != selects:
-            raise _denied("whom it covers has changed since it was proposed: propose it again")
-        return {"hold": hold.hold} | _told(await self._take(hold))
 
     async def _take(self, facts: Facts) -> Effect:
         return await self._effects.of(self._actions.append(lambda now: facts, urgent=True))
