@@ -22,8 +22,8 @@ from bailment.drills.employer import Account, Client, Directory, Employer
 
 from .world import PATIENCE, Device, Person, Recipient, World
 
-MARIA = Account("7f31", "maria@acme.example")
-NOOR = Account("0c55", "noor@acme.example")
+MARIA = Account("maria-7f31", "maria@acme.example")
+NOOR = Account("noor-0c55", "noor@acme.example")
 
 
 class Stage(Employer):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import parse_qs, urljoin, urlsplit
 
 import httpx2
 import pytest
 
+from bailment.control import oidc, page_provider
 from bailment.drills.employer import Account, Client, Directory
 from bailment.ledger.operator_records import OperatorInvited, OperatorSignedIn
 
@@ -113,6 +116,37 @@ async def test_an_answer_by_another_provider_is_refused(lab: Lab) -> None:
         forged = re.sub(r"iss=[^&]+", "iss=https%3A%2F%2Fevil.example", back)
         page = await http.get(forged)
         assert "another provider answers" in page.text
+
+
+async def test_an_answer_that_says_something_twice_is_refused(lab: Lab) -> None:
+    async with browser() as http:
+        back = await pick(http, await leave(lab, http), EVE)
+        assert (await http.get(f"{back}&code=another")).status_code == 403
+        assert "You are signed in" in (await http.get(back)).text
+
+
+async def test_the_provider_is_called_for_only_so_many_at_once(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, told, discover = asyncio.Semaphore(0), asyncio.Event(), oidc.discover
+
+    async def slowly(*whose: Any) -> Any:
+        asked.release()
+        await told.wait()
+        return await discover(*whose)
+
+    monkeypatch.setattr(oidc, "discover", slowly)
+    monkeypatch.setattr(page_provider, "_AWAY_MS", 0)  # whoever left before is forgotten
+    monkeypatch.setattr(page_provider, "_MOST", 2)
+    url = f"{lab.world.url}/console/sign-in/provider"
+    async with browser() as http:
+        leaving = [asyncio.create_task(http.get(url)) for _ in range(2)]
+        for _ in leaving:
+            await asked.acquire()
+        assert (await http.get(url)).status_code == 403
+        told.set()
+        assert [(await one).status_code for one in leaving] == [303, 303]
+        assert (await http.get(url)).status_code == 303
 
 
 async def test_the_provider_is_asked_with_pkce_nonce_and_state(lab: Lab) -> None:

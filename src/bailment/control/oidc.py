@@ -9,6 +9,7 @@ callback where the provider promises one (RFC 9207), and a sign-in that happened
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -28,6 +29,9 @@ from bailment.access import jwk, jws
 from bailment.control.outbound import Outbound, OutboundError
 from bailment.errors import BailmentError, FormatError
 from bailment.ledger.identity_records import ProviderRegistered
+
+#: What is read of a provider's answer (RFC 6749 §4.1.2, RFC 9207).
+ANSWER = ("code", "state", "iss", "error")
 
 _FORM = "application/x-www-form-urlencoded"
 _MOST_KEYS = 64
@@ -135,6 +139,18 @@ def authorize(provider: Provider, request: Request) -> str:
         claims=_EMAIL if provider.takes_claims and provider.registered.claim == "email" else None,
     )
     return str(url)
+
+
+def code_of(provider: Provider, answer: Mapping[str, str]) -> str:
+    """The code in what a browser came back with (`ANSWER`); SignInFailed if there is none, or if
+    another provider answers than the one that was asked (RFC 9207)."""
+    named = answer.get("iss")
+    if named != provider.registered.issuer and (named is not None or provider.names_itself):
+        raise SignInFailed("another provider answers than the one that was asked")
+    code = answer.get("code", "")
+    if "error" in answer or not 0 < len(code) <= 2048:
+        raise SignInFailed("the provider did not let the person sign in")
+    return code
 
 
 async def redeem(

@@ -23,12 +23,12 @@ from bailment.control.actions import Denied
 from bailment.control.oidc import Credentials, Provider, SignInFailed
 from bailment.control.outbound import Outbound
 from bailment.control.pages import Browser
+from bailment.control.requests import parameters
 from bailment.ledger.identity_records import ProviderRegistered
 from bailment.settings import OperatorProvider
 from bailment.store.providers import ProviderSecrets
 
 _CALLBACK = "/console/sign-in/callback"
-_PARAMETERS = ("code", "state", "iss", "error")
 #: How long somebody may be away at the provider, and how many may be at once.
 _AWAY_MS, _MOST = 300_000, 256
 
@@ -57,6 +57,7 @@ class OwnProvider:
         self._outbound = outbound
         self._secrets = secrets
         self._away: dict[str, _Away] = {}
+        self._leaving = 0  # for whom the provider is being called
         # A strict cookie would not come back with who comes back from another site.
         self._cookie = "__Host-bailment-away" if browser.secure else "bailment-away"
 
@@ -74,14 +75,17 @@ class OwnProvider:
         gone = [name for name, one in self._away.items() if one.request.started + _AWAY_MS <= now]
         for name in gone:
             del self._away[name]
-        if len(self._away) >= _MOST:
+        if self._leaving + len(self._away) >= _MOST:
             return await self._failed("too many are signing in: wait some minutes")
         said, url = self._settings, self._browser.operators.url
         registered = ProviderRegistered("", said.issuer, said.client, "sub", "", "", said.auth)
+        self._leaving += 1
         try:
             provider = await oidc.discover(self._outbound, registered)
         except SignInFailed as failed:
             return await self._failed(str(failed))
+        finally:
+            self._leaving -= 1
         asked = oidc.Request.new(url + _CALLBACK, now, said.acr)
         value = entropy.token_urlsafe(32)
         self._away[asked.state] = _Away(provider, asked, sha256(value.encode()).digest())
@@ -99,8 +103,7 @@ class OwnProvider:
 
     async def _return(self, request: Request) -> Response:
         """Back from the provider (OpenID Connect Core 1.0, section 3.1.2.5)."""
-        query = {name: request.query_params.getlist(name) for name in _PARAMETERS}
-        given = {name: values[0] for name, values in query.items() if values}
+        given = parameters(request, oidc.ANSWER) or {}
         away = self._away.pop(given.get("state", ""), None)
         cookie = sha256(request.cookies.get(self._cookie, "").encode()).digest()
         if away is None or not hmac.compare_digest(away.cookie, cookie):
@@ -121,17 +124,13 @@ class OwnProvider:
     async def _believe(self, away: _Away, given: dict[str, str]) -> str:
         """The operator whom the provider's answer is about."""
         now, issuer = now_ms(), self._settings.issuer
-        named = given.get("iss")
-        if named != issuer and (named is not None or away.provider.names_itself):
-            raise SignInFailed("another provider answers than the one that was asked")
+        code = oidc.code_of(away.provider, given)
         if now >= away.request.started + _AWAY_MS:
             raise SignInFailed("it took too long")
-        if "error" in given or not 0 < len(given.get("code", "")) <= 2048:
-            raise SignInFailed("the provider did not let you sign in")
         skew = self._browser.actions.log.fold.register.policy.skew_ms
         credentials = Credentials(ECKey.import_key(self._secrets.key()))
         signed_in = await oidc.redeem(
-            self._outbound, away.provider, away.request, given["code"], credentials, now, skew
+            self._outbound, away.provider, away.request, code, credentials, now, skew
         )
         people = self._browser.actions.people
         for name, one in self._browser.actions.log.fold.register.state.operators.items():

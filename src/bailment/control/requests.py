@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import hmac
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -55,6 +56,28 @@ class Act(Typed, frozen=True, tag_field="act"):
     """What the control socket is asked to do, by its tag; `author` is who asked for it."""
 
     author: Line
+
+
+def credential_of(request: Request) -> str:
+    """The SHA-256 (hex) of the bearer credential of a request; without one, of nothing."""
+    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
+    shown = credential.strip() if scheme.lower() == "bearer" else ""
+    return hashlib.sha256(shown.encode()).hexdigest()
+
+
+def bears(request: Request, known: Iterable[str]) -> bool:
+    """Whether the bearer credential of a request is one of those with these digests."""
+    shown = credential_of(request)
+    same = [hmac.compare_digest(shown, one) for one in known]
+    return any(same)
+
+
+def parameters(request: Request, names: Iterable[str]) -> dict[str, str] | None:
+    """Those of the query's parameters that there are; None if one comes twice."""
+    given = {name: request.query_params.getlist(name) for name in names}
+    if any(len(values) > 1 for values in given.values()):
+        return None
+    return {name: values[0] for name, values in given.items() if values}
 
 
 @dataclass(frozen=True, slots=True)

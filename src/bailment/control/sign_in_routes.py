@@ -15,17 +15,16 @@ from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.control import sign_in_pages as pages
 from bailment.control.actions import Actions, Denied, invitation_hash
-from bailment.control.oidc import SignInFailed
+from bailment.control.oidc import ANSWER, SignInFailed
 from bailment.control.outbound import Outbound
 from bailment.control.providers import Providers
-from bailment.control.requests import Proven, Typed, answer, proven, refusal
+from bailment.control.requests import Proven, Typed, answer, parameters, proven, refusal
 from bailment.control.sign_in import Session, SignIns, back_url, host_of, page_url
 from bailment.errors import FormatError
 from bailment.store.providers import ProviderSecrets
 
 _COOKIE = "bailment-sign-in"
 _BACK = re.compile(r"http://127\.0\.0\.1:[1-9][0-9]{0,4}/[A-Za-z0-9_-]{16,64}")
-_PARAMETERS = ("code", "state", "iss", "error")
 
 T = TypeVar("T")
 
@@ -163,9 +162,8 @@ class SignInRoutes:
 
     async def callback(self, request: Request) -> Response:
         """Back from the provider (OpenID Connect Core 1.0, section 3.1.2.5)."""
-        query = {name: request.query_params.getlist(name) for name in _PARAMETERS}
-        given = {name: values[0] for name, values in query.items() if values}
-        if any(len(values) > 1 for values in query.values()):
+        given = parameters(request, ANSWER)
+        if given is None:
             return pages.unknown()
         session = self.sign_ins.returning(
             request.path_params["organisation"],

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable, Iterable
 
 from msgspec import UNSET
@@ -17,7 +15,7 @@ from bailment.access.token import Claims, read_claims
 from bailment.control.actions import Actions, Denied
 from bailment.control.client_auth import ClientAuth, read_form
 from bailment.control.oauth_errors import oauth_error
-from bailment.control.requests import answer, bounded_body
+from bailment.control.requests import answer, bears, bounded_body
 from bailment.ledger.identity_records import TokenRevoked
 from bailment.ledger.records import TokenIssued
 
@@ -82,7 +80,7 @@ class TokenState:
         if (closed := self._available()) is not None:
             return closed
         if "authorization" in request.headers:
-            if not (readers and self._is_reader(request.headers["authorization"])):
+            if not (readers and bears(request, self._readers)):
                 return _WHO
             body = await bounded_body(request)
             form = body if isinstance(body, Refused) else read_form(body)
@@ -98,12 +96,6 @@ class TokenState:
         if not token or not token.isascii():
             return Refused(Reason.BODY_MALFORMED, "`token` is missing")
         return who, token
-
-    def _is_reader(self, authorization: str) -> bool:
-        scheme, _, credential = authorization.partition(" ")
-        digest = hashlib.sha256(credential.encode()).hexdigest()
-        known = [hmac.compare_digest(digest, one) for one in self._readers]
-        return scheme.lower() == "bearer" and any(known)
 
     def _good(self, issued: TokenIssued) -> bool:
         """Whether anything could be done by the token now from where it was asked for."""
