@@ -1,9 +1,9 @@
 """The pages in `docs/clients/`, run as they stand.
 
 A block that is opened with ```` ```python by=WAY ```` makes a client in that way, one with
-`use=USE` uses it; `bash by=WAY use=USE` is whole by itself. Each client and way is one process, with
-what the page tells its reader to have: an enrolled device, and the sidecar's variables. The only
-stand-ins are the model's server, the host name, and the authority of its certificate.
+`use=USE` uses it; `bash by=WAY use=USE` is whole by itself. Each client and way is one process,
+with what the page tells its reader to have: an enrolled device, and the sidecar's variables. The
+only stand-ins are the model's server, the host name, and the authority of its certificate.
 """
 
 from __future__ import annotations
