@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -66,6 +68,22 @@ def test_enrol_takes_the_tpm_and_says_so_and_the_agent_signs_with_it(
     refused = engineer("agent", "certificate", "--profile", "tim")
     assert refused.status == 1
     assert "this device's key is in hardware" in refused.err
+
+
+def test_a_tpm_that_is_gone_is_an_error_and_one_that_is_back_is_used(
+    lab: Lab, engineer: Shell
+) -> None:
+    socket = Path(engineer.environment[VARIABLE])
+    with engineer.start("agent", "--profile", "tim", "--json") as agent:
+        variables = json.loads(line_of(agent, "{.*}"))
+        socket.unlink()
+        os.kill(int((socket.parent / "pid").read_text()), signal.SIGKILL)
+        refused = ask(variables)
+        assert (refused.status_code, "key-unusable" in refused.text) == (502, True)
+        with running(lab.root / "state") as path:
+            Path(path).rename(socket)
+            assert ask(variables).status_code == 200
+            stop(agent)
 
 
 def test_a_machine_without_a_tpm_says_so(lab: Lab) -> None:

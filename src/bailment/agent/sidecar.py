@@ -33,6 +33,7 @@ from bailment.agent.local import bind_local, is_registered, note_registered
 from bailment.agent.profile import Device
 from bailment.agent.sdk import BailmentAuth
 from bailment.agent.tokens import PATH as TOKEN_PATH
+from bailment.agent.tpm import TpmError
 from bailment.errors import FormatError
 
 Scope = MutableMapping[str, Any]
@@ -42,6 +43,7 @@ Headers = list[tuple[bytes, bytes]]
 
 MAX_BODY = 8 * 1024 * 1024
 GATEWAY_UNREACHABLE, LOCAL_CAPABILITY = "gateway-unreachable", "local-capability"
+KEY_UNUSABLE = "key-unusable"
 
 _POSTS = frozenset(
     (b"/v1/chat/completions", b"/v1/responses", b"/v1/messages", b"/v1/messages/count_tokens")
@@ -151,6 +153,9 @@ class Sidecar:
         except (httpx2.RequestError, FormatError) as error:
             words = str(unreachable(self._gateway, error))
             await _say(send, 502, GATEWAY_UNREACHABLE, words)
+            return True
+        except TpmError as error:
+            await _say(send, 502, KEY_UNUSABLE, str(error))
             return True
         async with aclosing(response):
             if response.request.url.path == TOKEN_PATH:

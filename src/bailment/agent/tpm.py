@@ -31,6 +31,8 @@ _NO_SESSIONS, _SESSIONS = 0x8001, 0x8002
 _POLICY_SESSION, _ALG_SHA256, _ALG_NULL = 0x01, 0x000B, 0x0010
 #: The TPM is busy (TPM_RC_YIELDED, TESTING, NV_RATE, RETRY): how often it is asked again, when (s).
 _BUSY, _TIMES, _PAUSE = frozenset((0x908, 0x90A, 0x920, 0x922)), 40, 0.05
+#: TPM_RC_INITIALIZE, TPM_RC_REFERENCE_H0 to H6: it began anew, or knows no such key.
+_FORGOTTEN = frozenset((0x100, *range(0x910, 0x917)))
 _MOST_ANSWER, _PATIENCE = 4096, 60.0
 _NV_CHUNK, _NV_MOST = 512, 4096
 _PASSWORD = RS_PW.to_bytes(4, "big") + bytes(5)  # an empty password
@@ -42,6 +44,12 @@ class TpmError(BailmentError):
     def __init__(self, message: str, *, hint: str = "", code: int = 0) -> None:
         super().__init__(message, hint=hint)
         self.code = code
+
+    @property
+    def lost(self) -> bool:
+        """Whether the TPM could not be reached, or has lost what it had loaded."""
+        handle = self.code & 0xBF == 0x8B  # TPM_RC_HANDLE
+        return not self.code or handle or self.code in _FORGOTTEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,7 @@ class Tpm:
         try:
             described = self.command(NV_READ_PUBLIC, [], index.to_bytes(4, "big"), sessions=[])
         except TpmError as error:
-            if error.code & 0xBF == 0x8B:  # TPM_RC_HANDLE
+            if error.code and error.lost:
                 return None
             raise
         public = described.sized(256)

@@ -108,7 +108,9 @@ class TpmKey(ec.EllipticCurvePrivateKey):
         with self._lock:
             try:
                 return does(self._tpm, self._handle)
-            except TpmError:
+            except TpmError as error:
+                if not error.lost:
+                    raise
                 self._tpm.close()
                 self._tpm, self._handle = self._load()
                 return does(self._tpm, self._handle)
