@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -19,7 +20,7 @@ from bailment.access.signalling import author_of, employs, set_by
 from bailment.access.signing_in import provider_of
 from bailment.assurance.adapters.report import Account
 from bailment.assurance.matching import match
-from bailment.control.actions import Actions, Denied, Proposed
+from bailment.control.actions import Actions, Denied
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import (
     SignalReceived,
@@ -30,7 +31,7 @@ from bailment.ledger.identity_records import (
 from bailment.ledger.records import HoldAdded, HoldLifted
 
 NOBODY, AGAIN, HELD, NO_HOLD = "nobody", "again", "held-already", "no-hold-of-its-own"
-PROPOSED, NOTHING = "act.proposed", "nothing"
+NOTHING = "nothing"
 
 Act = Literal["", "hold", "lift", "sign-out"]
 
@@ -84,7 +85,8 @@ class Signals:
             await self.actions.append(lambda now: facts)
             if source.source in state.silent:
                 heard = SourceSilent(source.source, silent=False, since=state.heard[source.source])
-                await self.actions.append(lambda now: heard)
+                with suppress(Denied):  # `hearing` has seen it meanwhile
+                    await self.actions.append(lambda now: heard)
             return effect
 
     async def _carry_out(self, source: SignalSource, said: Said) -> str:
@@ -93,30 +95,20 @@ class Signals:
         if said.act == "hold":
             if set_by(register, source.source, said.subject):
                 return HELD
-            hold = os.urandom(16).hex()
-            facts = HoldAdded(hold, said.subject, said.why, author_of(source.source))
+            author = author_of(source.source)
+            facts = HoldAdded(os.urandom(16).hex(), said.subject, said.why, author)
             return await self._append(facts, urgent=True)
         if said.act == "sign-out":
             person = said.subject.removeprefix("person:")
             return await self._append(SignInsEnded(person, source.source, said.why), urgent=True)
         effect = NO_HOLD
         for found in set_by(register, source.source, said.subject):
-            if any(
-                one.act["facts"].get("hold") == found.hold
-                for one in register.state.proposals.values()
-            ):
-                effect = PROPOSED
-                continue
             facts = HoldLifted(found.hold, said.why, author_of(source.source))
             effect = await self._append(facts)
         return effect
 
     async def _append(self, facts: Facts, *, urgent: bool = False) -> str:
-        """Append it; where the spec asks for people's signatures it waits for them instead."""
-        try:
-            await self.actions.append(lambda now: facts, urgent=urgent)
-        except Proposed:
-            return PROPOSED
+        await self.actions.append(lambda now: facts, urgent=urgent)
         return facts.TYPE
 
     # Who is meant
