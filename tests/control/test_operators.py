@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from bailment.control.pages import Browser, browser_app
 from bailment.ledger.operator_records import ActApproved, OperatorInvited, OperatorSignedIn
 from bailment.ledger.records import HoldAdded
 from bailment.store.export import export_view
+from bailment.store.people import People
 from bailment.store.view import open_view
 
 from ..authenticator import UP, Authenticator
@@ -353,6 +355,25 @@ async def test_whom_a_hold_covers_must_still_be_who_was_shown(lab: Lab) -> None:
     form = {"subject": subject, "reason": "x", "selects": selects[1]}
     sent = await lab.security.form("/console/holds", **form)
     assert (sent.status_code, "has changed" in sent.text) == (400, True)
+
+
+async def test_somebody_is_sought_by_name_beside_the_event_loop(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With many people the reading takes seconds, in which nothing else would be served."""
+    for name in ("Uma", "Vera"):
+        await lab.acme.person(name)
+    threads, read = set(), People._read
+
+    def noted(self: People, *record: Any) -> Any:
+        threads.add(threading.current_thread())
+        return read(self, *record)
+
+    monkeypatch.setattr(People, "_read", noted)
+    page = await lab.security.get("/console/holds/new?subject=person:Vera&reason=x")
+    assert "person Vera" in page.text
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_names_are_shown_and_never_run(lab: Lab) -> None:

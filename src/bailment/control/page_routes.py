@@ -130,7 +130,7 @@ class Pages:
         preview, problem = None, ""
         if asked["subject"]:
             try:
-                subject = self._subject(asked["subject"])
+                subject = await self._subject(asked["subject"])
                 probe = _hold(subject, "x", "x", 0)
                 refused = self._actions.log.fold.register.check(probe, now_ms())
                 if refused is not None and refused.reason is not Reason.APPROVAL_MISSING:
@@ -146,7 +146,7 @@ class Pages:
         async def propose(form: Mapping[str, str]) -> str:
             now, span = now_ms(), SPANS.get(form.get("for", ""), 0)
             facts = _hold(
-                self._subject(form.get("subject", "")),
+                await self._subject(form.get("subject", "")),
                 _reason(form),
                 f"operator:{who.id}",
                 now + span if span else 0,
@@ -289,12 +289,17 @@ class Pages:
             )
         return RedirectResponse(f"/console/acts/{proposal}" if proposal else "/console/acts", 303)
 
-    def _subject(self, text: str) -> str:
+    async def _subject(self, text: str) -> str:
         """A hold's subject, with the ids for the names that people know."""
         kind, _, name = text.strip().partition(":")
         register = self._actions.log.fold.register
         if kind == "person":
-            found = self._actions.people.find(name)
+            people, links = self._actions.people, register.links.values()
+            everybody = {link.subject for link in links if link.kind == "person"}
+            if name in everybody:
+                return f"person:{name}"
+            await people.load(everybody)  # looking for a name reads what nobody has read yet
+            found = people.find(name)
             if len(found) != 1:
                 raise _denied(f"{len(found)} people are `{name}`")
             return f"person:{found[0]}"
