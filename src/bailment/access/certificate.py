@@ -17,7 +17,7 @@ from msgspec import UNSET
 
 from bailment import canonical
 from bailment.access import base64url
-from bailment.access.holds import EVERYTHING, held, subjects_along
+from bailment.access.alive import alive
 from bailment.access.proof import (
     check_key,
     check_request,
@@ -66,14 +66,8 @@ def certified(register: Indexed, facts: DeviceCertified, now: int) -> Refused | 
     path = register.path(register.link_of.get(facts.device, ""))
     if not path or path[-1].kind != "device":
         return Refused(Reason.LINK_UNKNOWN, "there is no such device")
-    subject = held(register, [EVERYTHING, *subjects_along(path)], now)
-    if subject:
-        return Refused(Reason.HELD, subject=subject)
-    for link in path:
-        if register.state.links[link.id].ended:
-            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended")
-        if now >= link.until:
-            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired")
+    if refused := alive(register, path[-1].id, now):
+        return refused
     if facts.until > min(link.until for link in path):
         return _wrong("the certificate outlives a link")
     if not now < facts.until <= now + register.conditions.certificate_ms:

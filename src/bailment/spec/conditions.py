@@ -89,7 +89,7 @@ def conditions_of(section: PolicySection) -> Conditions:
         ),
         operators=Operators(
             idle_ms=duration_ms(operators.session_idle),
-            session_ms=28_800_000
+            session_ms=Operators().session_ms
             if operators.session_max is UNSET
             else duration_ms(operators.session_max),
             step_up_ms=duration_ms(operators.step_up),
