@@ -6,10 +6,12 @@ import asyncio
 import secrets
 from base64 import b64encode
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+from msgspec import UNSET
 
 from bailment.access.tripwire import (
     CAPABILITY,
@@ -21,8 +23,11 @@ from bailment.access.tripwire import (
     split,
     without_slug,
 )
+from bailment.auditor.audit import audit_export
 from bailment.ledger.identity_records import TripwireSet
 from bailment.ledger.records import AccessOpened, FindingRaised
+from bailment.store.export import export_log
+from bailment.store.view import open_view
 
 from ..world import DIALECTS, Device, Recipient, World, world
 
@@ -164,6 +169,33 @@ async def test_a_secret_in_place_of_its_hash_is_refused(lab: World) -> None:
     headers = {"content-type": "application/json"}
     sent = await device.send("POST", PATH, body, headers=headers)
     assert (sent.status_code, sent.json()["reason"]) == (403, "chain-broken")
+
+
+async def test_an_issuer_does_not_set_a_devices_tripwire_itself(lab: World) -> None:
+    """Else it could lay a trail to whom it likes."""
+    device, other, secret = await lab.device(), await lab.device(), digest(b"x")
+    body = registration_body(device.id, secret)
+    for proof in (UNSET, other.proof("POST", PATH, body), device.proof("POST", PATH, b"{}")):
+        facts = TripwireSet(secret, "capability", f"device:{device.id}", proof)
+        assert lab.register.check(facts, lab.clock.now()) is not None
+    proof = device.proof("POST", PATH, body)
+    facts = TripwireSet(secret, "capability", f"device:{device.id}", proof)
+    assert lab.register.check(facts, lab.clock.now()) is None
+    for kind, subject in (("slug", f"device:{device.id}"), ("other", f"device:{device.id}")):
+        assert lab.register.check(TripwireSet(secret, kind, subject, proof), lab.clock.now())
+
+
+async def test_a_log_with_tripwires_passes_an_audit(lab: World, tmp_path: Path) -> None:
+    device, secret = await lab.device(), capability()
+    since = lab.size
+    await register(device, secret)
+    await show(lab, "bearer", secret)
+    await found(lab, since)
+    view = open_view(lab.folder)
+    await asyncio.to_thread(export_log, lab.folder, view.reader, view.verifier, tmp_path / "export")
+    report = audit_export(tmp_path / "export", view.verifier)
+    assert report.clean, report.findings
+    assert report.types[TripwireSet.TYPE] > 1
 
 
 # An organisation's own address
