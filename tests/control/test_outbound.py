@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpcore2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from bailment.control import oidc
 from bailment.control.oidc import SignInFailed
@@ -280,7 +281,7 @@ async def test_ssrf_through_the_jwks_uri_by_a_name_that_points_inside(
         names_itself=True,
     )
     request = oidc.Request.new("https://gateway.example/cb", 0, ())
-    credentials = oidc.Credentials(oidc.ECKey.generate_key("P-256"))
+    credentials = oidc.Credentials(ec.generate_private_key(ec.SECP256R1()))
     with pytest.raises(SignInFailed, match="cannot be asked"):
         await oidc.redeem(outbound, provider, request, "code", credentials, 0, 0)
     assert connected == []

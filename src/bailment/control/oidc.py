@@ -1,9 +1,10 @@
 """OpenID Connect Core 1.0 as a relying party: authorization code, PKCE, state and nonce.
 
-Authlib makes and reads the messages and judges the ID token's claims; our own strict JWS judges its
-signature (three algorithms, never the one that a header or a key would like), and `Outbound` calls
-the provider. What Authlib leaves to its caller is asked here: exactly our audience, an `iss` in the
-callback where the provider promises one (RFC 9207), and a sign-in that happened for us.
+Authlib makes the messages and judges the ID token's claims (`oidc_messages`, which is loaded when
+somebody signs in); our own strict JWS judges its signature (three algorithms, never the one that a
+header or a key would like), and `Outbound` calls the provider. What Authlib leaves to its caller is
+asked here: exactly our audience, an `iss` in the callback where the provider promises one
+(RFC 9207), and a sign-in that happened for us.
 """
 
 from __future__ import annotations
@@ -12,17 +13,12 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from importlib import import_module
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
-from authlib.oauth2.base import OAuth2Error
-from authlib.oauth2.client import OAuth2Client
-from authlib.oauth2.rfc6749.parameters import prepare_token_request
-from authlib.oauth2.rfc7523 import PrivateKeyJWT
-from authlib.oidc.core import CodeIDToken
-from authlib.oidc.discovery import OpenIDProviderMetadata, get_well_known_url
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey
+from cryptography.hazmat.primitives.asymmetric import ec
+from starlette.concurrency import run_in_threadpool
 
 from bailment import canonical
 from bailment.access import jwk, jws
@@ -33,10 +29,7 @@ from bailment.ledger.identity_records import ProviderRegistered
 #: What is read of a provider's answer (RFC 6749 §4.1.2, RFC 9207).
 ANSWER = ("code", "state", "iss", "error")
 
-_FORM = "application/x-www-form-urlencoded"
 _MOST_KEYS = 64
-#: In the ID token itself, and not where one would have to ask for it once more.
-_EMAIL = '{"id_token":{"email":{"essential":true},"email_verified":{"essential":true}}}'
 
 
 class SignInFailed(BailmentError):
@@ -48,7 +41,7 @@ class SignInFailed(BailmentError):
 class Credentials:
     """How we prove to a provider who we are: a key of ours, or a secret that it gave us."""
 
-    key: ECKey
+    key: ec.EllipticCurvePrivateKey
     secret: str = ""
 
 
@@ -96,16 +89,18 @@ class SignedIn:
     token: str
 
 
+def description_url(issuer: str) -> str:
+    """Where a provider describes itself (OpenID Connect Discovery 1.0, section 4)."""
+    return issuer.rstrip("/") + "/.well-known/openid-configuration"
+
+
 async def discover(outbound: Outbound, registered: ProviderRegistered) -> Provider:
     """The provider's own description (OpenID Connect Discovery 1.0, section 4).
 
     Raises SignInFailed; also where it calls itself something else than it was registered as.
     """
-    issuer = registered.issuer
-    found = OpenIDProviderMetadata(
-        await _get(outbound, get_well_known_url(issuer, external=True), "description")
-    )
-    if found.get("issuer") != issuer:
+    found = await _get(outbound, description_url(registered.issuer), "description")
+    if found.get("issuer") != registered.issuer:
         raise SignInFailed("the provider calls itself by another name than it was registered under")
     names = ("authorization_endpoint", "token_endpoint", "jwks_uri")
     authorize, token, jwks = (str(found.get(name, "")) for name in names)
@@ -123,22 +118,15 @@ async def discover(outbound: Outbound, registered: ProviderRegistered) -> Provid
     return Provider(registered, authorize, token, jwks, names_itself, takes_claims)
 
 
-def authorize(provider: Provider, request: Request) -> str:
+async def authorize(provider: Provider, request: Request) -> str:
     """Where to send the browser.
 
     The person signs in anew: `prompt` asks for it, `max_age` has the provider say when it was.
     """
-    url, _ = _client(provider, request).create_authorization_url(
-        provider.authorize,
-        state=request.state,
-        code_verifier=request.verifier,
-        nonce=request.nonce,
-        prompt="login",
-        max_age="0",
-        acr_values=" ".join(request.acr) or None,
-        claims=_EMAIL if provider.takes_claims and provider.registered.claim == "email" else None,
-    )
-    return str(url)
+    await _load()
+    from bailment.control import oidc_messages
+
+    return oidc_messages.authorization_url(provider, request)
 
 
 def code_of(provider: Provider, answer: Mapping[str, str]) -> str:
@@ -163,32 +151,12 @@ async def redeem(
     skew: int,
 ) -> SignedIn:
     """Exchange the code, and believe the ID token or raise SignInFailed. Times in ms."""
-    form = prepare_token_request(
-        "authorization_code",
-        code=code,
-        redirect_uri=request.redirect_uri,
-        code_verifier=request.verifier,
-    )
-    auth, client = provider.registered.auth, _client(provider, request, credentials)
-    if auth == "private_key_jwt":
-        # The audience is the provider's own name alone (OpenID Foundation, January 2025).
-        times = {"iat": now // 1000, "exp": now // 1000 + 60}
-        client.register_client_auth_method(
-            PrivateKeyJWT(
-                provider.registered.issuer,
-                times,
-                {"kid": credentials.key.thumbprint()},
-                alg="ES256",
-            )
-        )
-    elif auth == "client_secret_basic":  # which Authlib does not encode as RFC 6749, 2.3.1, says
-        client.client_id = quote(client.client_id, safe="")
-        client.client_secret = quote(client.client_secret, safe="")
-    url, headers, body = client.client_auth(auth).prepare(
-        "POST", provider.token, {"content-type": _FORM}, form
-    )
+    await _load()
+    from bailment.control import oidc_messages
+
+    url, headers, body = oidc_messages.token_request(provider, request, code, credentials, now)
     try:
-        answer = await outbound.post(url, headers, body.encode())
+        answer = await outbound.post(url, headers, body)
         keys = await _get(outbound, provider.jwks, "keys")
         tokens = canonical.parse_unique(answer.body)
     except OutboundError as error:
@@ -211,27 +179,10 @@ def believe(
 ) -> SignedIn:
     """What an ID token says (OpenID Connect Core 1.0, section 3.1.3.7); SignInFailed if any of it
     is not as it must be. `keys` is the provider's JWK set, times are in ms."""
+    from bailment.control import oidc_messages
+
     header, payload = _verify(id_token, keys)
-    claims = CodeIDToken(
-        payload,
-        header,
-        {
-            "iss": {"essential": True, "value": registered.issuer},
-            "aud": {"essential": True},
-            "sub": {"essential": True},
-            "nonce": {"essential": True, "value": request.nonce},
-            "auth_time": {"essential": True},
-        },
-        {"nonce": request.nonce, "client_id": registered.client, "max_age": 1},
-    )
-    try:
-        claims.validate(now // 1000, skew // 1000)
-    except (JoseError, OAuth2Error, ValueError, TypeError) as error:
-        what = getattr(error, "description", "") or type(error).__name__
-        raise SignInFailed(
-            f"the provider's ID token does not hold: {what[:80].lower()}",
-            hint="if it is about a time, one of the two clocks is wrong",
-        ) from None
+    oidc_messages.check_claims(registered, request, header, payload, now, skew)
     return _ours(registered, request, payload, id_token, now, skew)
 
 
@@ -301,6 +252,11 @@ def _verify(id_token: str, keys: dict[str, Any]) -> tuple[dict[str, Any], dict[s
     raise SignInFailed("none of the provider's keys signed its ID token")
 
 
+async def _load() -> None:
+    """Load Authlib beside the event loop, which it would keep for a while."""
+    await run_in_threadpool(import_module, "bailment.control.oidc_messages")
+
+
 async def _get(outbound: Outbound, url: str, what: str) -> dict[str, Any]:
     try:
         answer = await outbound.get(url)
@@ -312,23 +268,6 @@ async def _get(outbound: Outbound, url: str, what: str) -> dict[str, Any]:
     if answer.status != 200 or not isinstance(found, dict):
         raise SignInFailed(f"the provider at `{urlsplit(url).netloc}` tells no {what}")
     return found
-
-
-def _client(
-    provider: Provider, request: Request, credentials: Credentials | None = None
-) -> OAuth2Client:
-    """Authlib's client, which only makes messages here: it has no session to send them by."""
-    registered = provider.registered
-    jwt = registered.auth == "private_key_jwt"
-    return OAuth2Client(
-        None,
-        client_id=registered.client,
-        client_secret=credentials and (credentials.key if jwt else credentials.secret),
-        token_endpoint_auth_method=registered.auth,
-        scope="openid email" if registered.claim == "email" else "openid",
-        redirect_uri=request.redirect_uri,
-        code_challenge_method="S256",
-    )
 
 
 def _texts(found: dict[str, Any], name: str, otherwise: tuple[str, ...]) -> tuple[str, ...]:

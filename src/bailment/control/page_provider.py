@@ -11,7 +11,6 @@ import secrets as entropy
 from dataclasses import dataclass
 from hashlib import sha256
 
-from joserfc.jwk import ECKey
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -77,7 +76,7 @@ class OwnProvider:
             del self._away[name]
         if self._leaving + len(self._away) >= _MOST:
             return await self._failed("too many are signing in: wait some minutes")
-        said, url = self._settings, self._browser.operators.url
+        said, base = self._settings, self._browser.operators.url
         registered = ProviderRegistered("", said.issuer, said.client, "sub", "", "", said.auth)
         self._leaving += 1
         try:
@@ -86,10 +85,10 @@ class OwnProvider:
             return await self._failed(str(failed))
         finally:
             self._leaving -= 1
-        asked = oidc.Request.new(url + _CALLBACK, now, said.acr)
-        value = entropy.token_urlsafe(32)
+        asked = oidc.Request.new(base + _CALLBACK, now, said.acr)
+        url, value = await oidc.authorize(provider, asked), entropy.token_urlsafe(32)
         self._away[asked.state] = _Away(provider, asked, sha256(value.encode()).digest())
-        response = RedirectResponse(oidc.authorize(provider, asked), 303)
+        response = RedirectResponse(url, 303)
         response.set_cookie(
             self._cookie,
             value,
@@ -128,7 +127,7 @@ class OwnProvider:
         if now >= away.request.started + _AWAY_MS:
             raise SignInFailed("it took too long")
         skew = self._browser.actions.log.fold.register.policy.skew_ms
-        credentials = Credentials(ECKey.import_key(self._secrets.key()))
+        credentials = Credentials(self._secrets.key())
         signed_in = await oidc.redeem(
             self._outbound, away.provider, away.request, code, credentials, now, skew
         )

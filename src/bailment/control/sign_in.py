@@ -20,8 +20,6 @@ from hashlib import sha256
 from hmac import compare_digest
 from urllib.parse import urlencode, urlsplit
 
-from joserfc.jwk import ECKey
-
 from bailment.access import jwk
 from bailment.access.enrolment import code_of
 from bailment.access.reasons import Reason, Refused
@@ -146,14 +144,14 @@ class SignIns:
         session = self._sessions.get(name)
         return session if session is not None and self.clock() < session.until else None
 
-    def leave(self, session: Session) -> tuple[str, str]:
+    async def leave(self, session: Session) -> tuple[str, str]:
         """Where the browser goes, and the cookie that it must come back with."""
         base = self.actions.log.fold.register.state.url
         redirect_uri = f"{base}/sign-in/callback/{session.organisation}"
-        session.request = Request.new(redirect_uri, self.clock(), session.acr)
-        cookie = secrets.token_urlsafe(32)
-        session.cookie = sha256(cookie.encode()).digest()
-        return oidc.authorize(session.provider, session.request), cookie
+        request = Request.new(redirect_uri, self.clock(), session.acr)
+        url, cookie = await oidc.authorize(session.provider, request), secrets.token_urlsafe(32)
+        session.request, session.cookie = request, sha256(cookie.encode()).digest()
+        return url, cookie
 
     def returning(self, organisation: str, state: str, cookie: str) -> Session | None:
         """The sign-in with which a browser comes back, which it can once."""
@@ -246,8 +244,7 @@ class SignIns:
         return salt
 
     def _credentials(self, session: Session) -> Credentials:
-        key = ECKey.import_key(self.secrets.key())
-        return Credentials(key, self.secrets.secret(session.organisation))
+        return Credentials(self.secrets.key(), self.secrets.secret(session.organisation))
 
     @contextmanager
     def _room(self, whose: tuple[str, str]) -> Iterator[None]:

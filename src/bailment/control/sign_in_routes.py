@@ -152,7 +152,7 @@ class SignInRoutes:
         session = self.sign_ins.find(request.path_params["id"])
         if session is None or session.status != "waiting":
             return pages.unknown()
-        url, cookie = self.sign_ins.leave(session)
+        url, cookie = await self.sign_ins.leave(session)
         response = pages.onward(url)
         # Lax: it must come along when the provider sends the browser back.
         response.set_cookie(

@@ -18,6 +18,7 @@ from bailment.access.jwk import PublicKey
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms, steady_ms
 from bailment.control.client_auth import EXCHANGE_GRANT, Client
+from bailment.control.oidc import description_url
 from bailment.control.outbound import Outbound, OutboundError
 from bailment.control.requests import Proven
 from bailment.errors import FormatError
@@ -27,7 +28,6 @@ _KEPT, _AGAIN = 300_000, 10_000
 #: RFC 8693 §3: what may be exchanged, and for what.
 _TYPE = "urn:ietf:params:oauth:token-type:"
 _SUBJECTS, _ACCESS = (_TYPE + "jwt", _TYPE + "id_token"), _TYPE + "access_token"
-_DISCOVERY = "/.well-known/openid-configuration"
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ class Workloads:
 
     async def _fetch(self, issuer: str) -> Any:
         """The issuer's JWK Set."""
-        found = await self._json(issuer.rstrip("/") + _DISCOVERY)
+        found = await self._json(description_url(issuer))
         if not isinstance(found, dict) or found.get("issuer") != issuer:
             raise FormatError("the discovery document is another issuer's")
         return await self._json(str(found.get("jwks_uri", "")))
