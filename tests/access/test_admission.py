@@ -115,6 +115,18 @@ def test_dead_tokens_are_forgotten() -> None:
     assert len(book.fold.admission.counted.tokens) <= 7
 
 
+def test_job_tokens_are_forgotten_long_after_none_of_them_is_taken_any_more() -> None:
+    admission = fresh()
+    for minute in range(300):
+        time = START + minute * 60_000
+        token = msgspec.structs.replace(TOKEN, token=f"t{minute}", job=f"job{minute}", decided=time)
+        assert admission.admit(token, b"", (), time, POLICY) is None
+        admission.apply(token, b"", (), time, POLICY, "acme")
+        again = admission.admit(token, b"", (), time, POLICY)
+        assert isinstance(again, Refused)
+    assert set(admission.jobs) == {f"job{minute}" for minute in range(180, 300)}
+
+
 # Replays
 
 

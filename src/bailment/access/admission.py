@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -27,6 +29,8 @@ from bailment.ledger.records import (
     Policy,
     TokenIssued,
 )
+
+T = TypeVar("T")
 
 #: The records that enter on conditions.
 _CONDITIONED = (AccessOpened, TokenIssued)
@@ -200,7 +204,7 @@ class Admission:
         if line is not None:
             self.lines[facts.device] = line
         if facts.job is not UNSET:
-            for job in [job for job, then in self.jobs.items() if then + _JOBS <= time]:
+            for job in [job for job, then in _first(self.jobs, 16) if then + _JOBS <= time]:
                 del self.jobs[job]
             self.jobs[facts.job] = time
 
@@ -255,5 +259,5 @@ def _window_start(budget: Budget, time: int) -> int:
     return time - time % span
 
 
-def _first(tokens: dict[str, TokenIssued], most: int) -> list[tuple[str, TokenIssued]]:
-    return [item for item, _ in zip(tokens.items(), range(most), strict=False)]
+def _first(table: dict[str, T], most: int) -> list[tuple[str, T]]:
+    return list(islice(table.items(), most))
