@@ -26,7 +26,8 @@ pytestmark = pytest.mark.journey
 #: The check that the scanner really has, without the claim that it has not; and a share that one
 #: recipient can live with.
 TEXT = SPEC.replace(b"check: MFA", b"check: MS.AAD.3.1v1").replace(b"hold: 20%", b"hold: 100%")
-TEXT = TEXT.replace(b"    contradicted_by: [{kind: scan, claim: shared, min: 1, within: P7D}]\n", b"")
+_SHARED = b"    contradicted_by: [{kind: scan, claim: shared, min: 1, within: P7D}]\n"
+TEXT = TEXT.replace(_SHARED, b"")
 
 
 @pytest.fixture(scope="module")

@@ -38,6 +38,10 @@ STEPS = (
     "It sends the scan all the same, and is refused for what the scan says",
     "Cove earns T3 with yesterday's roster; the spec takes one for a day",
     "The roster grows too old, and the gateway refuses at that very moment",
+    "A contractor of acme's wants access, and nobody declared it",
+    "Acme declares it, for less than acme has; it must prove T3 itself",
+    "It earns T3 as acme did",
+    "The contract ends while a stream is on its way: one record, and Maria works on",
     "Who did what",
     "An outsider checks all of it, from an export and the pinned key alone",
 )
@@ -68,6 +72,10 @@ SAID = (
     "PermissionDeniedError, code 'held'",
     "contact security@lab.example",
     "cut (held)",
+    "`proof-key`",
+    "the subcontractor acme/vale's standing is none now",
+    "PermissionDeniedError, code 'link-ended'",
+    "Maria, of acme itself: answered",
     "standings again, from the spec and the evidence",
     "verified: the log is what it claims to be",
     "all of it went as it says",
@@ -164,7 +172,7 @@ def test_it_stays_up_and_each_thing_to_try_works_until_ctrl_c(tmp_path: Path) ->
     assert {name: len(pids) for name, pids in children.items()} == {
         "bailment.drills.local_model": 2,
         "serve": 1,
-        "agent": 3,
+        "agent": 4,
     }
     demo.tell(signal.SIGINT)
     assert demo.end() == (0, "")

@@ -7,6 +7,7 @@ and its result is evidence. So the result can be made again from the records of 
 from __future__ import annotations
 
 from bailment import canonical
+from bailment.access.chain import GRANTORS
 from bailment.access.fold import Fold
 from bailment.access.observing import COLLECTOR
 from bailment.access.reasons import Reason
@@ -43,9 +44,15 @@ class Revocation:
 
     def __init__(self, hold: HoldAdded, leaf: Leaf, fold: Fold) -> None:
         self.hold = hold.hold
-        self.recipient = leaf.recipient
         self.held = leaf.time
         self.person = hold.subject.removeprefix("person:")
+        #: The organisations above the person, each of which the drill says something of.
+        self.organisations = {
+            link.subject
+            for own in fold.register.links_of(self.person)
+            for link in fold.register.path(own.id)
+            if link.kind in GRANTORS
+        }
         self.cut: dict[str, int | None] = {
             access: None
             for access, opened in fold.admission.open.items()

@@ -86,8 +86,10 @@ class Observations:
         """Why a drill's item does not follow from the log, or nothing."""
         seen, spec = self._drills.get(hold), self._fold.register.spec
         kind = spec.kinds.get(item.kind) if spec is not None else None
-        if seen is None or seen.lifted is None or seen.recipient != recipient or kind is None:
-            return "there was no such hold on anybody of this recipient's, or no end of it"
+        if seen is None or seen.lifted is None or kind is None:
+            return "there was no such hold, or no end of it"
+        if recipient not in seen.organisations:
+            return "the hold was on nobody of this organisation's"
         again = measured(seen, kind, item.scope, item.id, item.received)
         if again is None:
             return "nothing was"

@@ -21,7 +21,7 @@ from bailment.store.view import View, open_view
 
 hold = typer.Typer(no_args_is_help=True, help="Lock a subject at once, or unlock it.")
 _WHAT = (
-    "person:ID-or-email, device:ID, key:THUMBPRINT, recipient:HANDLE, subcontractor:ID, "
+    "person:ID-or-email, device:ID, key:THUMBPRINT, recipient:HANDLE, subcontractor:HANDLE, "
     "workload:ID, link:ID, model:NAME, purpose:NAME, network:CIDR, attribute:NAME=VALUE, or "
     "everything."
 )

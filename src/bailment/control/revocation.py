@@ -13,6 +13,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from bailment.access.chain import GRANTORS
 from bailment.access.fold import Fold
 from bailment.access.reasons import Reason, Refused
 from bailment.access.revoking import CLAIMS, LONGEST, Revocation, measured
@@ -43,9 +44,10 @@ class RevokeDrill(Act, frozen=True, tag="drill-revoke"):
 
 @dataclass(frozen=True, slots=True)
 class _Stream:
-    """An open stream: the recipient's and the person's id, and when it began (loop time, s)."""
+    """An open stream: the ids of the organisations on its chain and of the person, and when it
+    began (loop time, s)."""
 
-    recipient: str
+    organisations: tuple[str, ...]
     person: str
     began: float
 
@@ -111,15 +113,18 @@ class RevocationDrill:
     def _follow(self, news: News) -> None:
         """Keep up with which streams to canaries are open; all of them began in this process,
         since one that starts closes what was left open."""
-        for _, leaf, facts in news:
+        for _, _, facts in news:
             if isinstance(facts, AccessClosed):
                 self._streams.pop(facts.access, None)
             elif isinstance(facts, AccessOpened) and facts.stream:
+                register = self._fold.register
                 token = self._fold.admission.token(facts.token)
-                model = self._fold.register.state.models.get(facts.model)
+                model = register.state.models.get(facts.model)
                 if token is not None and model is not None and model.canary is True:
                     began = asyncio.get_running_loop().time()
-                    self._streams[facts.access] = _Stream(leaf.recipient, token.person, began)
+                    path = register.path(register.link_of.get(token.device, ""))
+                    ours = tuple(link.subject for link in path if link.kind in GRANTORS)
+                    self._streams[facts.access] = _Stream(ours, token.person, began)
                     self._opened.set()
 
     async def _stream(self, recipient: str, person: str) -> str:
@@ -129,7 +134,7 @@ class RevocationDrill:
         while (now := loop.time()) < end:
             waits = [end - now]
             for one in self._streams.values():
-                if one.recipient == recipient and person in ("", one.person):
+                if recipient in one.organisations and person in ("", one.person):
                     waits.append(one.began + _UNDER_WAY - now)
                     if waits[-1] <= 0:
                         return one.person

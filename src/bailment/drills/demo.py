@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 
-from bailment.drills import calls, earning, misuse, others
+from bailment.drills import calls, contractor, earning, misuse, others
 from bailment.drills.lab import Lab
 from bailment.drills.local_model import NAME
 from bailment.drills.recipient import Recipient
@@ -59,6 +59,7 @@ def _tell(story: Story, stage: Stage) -> calls.Endpoint:
     brooks, coves = others.join(story, lab)
     others.fail(story, lab, brooks)
     others.lapse(story, lab, coves)
+    contractor.contract(story, lab, acme, endpoint)
     misuse.examine(story, stage, lab.vkey)
     return endpoint
 

@@ -18,15 +18,22 @@ PURPOSE = "vulnerability-research"
 
 @dataclass(slots=True)
 class Recipient:
-    """What it types; `quiet` where the story has shown the like before."""
+    """What it types; `quiet` where the story has shown the like before. `above` is the handle of
+    the recipient whose contractor it is, if it is one."""
 
     stage: Stage
     of: Organisation
     quiet: bool = False
+    above: str = ""
 
     @property
     def name(self) -> str:
         return self.of.name
+
+    @property
+    def handle(self) -> str:
+        """What the lab calls it."""
+        return f"{self.above}/{self.name}" if self.above else self.name
 
     @property
     def admin(self) -> tuple[str, ...]:
@@ -40,10 +47,14 @@ class Recipient:
         self._run(
             "recipient", "add", self.name, "--key", f"{folder}/admin.jwk", "--contact",
             f"soc@{self.of.domain}", "--model", NAME, "--model", CANARY, "--purpose", PURPOSE,
+            "--depth", "1",
         )  # fmt: skip
-        self._run(
-            "recipient", "enclave", self.name, "--tenant", self.of.tenant, "--org", self.of.domain
-        )
+        self.declare_enclave()
+
+    def declare_enclave(self) -> None:
+        """The lab notes which enclave evidence must be about."""
+        scopes = ("--tenant", self.of.tenant, "--org", self.of.domain)
+        self._run("recipient", "enclave", self.handle, *scopes)
 
     def employ(self) -> None:
         """Its admin says where its people sign in: at its own provider, which is simulated."""
@@ -95,7 +106,7 @@ class Recipient:
 
     def why(self) -> str:
         """Why it holds T3, or does not."""
-        return self._run("why", self.name, "T3")
+        return self._run("why", self.handle, "T3")
 
     def _profile(self) -> tuple[str, ...]:
         return ("--profile", self.name) if self.quiet else ()

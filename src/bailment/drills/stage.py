@@ -65,7 +65,8 @@ class Stage:
         return self.root / model / "llm.sock"
 
     def run(self, *arguments: str, quiet: bool = False, ends: int = 0) -> str:
-        """Type a command and wait; its output. NotAsTold unless it ends with the exit code."""
+        """Type a command and wait; its output, or what it says against it. NotAsTold unless it ends
+        with the exit code."""
         if not quiet:
             self._show(arguments)
         done = subprocess.run(  # noqa: S603 - our own program, no shell
@@ -76,7 +77,7 @@ class Stage:
                 f"`bailment {shlex.join(arguments)}` ended with {done.returncode}: "
                 f"{done.stderr.strip() or done.stdout.strip()}"
             )
-        return done.stdout
+        return done.stdout or done.stderr * bool(ends)
 
     def run_json(self, *arguments: str, quiet: bool = False) -> Any:
         """Type a command with `--json`."""
