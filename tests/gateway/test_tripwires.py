@@ -23,6 +23,7 @@ from bailment.access.tripwire import (
     split,
     without_slug,
 )
+from bailment.agent.signer import Signer, advance
 from bailment.auditor.audit import audit_export
 from bailment.ledger.identity_records import TripwireSet
 from bailment.ledger.records import AccessOpened, FindingRaised
@@ -47,7 +48,7 @@ PLACES: dict[str, tuple[str, dict[str, str]]] = {
     "path": ("/v1/{}", {}),
     "deep path": ("/r/{}x/v1/models", {}),
     "page": ("/console/{}", {}),
-    "log": ("/log/checkpoint?key={}", {}),
+    "log": ("/log/nothing?key={}", {}),
     "token endpoint": ("/oauth/token", {"authorization": "Basic {basic}"}),
     "health": ("/healthz", {"authorization": "Bearer {}"}),
 }
@@ -110,17 +111,6 @@ async def test_a_capability_is_noticed_wherever_it_is_shown(lab: World, place: s
     person = lab.register.path(lab.register.link_of[device.id])[1].subject
     assert person in finding.sentence
     assert device.id in finding.sentence
-
-
-async def test_the_first_request_is_noticed_and_a_minute_has_one_finding(lab: World) -> None:
-    device, secret = await lab.device(), capability()
-    await register(device, secret)
-    since = lab.size
-    await asyncio.gather(*(show(lab, "bearer", secret) for _ in range(20)))
-    assert len(await found(lab, since)) == 1
-    lab.clock.ahead += 60_000
-    await show(lab, "bearer", secret)
-    assert len(await found(lab, since, 2)) == 2
 
 
 async def test_what_nobody_registered_is_no_finding(lab: World) -> None:
@@ -231,6 +221,19 @@ async def test_clients_use_their_organisations_own_address(lab: World) -> None:
     assert await found(lab, since, 0) == []
 
 
+async def test_our_own_signer_signs_for_the_address_without_the_slug(lab: World) -> None:
+    recipient, below = await address(lab)
+    device = await (await recipient.person()).device()
+    url, headers = lab.url + below + "/v1/models", {"authorization": f"DPoP {device.token}"}
+    flow = Signer(device.private).flow(
+        lambda: httpx2.Request("GET", url, headers=headers), device.token
+    )
+    step = advance(flow)
+    while isinstance(step, httpx2.Request):
+        step = advance(flow, await lab.http.send(step))
+    assert step.status_code == 200, step.text
+
+
 @pytest.mark.parametrize(
     "path", ["/v1/models", "/v1/chat/completions", "/", "/admin", "/.git/HEAD"]
 )
@@ -272,3 +275,16 @@ def test_only_a_whole_slug_is_taken_off_a_path() -> None:
 
 def test_a_broken_basic_credential_is_nothing() -> None:
     assert shown(b"/", b"", [(b"authorization", b"Basic \xff*")]) == set()
+
+
+async def test_the_first_request_is_noticed_and_a_minute_has_one_finding(lab: World) -> None:
+    """The last of this file: the clock stays ahead, for a log's time never runs back."""
+    device, secret = await lab.device(), capability()
+    await register(device, secret)
+    lab.clock.ahead += 60_000 - lab.clock.now() % 60_000  # a minute begins
+    since = lab.size
+    await asyncio.gather(*(show(lab, "bearer", secret) for _ in range(20)))
+    assert len(await found(lab, since)) == 1
+    lab.clock.ahead += 60_000
+    await show(lab, "bearer", secret)
+    assert len(await found(lab, since, 2)) == 2
