@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailment.access.assured import standing_record
 from bailment.access.chain import Link, sign_link
+from bailment.access.revoking import Revocation
 from bailment.auditor.audit import AuditReport, audit_export
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.standings import Standings
@@ -20,7 +21,7 @@ from bailment.ledger.evidence_records import EnclaveDeclared, EvidenceReceived, 
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import SALT_SIZE, Leaf
 from bailment.ledger.note import Signer
-from bailment.ledger.records import DelegationGranted, RecipientRegistered
+from bailment.ledger.records import DelegationGranted, HoldAdded, RecipientRegistered
 from bailment.store.reader import LogReader
 
 from ..access.book import DAY, Party
@@ -262,3 +263,14 @@ def test_an_evaluation_that_was_left_out_is_named_whoevers_on_the_chain_it_is(wh
     assert f"after entry {changed}, which takes the {kind} to T1" in found.sentence
     opened = [at for at, (leaf, *_) in enumerate(chain.entries) if leaf.type == "access.opened"]
     assert found.index == opened[0 if whose == "acme" else 1]
+
+
+def test_a_drill_says_something_of_the_organisations_above_the_person_and_of_no_other() -> None:
+    chain = Chain()
+    beside = chain.subcontractor(chain.acme, handle="beside", depth=0)
+    person = chain.person(chain.vendor)
+    hold = HoldAdded("ef" * 16, f"person:{person.its.subject}", "drill", "tests")
+    leaf = Leaf(HoldAdded.TYPE, chain.time, chain.top, 0, "", "", 0, "0" * 64, 1)
+    seen = Revocation(hold, leaf, chain.fold)
+    assert seen.organisations == {chain.top, chain.vendor.its.subject}
+    assert beside.its.subject not in seen.organisations
