@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import threading
 from collections.abc import AsyncIterator
@@ -17,7 +18,12 @@ from bailment.access import base64url
 from bailment.auditor.findings import Kind
 from bailment.auditor.view import verify_view
 from bailment.control.pages import Browser, browser_app
-from bailment.ledger.operator_records import ActApproved, OperatorInvited, OperatorSignedIn
+from bailment.ledger.operator_records import (
+    ActApproved,
+    ActProposed,
+    OperatorInvited,
+    OperatorSignedIn,
+)
 from bailment.ledger.records import HoldAdded
 from bailment.store.export import export_view
 from bailment.store.people import People
@@ -355,6 +361,15 @@ async def test_whom_a_hold_covers_must_still_be_who_was_shown(lab: Lab) -> None:
     form = {"subject": subject, "reason": "x", "selects": selects[1]}
     sent = await lab.security.form("/console/holds", **form)
     assert (sent.status_code, "has changed" in sent.text) == (400, True)
+
+
+async def test_nobody_stops_everything_alone_under_the_name_of_the_kill_switch(lab: Lab) -> None:
+    since = lab.world.size
+    sent = await lab.security.form("/console/holds", subject=" kill-switch ", reason="x")
+    assert (sent.status_code, "hold `everything`" in html.unescape(sent.text)) == (400, True)
+    page = await lab.security.get("/console/holds/new?subject=kill-switch&reason=x")
+    assert "hold `everything`" in html.unescape(page.text)
+    assert not lab.world.of(ActProposed, since)
 
 
 async def test_somebody_is_sought_by_name_beside_the_event_loop(

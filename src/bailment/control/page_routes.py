@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp
 
+from bailment.access.holds import KILL_SWITCH
 from bailment.access.reasons import Reason, Refused
 from bailment.access.text import hidden
 from bailment.clock import now_ms
@@ -290,8 +291,11 @@ class Pages:
         return RedirectResponse(f"/console/acts/{proposal}" if proposal else "/console/acts", 303)
 
     async def _subject(self, text: str) -> str:
-        """A hold's subject, with the ids for the names that people know."""
+        """A hold's subject, with the ids for the names that people know; Denied for the kill
+        switch, by which one would do what may take two."""
         kind, _, name = text.strip().partition(":")
+        if kind == KILL_SWITCH:
+            raise _denied("who owns the issuer's folder has the kill switch; hold `everything`")
         register = self._actions.log.fold.register
         if kind == "person":
             people, links = self._actions.people, register.links.values()
