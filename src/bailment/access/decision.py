@@ -11,6 +11,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
+from bailment.access.alive import over
 from bailment.access.budgets import Budgets, budgets_of
 from bailment.access.caller import meets
 from bailment.access.certificate import bound
@@ -97,13 +98,11 @@ def _chain(token: TokenIssued, path: list[Link], register: Register, now: int) -
     if path[0].parent or tuple(link.id for link in path) != token.links:
         return Refused(Reason.CHAIN_BROKEN, "the token names another chain than the register")
     for link in path:
-        name = f"link:{link.id}"
-        if register.state.links[link.id].ended:
-            return Refused(Reason.LINK_ENDED, f"the {link.kind}'s link was ended", name)
-        if now >= link.until:
-            return Refused(Reason.LINK_EXPIRED, f"the {link.kind}'s link has expired", name)
+        if refused := over(register, link, now):
+            return refused
         if now < link.start:
-            return Refused(Reason.LINK_EARLY, f"the {link.kind}'s link has not begun", name)
+            told = f"the {link.kind}'s link has not begun"
+            return Refused(Reason.LINK_EARLY, told, f"link:{link.id}")
     return None
 
 
