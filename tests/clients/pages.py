@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -90,7 +91,7 @@ def version_of(page: str) -> str:
     program = shutil.which("curl") if page == "curl" else str(BIN / "claude")
     if program is None or not Path(program).exists():
         pytest.skip(f"{page} is missing: npm install --prefix tests/clients, apt-get install curl")
-    told = os.popen(f"'{program}' --version").read()
+    told = subprocess.check_output([program, "--version"], text=True)
     return re.findall(r"\d+\.[\d.]+", told)[0]
 
 

@@ -11,7 +11,10 @@ from bailment.cli.recipient import Profile, agent, confirmed, purpose_of
 from bailment.errors import BailmentError
 
 app = typer.Typer(
-    invoke_without_command=True, help="Sign for the SDKs on this machine, or let them use mTLS."
+    invoke_without_command=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sign for the SDKs on this machine, or let them use mTLS.",
 )
 app.callback()(agent)
 

@@ -36,12 +36,20 @@ def _usable(stream: TextIO | None) -> TextIO:
 
 
 def _run() -> None:
-    from bailment.cli.app import app
     from bailment.errors import BailmentError
 
     if any("\udc80" <= ch <= "\udcff" for word in sys.argv for ch in word):
         raise BailmentError("an argument is not text in this terminal's encoding")
-    app()
+    if sys.argv[1:2] == ["agent"]:
+        # SDKs wait for it, and clients ask it for a token again and again: half of the time to
+        # start is for commands that it is not.
+        from bailment.cli.certificate import app
+
+        app(sys.argv[2:], prog_name="bailment agent")
+    else:
+        from bailment.cli.app import app
+
+        app()
 
 
 def _explained(run: Callable[[], None]) -> None:
