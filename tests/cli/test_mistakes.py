@@ -38,8 +38,8 @@ CASES = """
 team | hold list -d nowhere | 1 | `nowhere` is not an issuer's folder | -d or BAILMENT_DIR
 team | access list -d / | 1 | `/` is not an issuer's folder | bailment init DIR
 team | holds list | 2 | No such command 'holds' | --help
-team | hold add everything | 2 | Missing option '--reason' | --help
-team | hold add everything --reason '' | 1 | `$.reason` |
+team | hold add everything | 2 | say why | --help
+team | hold add everything --reason '' | 2 | say why | --help
 team | hold add maria@acme.example --reason r | 1 | to hold | a subject is written kind:id
 team | hold add x:y --reason r | 1 | there is no `x:y` to hold | a subject is written kind:id
 team | hold add person:Twin --reason r | 1 | 2 people are `Twin` | by email or id

@@ -49,7 +49,7 @@ class Invitation(msgspec.Struct, frozen=True):
     expires: int
 
 
-class Delegated(msgspec.Struct, frozen=True):
+class Delegated(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer to a link. `person` is the id that further links for the same person name."""
 
     link: Id
