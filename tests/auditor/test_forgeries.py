@@ -140,6 +140,7 @@ def test_every_kind_of_finding_has_its_forgery() -> None:
     here |= {Kind.UNPROVEN_COMPLETE, Kind.ALTERED_PERSONAL}  # in `test_view`
     here.add(Kind.FALSE_OBSERVATION)  # in test_observations.py
     here.add(Kind.UNEVALUATED)  # in test_standings.py
+    here.add(Kind.BAD_ATTESTATION)  # in test_attestations.py
     assert {kind for kind, _ in (*CHANGES, *TAMPERS)} | here == set(Kind)
 
 
