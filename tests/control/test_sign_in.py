@@ -144,6 +144,17 @@ async def test_we_prove_to_the_provider_who_we_are(lab: World, provider: Stage, 
         assert b"s3cret" not in record.body + record.entry
 
 
+async def test_an_organisation_on_hold_changes_no_provider(lab: World, provider: Stage) -> None:
+    """Its admin's key may be what was stolen."""
+    recipient = await lab.recipient()
+    since = lab.size
+    async with lab.held(f"recipient:{recipient.id}"):
+        refused = await register(recipient, provider)
+    assert (refused.status_code, refused.json()["reason"]) == (403, "held")
+    assert not lab.of(ProviderRegistered, since)
+    assert (await register(recipient, provider)).status_code == 201
+
+
 async def test_a_person_can_be_named_by_the_providers_subject(lab: World, provider: Stage) -> None:
     recipient = await lab.recipient()
     assert (await register(recipient, provider, claim="sub")).status_code == 201

@@ -157,7 +157,7 @@ def unsigned(register: Indexed, invitation: str, key: dict[str, str]) -> Refused
 
 
 def registered(register: Indexed, facts: ProviderRegistered, now: int) -> Refused | None:
-    """Whether the organisation's admin registers this provider."""
+    """Whether the organisation's admin registers this provider, and its chain stands."""
     link = register.links.get(register.link_of.get(facts.organisation, ""))
     if link is None or link.kind not in GRANTORS or link.key is None:
         return Refused(Reason.LINK_UNKNOWN, "there is no such organisation")
@@ -170,7 +170,10 @@ def registered(register: Indexed, facts: ProviderRegistered, now: int) -> Refuse
             return _wrong(str(error))
         if not _CLIENT.fullmatch(facts.client):
             return _wrong("a client's id is 1 to 256 printable ASCII characters")
-    return _said(register, facts, register.key(link.key).thumbprint, now)
+    # A hold on the organisation may be for its admin's key.
+    return alive(register, link.id, now) or _said(
+        register, facts, register.key(link.key).thumbprint, now
+    )
 
 
 def _said(
