@@ -19,7 +19,7 @@ from bailment.access.security_event import Rejected, SecurityEvent, check_event,
 from bailment.access.signalling import PAUSED
 from bailment.clock import now_ms
 from bailment.control.actions import Denied
-from bailment.control.requests import bounded_body
+from bailment.control.requests import bounded_body, credential_of
 from bailment.control.signals import Act, Said, Signals, unavailable
 from bailment.control.transmitters import TransmitterFailed, Transmitters
 from bailment.ledger.identity_records import SignalSource
@@ -119,13 +119,6 @@ class EventPush:
         if found is None or found.kind != "ssf":
             return None
         return found if hmac.compare_digest(shown, found.credential) else None
-
-
-def credential_of(request: Request) -> str:
-    """The SHA-256 (hex) of the bearer credential of a request."""
-    scheme, _, credential = request.headers.get("authorization", "").partition(" ")
-    shown = credential.strip() if scheme.lower() == "bearer" else ""
-    return sha256(shown.encode()).hexdigest()
 
 
 _ACTS: dict[str, Act] = {

@@ -7,36 +7,29 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
-from http import HTTPStatus
-from urllib.parse import parse_qsl
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 import structlog
-from pydantic import ValidationError
-from scim2_models import Error, PayloadTooLargeException, SCIMException, UnauthorizedException
-from scim2_server.handler import AsyncScimHandler
-from scim2_server.requests import ScimRequest
-from scim2_server.responses import ScimResponse
-from scim2_server.service import ScimService, scim_exception_of
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from bailment.access.reasons import Refused
 from bailment.control.actions import Denied
-from bailment.control.directory import PROVIDER, Directory
-from bailment.control.event_push import credential_of
-from bailment.control.requests import bounded_body
+from bailment.control.requests import credential_of
 from bailment.control.signals import Signals
 from bailment.ledger.identity_records import SignalSource
 from bailment.ledger.records import DelegationGranted, PersonErased
 from bailment.store.accounts import Accounts
 from bailment.store.sequencer import News
 
+if TYPE_CHECKING:
+    from bailment.control.directory import Directory
+
 logger = structlog.get_logger("bailment.signals")
 
 PATH = "/scim/v2"
-_MOST = 256 * 1024
 
 
 class Scim:
@@ -45,43 +38,21 @@ class Scim:
     def __init__(self, signals: Signals, accounts: Accounts) -> None:
         self.signals = signals
         self.accounts = accounts
-        self._service = ScimService(PROVIDER)
         self._directories: dict[str, Directory] = {}
         self._opening = asyncio.Lock()
         self._after: set[asyncio.Task[None]] = set()
         signals.actions.log.sequencer.listeners.append(self._follow)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = Request(scope, receive)
-        asked = ScimRequest(
-            request.method,
-            self.signals.actions.log.fold.register.state.url + PATH,
-            scope["path"].removeprefix(PATH),
-            dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
-            [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]],
-        )
-        try:
-            answer = await self._handle(request, asked)
-        except SCIMException as error:
-            answer = self._service.error_response(error)
-        except ValidationError as error:
-            answer = self._service.error_response(scim_exception_of(error))
-        except Denied as denied:
-            answer = _unavailable(str(denied))
-        headers = {**answer.headers, "cache-control": "no-store"}
-        body = b"" if answer.body is None else json.dumps(answer.body).encode()
-        await Response(body, int(answer.status), headers)(scope, receive, send)
+        await _load()
+        from bailment.control.scim_messages import answered
 
-    async def _handle(self, request: Request, asked: ScimRequest) -> ScimResponse:
+        request = Request(scope, receive)
         source = self._source(request)
-        if source is None:
-            raise UnauthorizedException(detail="the credential is no source's")
-        body = await bounded_body(request, _MOST)
-        if isinstance(body, Refused):
-            raise PayloadTooLargeException(detail=body.detail)
-        asked.body = body
-        directory = await self._directory(source.source)
-        return await AsyncScimHandler(self._service, directory).handle(asked)
+        base = self.signals.actions.log.fold.register.state.url + PATH
+        opened = partial(self._directory, source.source) if source is not None else None
+        answer = await answered(request, base, scope["path"].removeprefix(PATH), opened)
+        await answer(scope, receive, send)
 
     def _source(self, request: Request) -> SignalSource | None:
         """The source whose credential came; each is compared, so that time tells nothing."""
@@ -92,6 +63,9 @@ class Scim:
         return same[0] if same else None
 
     async def _directory(self, source: str) -> Directory:
+        await _load()
+        from bailment.control.directory import Directory
+
         async with self._opening:
             if source not in self._directories:
                 rows = await self.accounts.of(source)
@@ -137,7 +111,6 @@ class Scim:
                 logger.error("a directory was not looked at", source=source, why=str(denied))
 
 
-def _unavailable(why: str) -> ScimResponse:
-    """The directory says it again."""
-    headers = {"retry-after": "5"}
-    return ScimResponse(HTTPStatus(503), Error(status=503, detail=why).model_dump(), headers)
+async def _load() -> None:
+    """Import what takes its time to import, beside everything else that goes on."""
+    await run_in_threadpool(import_module, "bailment.control.scim_messages")
