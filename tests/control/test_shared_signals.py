@@ -288,6 +288,28 @@ async def test_a_key_that_comes_in_the_header_is_not_used(
     assert sent.json()["err"] == "invalid_key"
 
 
+async def test_keys_that_cannot_be_had_any_more_are_not_trusted_and_the_event_comes_again(
+    lab: World, idp: Transmitter, maria: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = [10**12]
+    monkeypatch.setattr("bailment.control.key_sets.steady_ms", lambda: at[0])
+    subject = f"person:{maria.id}"
+    assert (await idp.say(DISABLED, MAIL)).status_code == 202
+    assert held(lab, subject)
+    idp.config = {"issuer": "https://another.example"}
+    at[0] += 299_999
+    assert (await idp.say(REVOKED, MAIL)).status_code == 202
+    at[0] += 1
+    lifting = idp.token(ENABLED, MAIL)
+    # The first one has them fetched; whoever comes soon after has not.
+    assert [(await idp.push(lifting)).status_code for _ in range(2)] == [503, 503]
+    assert held(lab, subject)
+    idp.config = {}
+    at[0] += 10_000
+    assert (await idp.push(lifting)).status_code == 202
+    assert not held(lab, subject)
+
+
 @pytest.mark.parametrize("body", [b"", b"a.b.c", b"\xff", b"{}", b"x" * 17_000, b"x" * 10_000_000])
 async def test_what_is_no_event_is_refused(idp: Transmitter, body: bytes) -> None:
     sent = await idp.push(body)

@@ -19,9 +19,10 @@ from bailment.access.security_event import Rejected, SecurityEvent, check_event,
 from bailment.access.signalling import PAUSED
 from bailment.clock import now_ms
 from bailment.control.actions import Denied
+from bailment.control.key_sets import KeysUnavailable
 from bailment.control.requests import bounded_body, credential_of
 from bailment.control.signals import Act, Said, Signals, unavailable
-from bailment.control.transmitters import TransmitterFailed, Transmitters
+from bailment.control.transmitters import Transmitters
 from bailment.ledger.identity_records import SignalSource
 
 MEDIA_TYPE = "application/secevent+jwt"
@@ -51,7 +52,7 @@ class EventPush:
             return _error(Rejected("invalid_request", f"an event has {body.detail}"))
         try:
             rejected = await self._take(source, body)
-        except TransmitterFailed:
+        except KeysUnavailable:
             return _again()
         except Denied as denied:
             if unavailable(denied):

@@ -14,16 +14,13 @@ from urllib.parse import urlsplit
 import msgspec
 
 from bailment import canonical
-from bailment.access.job import keys_of
 from bailment.access.jwk import PublicKey
 from bailment.access.security_event import REQUESTED, SecurityEvent
-from bailment.clock import now_ms
+from bailment.control.key_sets import KeySets
 from bailment.control.outbound import Fetched, Outbound, OutboundError
 from bailment.errors import BailmentError, FormatError
 from bailment.store.streams import Stream, StreamSecrets
 
-#: How long keys are kept, and how soon they are fetched again for one we lack, ms.
-_KEPT, _AGAIN = 600_000, 10_000
 _PUSH = "urn:ietf:rfc:8935"
 _MOST_TOKEN = 8192
 #: Verifications of a stream that may be under way.
@@ -48,21 +45,12 @@ class Transmitters:
     def __init__(self, outbound: Outbound, streams: StreamSecrets) -> None:
         self._outbound = outbound
         self._streams = streams
-        self._sets: dict[str, tuple[int, Any]] = {}  # when each issuer's keys were fetched
+        self._sets = KeySets(self._keys)
         self._asked: dict[str, deque[str]] = {}
 
     async def keys(self, issuer: str, event: SecurityEvent) -> list[PublicKey]:
-        """The issuer's keys of the `kid` that the event names, fetched again if there is none."""
-        if not event.signed.header.get("kid"):
-            return []
-        fetched, document = self._sets.get(issuer, (-_KEPT, None))
-        keys, now = keys_of(document, event), now_ms()
-        if now < fetched + (_KEPT if keys else _AGAIN):
-            return keys
-        self._sets[issuer] = (now, document)  # so that nobody has us call without a pause
-        document = await self._json((await self.describe(issuer)).jwks, "keys")
-        self._sets[issuer] = (now, document)
-        return keys_of(document, event)
+        """The issuer's keys of the `kid` that the event names. Raises KeysUnavailable."""
+        return await self._sets.keys(issuer, event) if event.signed.header.get("kid") else []
 
     async def describe(self, issuer: str) -> Described:
         """What the transmitter says of itself."""
@@ -134,6 +122,9 @@ class Transmitters:
         """The source has ended."""
         self._asked.pop(source, None)
         self._streams.drop(source)
+
+    async def _keys(self, issuer: str) -> dict[str, Any]:
+        return await self._json((await self.describe(issuer)).jwks, "keys")
 
     async def _post(self, url: str, token: str, body: Mapping[str, Any]) -> Fetched:
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}

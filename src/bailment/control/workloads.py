@@ -7,37 +7,24 @@ says; only issuers that some recipient named in a workload's link are ever calle
 
 from __future__ import annotations
 
-import asyncio
-from dataclasses import dataclass, field
 from typing import Any
 
 from bailment import canonical
 from bailment.access.fold import Fold
-from bailment.access.job import JobToken, check_job, keys_of, read_job, workload_of
+from bailment.access.job import JobToken, check_job, read_job, workload_of
 from bailment.access.jwk import PublicKey
 from bailment.access.reasons import Reason, Refused
-from bailment.clock import now_ms, steady_ms
+from bailment.clock import now_ms
 from bailment.control.client_auth import EXCHANGE_GRANT, Client
+from bailment.control.key_sets import KeySets, KeysUnavailable
 from bailment.control.oidc import description_url
 from bailment.control.outbound import Outbound, OutboundError
 from bailment.control.requests import Proven
 from bailment.errors import FormatError
 
-#: How long an issuer's keys are kept, and how soon they are fetched again for one we lack, ms.
-_KEPT, _AGAIN = 300_000, 10_000
 #: RFC 8693 §3: what may be exchanged, and for what.
 _TYPE = "urn:ietf:params:oauth:token-type:"
 _SUBJECTS, _ACCESS = (_TYPE + "jwt", _TYPE + "id_token"), _TYPE + "access_token"
-
-
-@dataclass(slots=True)
-class _Keys:
-    """An issuer's JWK Set, when it was fetched, and when that was last tried (steady clock, ms)."""
-
-    document: Any = None
-    fetched: float = float("-inf")
-    tried: float = float("-inf")
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Workloads:
@@ -46,7 +33,7 @@ class Workloads:
     def __init__(self, fold: Fold, outbound: Outbound) -> None:
         self._fold = fold
         self._outbound = outbound
-        self._known: dict[str, _Keys] = {}  # of issuers that a link names, and no other
+        self._sets = KeySets(self._fetch)
 
     async def prove(self, form: dict[str, str], sent: Proven) -> Client | Refused:
         """The workload whose job token this is; its token is bound to the proof's key."""
@@ -78,24 +65,10 @@ class Workloads:
         )
 
     async def _keys(self, token: JobToken) -> list[PublicKey] | Refused:
-        """The issuer's keys that may have signed it, fetched again if there is none, and if they
-        are old: a key that the issuer took back is good no longer because it cannot be reached."""
-        issuer = token.claims.iss
-        known = self._known.setdefault(issuer, _Keys())
-        # Jobs come in crowds: the others wait for what the first one fetches.
-        async with known.lock:
-            now = steady_ms()
-            fresh = now < known.fetched + _KEPT
-            keys = keys_of(known.document, token) if fresh else []
-            if keys or now < known.tried + _AGAIN:
-                return keys
-            known.tried = now  # so that nobody has us call without a pause
-            try:
-                known.document = await self._fetch(issuer)
-            except (OutboundError, FormatError) as error:
-                return Refused(Reason.JOB_TOKEN, f"the issuer's keys cannot be had: {error}")
-            known.fetched = now
-            return keys_of(known.document, token)
+        try:
+            return await self._sets.keys(token.claims.iss, token)
+        except KeysUnavailable as error:
+            return Refused(Reason.JOB_TOKEN, f"the issuer's keys cannot be had: {error}")
 
     async def _fetch(self, issuer: str) -> Any:
         """The issuer's JWK Set."""
