@@ -15,6 +15,7 @@ from bailment.ledger.identity_records import (
     SourceSilent,
     WebhookRegistered,
 )
+from bailment.ledger.records import DelegationEnded, HoldAdded
 
 from .test_caller import HOUR, IDP, Acme
 
@@ -172,3 +173,30 @@ def test_a_webhook_is_an_organisations_and_ends(acme: Acme) -> None:
     assert acme.book.register.state.webhooks == {}
     nobody = WebhookRegistered("f" * 32, "https://acme.example/hook", "ada")
     assert isinstance(acme.book.register.check(nobody, acme.book.time), Refused)
+
+
+@pytest.mark.parametrize("end", ["held", "over"])
+def test_an_organisation_that_is_held_or_over_says_nothing_new_and_may_end_what_there_is(
+    acme: Acme, end: str
+) -> None:
+    """Its admin's key may be what was stolen."""
+    register = acme.book.register
+    source(acme, "scim")
+    acme.book.add(WebhookRegistered(acme.id, "https://acme.example/hook", "ada"))
+    if end == "held":
+        acme.book.add(HoldAdded("0" * 32, f"recipient:{acme.id}", "stolen", "ada"))
+    else:
+        acme.book.add(DelegationEnded(register.link_of[acme.id], "over", "ada"))
+    why = Reason.HELD if end == "held" else Reason.LINK_ENDED
+    for new in (
+        SignalSource("new", acme.id, "ssf", IDP, "https://lab", "1" * 64, "ada"),
+        SignalSource("idp", acme.id, "scim", IDP, "https://lab", "1" * 64, "ada"),
+        WebhookRegistered(acme.id, "https://evil.example/hook", "ada"),
+    ):
+        refused = register.check(new, acme.book.time)
+        assert refused is not None
+        assert refused.reason is why
+    acme.book.add(SignalSource("idp", acme.id, "", IDP, "https://lab", "idp" * 8, "ada"))
+    for url in ("https://acme.example/hook", ""):  # the one there is, and its end
+        acme.book.add(WebhookRegistered(acme.id, url, "ada"))
+    assert (register.state.webhooks, register.state.sources["idp"].kind) == ({}, "")

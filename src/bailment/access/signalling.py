@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bailment.access.alive import alive
 from bailment.access.chain import GRANTORS, Link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.signing_in import employer, last_sign_in, provider_of
@@ -89,16 +90,20 @@ def signed_out(register: Indexed, token: TokenIssued, link_id: str) -> Refused |
 # The rules of the records
 
 
-def organisation(register: Indexed, subject: str) -> bool:
-    """Whether this is the id of a recipient or a subcontractor."""
-    link = register.links.get(register.link_of.get(subject, ""))
-    return link is not None and link.kind in GRANTORS
+def _unfit(register: Indexed, organisation: str, new: str, now: int) -> Refused | None:
+    """Why an organisation says nothing `new`. A hold on it may be for its admin's key; what there
+    is ends even so, which gives nobody anything."""
+    link = register.links.get(register.link_of.get(organisation, ""))
+    if link is None or link.kind not in GRANTORS:
+        return Refused(Reason.LINK_UNKNOWN, "there is no such organisation")
+    return alive(register, link.id, now) if new else None
 
 
 def sourced(register: Indexed, facts: SignalSource, now: int) -> Refused | None:
-    """A source of an organisation, which keeps its kind until it ends."""
-    if not organisation(register, facts.organisation):
-        return Refused(Reason.LINK_UNKNOWN, "there is no such organisation")
+    """A source of an organisation whose chain stands, which keeps its kind until it ends."""
+    unfit = _unfit(register, facts.organisation, facts.kind, now)
+    if unfit is not None:
+        return unfit
     known = register.state.sources.get(facts.source)
     if known is not None and known.organisation != facts.organisation:
         return _wrong("the source is another organisation's")
@@ -151,10 +156,13 @@ def sign_ins_ended(register: Indexed, facts: SignInsEnded, now: int) -> Refused 
 
 
 def webhook(register: Indexed, facts: WebhookRegistered, now: int) -> Refused | None:
-    """An address of an organisation's."""
-    if not organisation(register, facts.organisation):
-        return Refused(Reason.LINK_UNKNOWN, "there is no such organisation")
-    if not facts.url and facts.organisation not in register.state.webhooks:
+    """An address of an organisation's whose chain stands, the one there is, or the end of it."""
+    known = register.state.webhooks.get(facts.organisation)
+    new = "" if known is not None and facts.url == known.url else facts.url
+    unfit = _unfit(register, facts.organisation, new, now)
+    if unfit is not None:
+        return unfit
+    if not facts.url and known is None:
         return _wrong("there is no webhook")
     return _wrong("the address is too long") if len(facts.url) > 512 else None
 
