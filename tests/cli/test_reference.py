@@ -47,7 +47,8 @@ def test_every_listing_takes_json_and_a_folder() -> None:
 def test_every_command_that_is_named_anywhere_exists() -> None:
     pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "formats").rglob("*.md")]
     pages += [*(ROOT / "src").rglob("*.py"), *(ROOT / "deploy").glob("*")]
-    typed = re.compile(r"(?:`|\$ |hint=\"|try: )bailment ([a-z]+(?:-[a-z]+)*)(?: ([a-z]+(?:-[a-z]+)*))?")
+    name = r"([a-z]+(?:-[a-z]+)*)"
+    typed = re.compile(rf"(?:`|\$ |hint=\"|try: )bailment {name}(?: {name})?")
     named = set()
     for page in pages:
         for first, second in typed.findall(page.read_text()):

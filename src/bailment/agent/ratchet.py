@@ -64,7 +64,7 @@ class Ratchet:
         """The same for who must not block."""
         file, until = self._open(), time.monotonic() + PATIENCE
         try:
-            while not self._lock(file, until):
+            while not self._lock(file, until):  # noqa: ASYNC110 - another process has it
                 await anyio.sleep(_LOOK)
             yield
         finally:

@@ -86,9 +86,7 @@ class Assurance:
         signature = sign_spec(spec_digest(facts), self._actions.secrets.issuer)
         return await self._apply(msgspec.structs.replace(facts, signature=signature), plan)
 
-    async def apply_approved(
-        self, facts: SpecApplied, shown: Mapping[str, Any]
-    ) -> dict[str, Any]:
+    async def apply_approved(self, facts: SpecApplied, shown: Mapping[str, Any]) -> dict[str, Any]:
         """The same, once as many as it takes have signed what the plan showed them."""
         plan = msgspec.convert({**shown, "document": facts.document}, SpecPlan)
         return {"spec": await self._apply(facts, plan)}

@@ -59,9 +59,7 @@ class TierCredential(Part, frozen=True):
         Annotated[tuple[Presentation, ...], says("The ways that will do.", min_length=1)]
     ] = UNSET
     max_sign_in_age: Maybe[
-        Annotated[
-            Duration, says("How old a person's last sign-in at the employer may be.")
-        ]
+        Annotated[Duration, says("How old a person's last sign-in at the employer may be.")]
     ] = UNSET
     acr: Maybe[
         Annotated[
