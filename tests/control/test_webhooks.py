@@ -18,6 +18,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bailment.access.coverage import covered
+from bailment.control import webhooks
 from bailment.ledger.identity_records import WebhookRegistered
 from bailment.ledger.records import HoldAdded
 
@@ -140,6 +142,26 @@ async def test_nobody_is_told_of_what_is_somebody_elses(
     everything, own = await hooked.until("hold.added", "hold.added")
     assert everything.keys() == {"entry", "hold", "subject"}  # and not why
     assert (everything["subject"], own["subject"]) == ("everything", f"person:{mine.id}")
+
+
+async def test_whom_a_hold_covers_is_asked_once_however_many_are_told(
+    lab: World, acme: Recipient, hooked: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def counted(register: Any, subject: str, now: int) -> Any:
+        asked.append(subject)
+        return covered(register, subject, now)
+
+    other = await lab.recipient()
+    await register(other, hooked)
+    for one in (acme, other):
+        await one.person()
+    monkeypatch.setattr(webhooks, "covered", counted)
+    await lab.hold("everything")
+    _, *told = await hooked.until(WebhookRegistered.TYPE, "hold.added", "hold.added")
+    assert [one["subject"] for one in told] == ["everything"] * 2
+    assert asked == ["everything"]
 
 
 async def test_what_did_not_arrive_comes_after_a_restart_under_the_same_id(

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -128,10 +129,11 @@ class Webhooks:
             if isinstance(facts, HoldLifted):
                 holds[facts.hold] = None
                 self._holds.pop(facts.hold, None)
+            whom = cache(partial(_covered, register, time))  # for all organisations, if for any
             for organisation, webhook in register.state.webhooks.items():
                 if time < webhook.since:
                     continue
-                data = _for(register, organisation, facts, told, time)
+                data = _for(register, organisation, facts, told, whom)
                 if data is not None:
                     body = _body(facts.TYPE, time, {"entry": index, **data})
                     name = f"msg_{index}_{organisation[:16]}"
@@ -211,8 +213,17 @@ def _told(facts: Facts, holds: dict[str, str]) -> dict[str, Any]:
     return {}
 
 
+def _covered(register: Indexed, time: int, subject: str) -> set[str]:
+    """The recipients of whose people or workloads a hold on the subject covers any."""
+    return {one.recipient for one in covered(register, subject, time)}
+
+
 def _for(
-    register: Indexed, organisation: str, facts: Facts, told: dict[str, Any], time: int
+    register: Indexed,
+    organisation: str,
+    facts: Facts,
+    told: dict[str, Any],
+    whom: Callable[[str], set[str]],
 ) -> dict[str, Any] | None:
     """What this organisation is told of a record; None if the record is none of its business."""
     if isinstance(facts, WebhookRegistered):
@@ -227,9 +238,7 @@ def _for(
         return None
     # A hold on what many share is told to those whom it covers: that it is there, and not why.
     top = register.organisations[organisation].recipient
-    mine = top == organisation and any(
-        one.recipient == organisation for one in covered(register, subject, time)
-    )
+    mine = top == organisation and organisation in whom(subject)
     return {name: told[name] for name in ("hold", "subject")} if mine else None
 
 
