@@ -149,6 +149,17 @@ async def test_the_provider_is_called_for_only_so_many_at_once(
         assert (await http.get(url)).status_code == 303
 
 
+async def test_who_never_comes_back_keeps_nobody_out(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page_provider, "_MOST", 2)
+    async with browser() as idle, browser() as http:
+        first = await pick(idle, await leave(lab, idle), EVE)
+        back = [await pick(http, await leave(lab, http), EVE) for _ in range(2)][-1]
+        assert "was not begun here" in (await idle.get(first)).text
+        assert "You are signed in" in (await http.get(back)).text
+
+
 async def test_the_provider_is_asked_with_pkce_nonce_and_state(lab: Lab) -> None:
     async with browser() as http:
         query = parse_qs(urlsplit(await leave(lab, http)).query)

@@ -74,8 +74,11 @@ class OwnProvider:
         gone = [name for name, one in self._away.items() if one.request.started + _AWAY_MS <= now]
         for name in gone:
             del self._away[name]
-        if self._leaving + len(self._away) >= _MOST:
+        if self._leaving >= _MOST:
             return await self._failed("too many are signing in: wait some minutes")
+        while self._leaving + len(self._away) >= _MOST:
+            # Who goes and never comes back keeps nobody else out.
+            del self._away[next(iter(self._away))]
         said, base = self._settings, self._browser.operators.url
         registered = ProviderRegistered("", said.issuer, said.client, "sub", "", "", said.auth)
         self._leaving += 1
