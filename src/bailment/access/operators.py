@@ -147,7 +147,7 @@ def _propose(register: Indexed, index: int, facts: ActProposed) -> None:
         until=facts.until,
         author=facts.author,
         index=index,
-        organisation=two_person.organisation_of(register, record),
+        organisation=two_person.confirmed_by(register, record),
         concerns=two_person.concerns(register, record),
     )
 

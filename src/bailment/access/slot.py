@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bailment.access.chain import read_link
 from bailment.access.register import Register
-from bailment.access.two_person import organisation_of, record_of
+from bailment.access.two_person import confirmed_by, record_of
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
@@ -100,7 +100,7 @@ def slot_of(facts: Facts, register: Register) -> str:
             operator = register.state.operators.get(facts.operator)
             return _of_organisation(operator.organisation, register) if operator else ""
         case ActProposed():
-            return _of_organisation(organisation_of(register, record_of(facts.act)), register)
+            return _of_organisation(confirmed_by(register, record_of(facts.act)), register)
         case ActApproved() | ActWithdrawn():
             proposal = register.state.proposals.get(facts.proposal)
             return _of_organisation(proposal.organisation, register) if proposal else ""

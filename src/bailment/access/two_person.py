@@ -86,7 +86,7 @@ def people(register: Indexed, act: str) -> int:
     return max(2, operators.kill_switch) if act == "kill-switch-off" else 2
 
 
-def organisation_of(register: Indexed, facts: Facts) -> str:
+def confirmed_by(register: Indexed, facts: Facts) -> str:
     """The organisation whose operators confirm a record; empty for those of the issuer."""
     if isinstance(facts, ProviderRegistered):
         return facts.organisation
@@ -143,7 +143,7 @@ def needed(register: Indexed, facts: Facts) -> int | Refused:
     number = people(register, act)
     if not number:
         return 0
-    there = len(set(signers(register, organisation_of(register, facts)).values()))
+    there = len(set(signers(register, confirmed_by(register, facts)).values()))
     if there >= number:
         return number
     if act.startswith("hold-") or act == "operator-change":
@@ -172,7 +172,7 @@ def refusal(register: Indexed, facts: Facts, now: int) -> Refused | None:
 
 def agreed(register: Indexed, proposal: Proposal, facts: Facts) -> set[str]:
     """The humans who signed and may still sign."""
-    may = signers(register, organisation_of(register, facts))
+    may = signers(register, confirmed_by(register, facts))
     return {may[name] for name in proposal.by if name in may}
 
 
@@ -195,7 +195,7 @@ def proposed(register: Indexed, facts: ActProposed, now: int) -> Refused | None:
         return _missing(str(error))
     if not act_of(register, record):
         return _missing("the act takes nobody else")
-    whose = organisation_of(register, record)
+    whose = confirmed_by(register, record)
     known = [one for one in state.proposals.values() if one.organisation == whose]
     if sum(one.until > now for one in known) >= (MOST_THEIRS if whose else MOST_OPEN):
         return _missing(f"{len(known)} proposals are open: sign or withdraw some")
