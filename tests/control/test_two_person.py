@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from bailment.control.actions import Actions
+from bailment.control.effect import Effects
 from bailment.ledger.operator_records import ActApproved, ActProposed
 from bailment.ledger.records import HoldAdded, HoldLifted
 
@@ -234,6 +236,30 @@ async def test_an_organisation_s_proposals_do_not_keep_the_issuer_from_acting(
             assert number < 32 or sent.json()["detail"].startswith("32 proposals are open: sign or")
         value = {"act": "hold-add", "author": "root", "subject": "everything", "reason": "x"}
         assert (await made.console.post("http://console/act", json=value)).status_code == 202
+
+
+async def test_who_signs_waits_for_no_other_acts_effect(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, told, of = asyncio.Event(), asyncio.Event(), Effects.of
+
+    async def slowly(self: Effects, appending: Any) -> Any:
+        effect = await of(self, appending)
+        begun.set()
+        await told.wait()
+        return effect
+
+    monkeypatch.setattr(Effects, "of", slowly)
+    first, second = await held(lab), await held(lab)
+    assert (await lab.ada.sign(first)).json()["missing"] == 1
+    last = asyncio.create_task(lab.bob.sign(first))
+    await begun.wait()
+    assert (await lab.ada.sign(second)).json()["missing"] == 1
+    assert not last.done()
+    told.set()
+    assert (await last).json()["missing"] == 0
+    await act(lab, act="act-withdraw", proposal=second, reason="over")
+    await lifted(lab)
 
 
 async def test_a_group_that_changes_while_the_last_one_signs_is_not_cut(

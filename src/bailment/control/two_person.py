@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import UNSET
@@ -42,8 +43,8 @@ class Approvals:
     def __init__(self, actions: Actions) -> None:
         self._actions = actions
         self._performers: dict[type[Facts], Performer] = {DelegationGranted: self._delegate}
-        #: Of two that sign at once, one is first, and one does it.
-        self._one = asyncio.Lock()
+        #: Of two that sign a proposal at once, one is first, and one does it.
+        self._signing: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def performs(self, kind: type[Facts], performer: Performer) -> None:
         """Carry out approved records of this type so, in place of just appending them."""
@@ -71,9 +72,9 @@ class Approvals:
         Denied if the signature does not count, or the act cannot be done: then it stays open, and
         whoever signed may try again.
         """
-        async with self._one:
-            known = self.find(proposal)
-            name = str(known.act["proposal"])
+        name = str(self.find(proposal).act["proposal"])
+        async with self._signing.setdefault(name, asyncio.Lock()):
+            known = self.find(name)  # which may be done by now
             if by not in known.by:
                 facts = ActApproved(name, by, assertion or UNSET, signature or UNSET)
                 await self._actions.append(lambda now: facts)
