@@ -9,6 +9,7 @@ import pytest
 from bailment.assurance.adapters import oscal as oscal_adapter
 from bailment.assurance.adapters import recognition
 from bailment.assurance.adapters import report as reports
+from bailment.assurance.adapters.reading import Unreadable
 from bailment.assurance.adapters.recognition import read
 from bailment.assurance.adapters.report import MAX_CHECKS, MAX_RESULTS, Report
 from bailment.assurance.reasons import EvidenceReason, EvidenceRefused
@@ -85,12 +86,51 @@ def test_findings_times_subjects_are_bounded(cited: bool, monkeypatch: pytest.Mo
     assert len(report(_assessment(100, 500, cited)).checks) == 500
 
 
+@pytest.mark.parametrize("cited", [True, False])
+def test_an_assessment_may_say_as_much_as_a_report_does(
+    cited: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reports, "MAX_RESULTS", 6)
+    assert len(report(_assessment(2, 3, cited)).checks) == 3
+    counted = Counted(monkeypatch, oscal_adapter, "record")
+    assert refused(_assessment(2, 4, cited)).reason == EvidenceReason.TOO_LARGE
+    assert len(counted.calls) == 2 * 4  # of the first alone, each once more for its control
+
+
+def test_findings_about_some_and_about_all_are_counted_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    some, everything = (_assessment(1, 3, cited)["assessment-results"] for cited in (True, False))
+    both = [*some["results"][0]["findings"], *everything["results"][0]["findings"]]
+    both[1]["target"]["target-id"] = "c-1"
+    told = oscal(
+        observations=[
+            *some["results"][0]["observations"],
+            observed("p", subjects=[{"subject-uuid": "another"}]),
+        ],
+        findings=both,
+    )
+    monkeypatch.setattr(reports, "MAX_RESULTS", 7)
+    assert {scope: len(checks) for scope, checks in report(told).checks.items()} == {
+        "another": 1,
+        **{f"s-{number}": 2 for number in range(3)},
+    }
+    monkeypatch.setattr(reports, "MAX_RESULTS", 6)
+    assert refused(told).reason == EvidenceReason.TOO_LARGE
+
+
 def test_what_an_assessment_says_of_everything_is_gathered_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     counted = Counted(monkeypatch, oscal_adapter, "scope_id")
     report(_assessment(50, 40, cited=False))
     assert len(counted.calls) == 40
+
+
+def test_a_report_has_a_hundred_thousand_results_at_most() -> None:
+    reports.bounded(100_000)
+    with pytest.raises(Unreadable):
+        reports.bounded(100_001)
 
 
 def _tested(subjects: int, tests: int) -> dict[str, Any]:

@@ -42,6 +42,19 @@ def test_a_file_over_the_limit_is_refused_before_it_is_parsed(
     assert "longer than 64 MiB" in found.detail
 
 
+def test_a_file_may_be_as_long_as_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "MAX_SIZE", 10)
+    assert refused(b"[        ]").reason == EvidenceReason.UNRECOGNISED
+    assert refused(b"[         ]").reason == EvidenceReason.TOO_LARGE
+
+
+def test_a_file_holds_two_million_values_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(canonical, "parse_unique", lambda body: None)
+    most = b"[" + b"1," * 1_999_999 + b"1]"
+    assert refused(most).reason == EvidenceReason.UNRECOGNISED
+    assert refused(most[:-1] + b",1]").reason == EvidenceReason.TOO_LARGE
+
+
 def test_a_file_of_too_many_values_is_refused_before_it_is_parsed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -90,6 +103,8 @@ def test_what_is_wrong_is_said_beside_the_place() -> None:
     assert (found.detail, found.where) == ("`NaN` is not JSON", "")
     found = refused(with_(scubagear(), 1, "MetaData", "TenantId"))
     assert found.detail == "expected `str`, got `int`"
+    found = refused(with_(scubagear(), 1, "MetaData", "\ud800"))
+    assert (found.detail, found.where) == ("a string holds a lone surrogate", "$")
 
 
 @pytest.mark.parametrize("body", [b'{"a": NaN}', b'{"a": Infinity}', b"[" + b"1" * 5000 + b"]"])
@@ -116,12 +131,13 @@ def test_a_file_that_was_cut_off_is_refused_wherever_it_was_cut() -> None:
 
 
 def test_a_file_that_is_nested_too_deep_is_refused_where_it_becomes_so() -> None:
-    assert refused(nested(reading.MAX_DEPTH)).reason == EvidenceReason.UNRECOGNISED
-    for depth in (reading.MAX_DEPTH + 1, 5000, 500_000):
+    assert refused(nested(64)).reason == EvidenceReason.UNRECOGNISED
+    assert refused(nested(64).replace(b"[]", b"[1]")).reason == EvidenceReason.UNRECOGNISED
+    for depth in (65, 5000, 500_000):
         found = refused(nested(depth))
         assert (found.reason, found.where) == (
             EvidenceReason.TOO_DEEP,
-            f"byte {len('{' + chr(34) + 'MetaData' + chr(34) + ':') + reading.MAX_DEPTH - 1}",
+            f"byte {len('{' + chr(34) + 'MetaData' + chr(34) + ':') + 63}",
         )
 
 
@@ -129,7 +145,7 @@ def test_only_what_is_open_at_once_is_deep() -> None:
     assert refused(b"[" + b"[]," * 100 + b"nul]").reason == EvidenceReason.MALFORMED
     before = b"[" + b"[]," * 10
     found = refused(before + nested(100) + b"]")
-    at = len(before + b'{"MetaData":') + reading.MAX_DEPTH - 2
+    at = len(before + b'{"MetaData":') + 62
     assert (found.reason, found.where) == (EvidenceReason.TOO_DEEP, f"byte {at}")
 
 
@@ -151,6 +167,7 @@ def test_a_string_that_never_ends_is_seen_in_linear_time() -> None:
         (b'{"a\xc3\xa9": {"b": 1, "b": 2}}', "$.a?"),
         (b'{"a": {"b": 1, "b": 2}, "c": nul}', ""),
         (b'{"x": 1, "y": "z", "a": {"b": 1, "b": 2}}', "$.a"),
+        (b'{"x": 1, "y": "z", "a": {"b": {"c": 1, "c": 2}}}', "$.a.b"),
     ],
 )
 def test_a_key_that_is_there_twice_is_refused_with_the_path(body: bytes, where: str) -> None:
@@ -177,6 +194,16 @@ def test_what_no_adapter_knows_is_refused(value: Any) -> None:
 def test_a_report_that_says_nothing_is_refused() -> None:
     for value in ({**maester(), "Tests": []}, {**EVERY["drill/1"], "timed": {}}):
         assert refused(value).reason == EvidenceReason.EMPTY
+
+
+def test_what_a_file_says_stands_in_a_record_short_and_printable() -> None:
+    assert reading.plain("é\n" + "x" * 100) == "??" + "x" * 58
+
+
+def test_what_is_cut_off_is_so_whatever_space_follows() -> None:
+    for space in (b"", b" " * 63, b"\n" * 100):
+        assert refused(b'{"a": [1, 2' + space).reason == EvidenceReason.TRUNCATED
+        assert refused(b'{"a": nul}' + space).reason == EvidenceReason.MALFORMED
 
 
 def test_guids_have_one_spelling_and_other_ids_stay_as_they_are() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from bailment.assurance.adapters.report import worst
+from bailment.assurance.adapters.report import finished, worst
 from bailment.assurance.reasons import EvidenceReason
 
 from .reports import (
@@ -118,9 +119,14 @@ def test_a_control_that_is_listed_twice_passes_only_if_both_do() -> None:
         assert only(only(report(both).checks)) == "fail"
 
 
-def test_scuba_totals_that_are_not_what_is_listed_are_noted() -> None:
-    wrong = with_(scubagear(), 2, "Summary", "AAD", "Passes")
-    assert report(wrong).notes == ("the tool's total of AAD passes is 2, but it lists 1",)
+@pytest.mark.parametrize(
+    ("total", "word"), [("Passes", "Pass"), ("Failures", "Fail"), ("Warnings", "Warning")]
+)
+def test_scuba_totals_that_are_not_what_is_listed_are_noted(total: str, word: str) -> None:
+    listed = scubagear(Result=word, OriginalResult=word)
+    assert report(with_(listed, {total: 1}, "Summary", "AAD")).notes == ()
+    wrong = with_(listed, {total: 2}, "Summary", "AAD")
+    assert report(wrong).notes == (f"the tool's total of AAD {total.lower()} is 2, but it lists 1",)
 
 
 @pytest.mark.parametrize(
@@ -226,6 +232,8 @@ def test_prowler_is_as_old_as_its_oldest_finding_in_seconds_or_ms() -> None:
 
 def test_prowlers_times_may_be_in_ms_as_the_standard_says() -> None:
     assert report([finding(time=THEN)]).claimed == THEN
+    assert report([finding(time=10**11)]).claimed == 10**11
+    assert report([finding(time=10**11 - 1)]).claimed == (10**11 - 1) * 1000
 
 
 def test_an_account_is_the_findings_own_whatever_the_provider_is() -> None:
@@ -246,6 +254,8 @@ def test_one_scan_is_a_report_and_several_are_another_one() -> None:
     assert both.report.startswith("derived:")
     assert both.report == report([two, one]).report
     assert both.report != report([one, finding(scan="scan-3")]).report
+    scans = [f"scan-{number}" for number in range(20)]
+    assert report([finding(scan=scan) for scan in scans]).besides == tuple(sorted(scans))
 
 
 def test_a_cluster_has_no_cloud_account_but_an_id_of_its_own() -> None:
@@ -349,6 +359,11 @@ def test_a_run_that_was_not_connected_is_about_no_tenant() -> None:
     assert (found.reason, found.where) == (EvidenceReason.SCOPE_MISSING, "$.TenantId")
 
 
+def test_a_run_at_no_time_is_refused_with_the_place() -> None:
+    found = refused(maester(ExecutedAt="today"))
+    assert (found.reason, found.where) == (EvidenceReason.SHAPE, "$.ExecutedAt")
+
+
 def test_a_run_is_the_same_report_however_it_is_spelled_and_another_one_later() -> None:
     first = report(maester())
     assert first.report == report(maester(Account="somebody else")).report
@@ -360,7 +375,9 @@ def test_a_run_is_the_same_report_however_it_is_spelled_and_another_one_later() 
 
 def test_names_of_tests_become_ids_that_a_spec_can_name() -> None:
     found = report(
-        maester(maester_test(id="Ünsere Prüfung"), maester_test(id="x" * 300), maester_test(id=""))
+        maester(
+            maester_test(id="Ünsere  § Prüfung"), maester_test(id="x" * 300), maester_test(id="")
+        )
     )
     assert set(only(found.checks)) == {"_nsere_Pr_fung", "x" * 128, "_"}
 
@@ -377,3 +394,5 @@ def test_many_oddities_are_counted_and_not_all_told() -> None:
     notes = report(maester(*odd)).notes
     assert len(notes) == 31
     assert notes[-1] == "70 more notes"
+    long = finished(replace(report(scubagear()), notes=("x" * 400,)), b"")
+    assert long.notes == ("x" * 300,)

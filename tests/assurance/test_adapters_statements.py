@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -46,6 +47,7 @@ def test_a_roster_lists_accounts_and_has_no_checks() -> None:
     found = report(roster(user(), user("u-2", "bob", active=False, emails=[{"type": "work"}])))
     assert found.checks == {TENANT: {}}
     assert (found.report, found.claimed, found.kind) == ("roster-1", THEN, "")
+    assert found.tool == "SCIM"
     assert found.notes == ()
     assert found.accounts == (
         Account("u-1", "alice@acme.example", ("alice@acme.example",), True),
@@ -61,7 +63,7 @@ def test_a_servers_answer_is_a_roster_of_its_base_url_without_a_time() -> None:
         found = report(value)
         assert list(found.checks) == ["https://scim.acme.example/v2"]
         assert found.claimed is None
-        assert found.report.startswith("derived:")
+        assert re.fullmatch("derived:[0-9a-f]{64}", found.report)
         assert found.accounts is not None and len(found.accounts) == 2
 
 
@@ -130,6 +132,13 @@ def test_what_a_directory_does_not_say_of_its_accounts_is_noted() -> None:
 def test_a_roster_of_the_wrong_shape_is_refused(value: Any, where: str) -> None:
     found = refused(value)
     assert (found.reason, found.where) == (SHAPE, where)
+
+
+def test_a_roster_of_no_directory_is_refused_with_the_place() -> None:
+    bare = user(meta={"location": "https://scim acme/Users/u-1"})
+    for value, where in ((roster(scope=""), "$.scope"), (page(bare), "$")):
+        found = refused(value)
+        assert (found.reason, found.where) == (EvidenceReason.SCOPE_MISSING, where)
 
 
 # ── OSCAL ─────────────────────────────────────────────────────────────────────────────────────────
@@ -206,6 +215,8 @@ def test_a_part_of_a_control_fails_it_but_proves_only_itself() -> None:
         both = report(oscal(findings=[oscal_finding("ac-2_smt"), bad]))
         assert only(both.checks) == {"ac-2_smt": "pass", target: "fail", "ac-2": "fail"}
     assert only(report(oscal(findings=[oscal_finding("ac-2")])).checks) == {"ac-2": "pass"}
+    whole = report(oscal(findings=[oscal_finding("ac-2_smt")]))
+    assert only(whole.checks) == {"ac-2_smt": "pass", "ac-2": "pass"}
 
 
 def test_of_several_results_the_newest_counts() -> None:
@@ -227,8 +238,10 @@ def test_an_assessment_is_as_old_as_its_oldest_observation_and_ends_with_its_fir
     found = report(oscal(observations=[cited, other]))
     assert found.claimed == ms("2026-05-02T00:00:00")
     assert found.expires == ms("2026-06-15T00:00:00")
-    lasting = report(oscal(observations=[without(cited, "expires")]))
-    assert lasting.expires is None
+    lasting = without(cited, "expires")
+    assert report(oscal(observations=[lasting])).expires is None
+    both = report(oscal(observations=[lasting, other]))
+    assert both.expires == ms("2026-06-15T00:00:00")
 
 
 @pytest.mark.parametrize(
@@ -251,8 +264,8 @@ def test_an_assessment_of_nobody_is_refused() -> None:
     nobody = observed("33333333-0000-4000-8000-000000000003", subjects=[])
     assert refused(oscal(observations=[nobody])).reason == EvidenceReason.SCOPE_MISSING
     assert refused(oscal(findings=[])).reason == EvidenceReason.EMPTY
-    empty = with_(oscal(), [], "assessment-results", "results")
-    assert refused(empty).reason == EvidenceReason.EMPTY
+    empty = refused(with_(oscal(), [], "assessment-results", "results"))
+    assert (empty.reason, empty.where) == (EvidenceReason.EMPTY, "$.assessment-results")
 
 
 # ── in-toto test results ──────────────────────────────────────────────────────────────────────────
@@ -308,6 +321,11 @@ def test_runs_differ_by_what_they_say_when_and_of_what() -> None:
     assert report(undated).claimed is None
     first = report(undated).report
     assert first == report(with_(undated, 1, "predicate", "more")).report
+    assert first == report(with_(undated, "", "predicate", "url")).report
+    spelled = [{"name": ORG, "digest": dict([pair, ("sha256", "5" * 64)][::step])}
+               for pair in [("gitCommit", "9" * 40)] for step in (1, -1)]  # fmt: skip
+    one, other = (report(with_(undated, [subject], "subject")).report for subject in spelled)
+    assert one == other != first
     others = [
         with_(undated, [{"name": ORG, "digest": {"sha256": "8" * 64}}], "subject"),
         with_(undated, [{"digest": {"sha256": "8" * 64}}], "predicate", "configuration"),
@@ -346,6 +364,7 @@ def test_an_attestation_of_a_tier_is_a_check_and_says_which() -> None:
     assert found.notes == (f"T3 of the spec {'5' * 64}",)
     assert (found.report, found.kind) == ("attestation-1", "attest.executive")
     assert (found.claimed, found.expires) == (THEN, ms("2026-12-01T00:00:00"))
+    assert found.tool == "attestation"
     assert not found.signed and not found.simulated
 
 
@@ -392,6 +411,26 @@ def test_other_attestations_say_what_they_list() -> None:
 )
 def test_an_attestation_of_the_wrong_shape_is_refused(value: Any, reason: EvidenceReason) -> None:
     assert refused(value).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (with_(attestation(), [], "subject"), "$.subject"),
+        (with_(attestation(), "", "subject", 0, "name"), "$.subject[0].name"),
+        (with_(attestation(), {}, "subject", 0, "digest"), "$.subject[0].digest.sha256"),
+        (attestation(claims={"tier": 4}), "$.predicate"),
+        (attestation(attested="today"), "$.predicate.attested"),
+        (attestation(expires="2026-12-01"), "$.predicate.expires"),
+    ],
+)
+def test_where_an_attestation_is_wrong_is_said(value: Any, where: str) -> None:
+    assert refused(value).where == where
+
+
+def test_a_statement_of_another_type_is_no_attestation() -> None:
+    other = with_(attestation(), "urn:other:v1", "predicateType")
+    assert refused(other).reason == EvidenceReason.UNRECOGNISED
 
 
 def test_an_attestation_may_say_nothing_but_whom_it_covers() -> None:
@@ -469,6 +508,34 @@ def test_a_manifest_that_cannot_be_is_refused(value: Any, reason: EvidenceReason
     assert refused(value).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (manifest(checks={"opinion": "pass"}), "$.checks"),
+        (manifest(issued="June"), "$.issued"),
+        (manifest(period={"from": "June", "to": "2026-05-31"}), "$.period.from"),
+        (manifest(period={"from": "2025-06-01", "to": "May"}), "$.period.to"),
+        (manifest(period={"from": "2026-05-31", "to": "2025-06-01"}), "$.period"),
+        (manifest(expires="never"), "$.expires"),
+        (manifest(exceptions={"6.1": 0}), "$.exceptions"),
+    ],
+)
+def test_where_a_manifest_is_wrong_is_said(value: Any, where: str) -> None:
+    assert refused(value).where == where
+
+
+def test_a_title_is_a_line_of_200_characters_at_most() -> None:
+    for length in (1, 200):
+        report(manifest(title="x" * length))
+    for length in (0, 201):
+        assert refused(manifest(title="x" * length)).where == "$.title"
+
+
+def test_a_criterion_is_named_by_its_letters_and_digits() -> None:
+    found = report(manifest(exceptions={"  CC 6 / 1.": 0}))
+    assert found.claims == {"cc_6_1_exceptions": 0}
+
+
 # ── Drills ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -476,6 +543,7 @@ def test_a_drill_claims_its_slowest_trial() -> None:
     found = report(drill())
     assert found.claims == {"revoked_after_ms": 450, "trials": 3, "missed": 0}
     assert (found.kind, found.claimed, found.checks) == ("drill.revoke", THEN, {ORG: {}})
+    assert found.tool == "drill"
 
 
 @pytest.mark.parametrize(("took", "seconds"), [(0, 0), (1, 1), (1000, 1), (1001, 2)])
@@ -528,6 +596,19 @@ def test_a_drill_that_cannot_be_is_refused(value: Any, reason: EvidenceReason) -
     assert refused(value).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (drill(ended=THEN - 1), "$.ended"),
+        (drill(observed=1, counts={"trials": 1}), "$.counts"),
+        (drill(scope=""), "$.scope"),
+        (drill(timed={"cut": [trial(0, 5)]}), "$.timed"),
+    ],
+)
+def test_where_a_drill_is_wrong_is_said(value: Any, where: str) -> None:
+    assert refused(value).where == where
+
+
 # ── Observations ──────────────────────────────────────────────────────────────────────────────────
 
 
@@ -536,6 +617,7 @@ def test_an_observation_is_as_old_as_its_end_and_names_people_by_random_ids() ->
     assert found.claims == {"undelegated_requests": 0, "bound_ppm": 1_000_000, "observed": 7}
     assert found.people == (ALICE, BOB)
     assert (found.kind, found.claimed, found.simulated) == ("gw.use", THEN, True)
+    assert found.tool == "gateway"
 
 
 def test_an_observation_may_be_of_an_instant() -> None:
@@ -562,3 +644,15 @@ def test_of_nothing_observed_only_what_was_wrong_counts() -> None:
 )
 def test_an_observation_that_cannot_be_is_refused(value: Any, reason: EvidenceReason) -> None:
     assert refused(value).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (observation(until=THEN - 86_400_001), "$.until"),
+        (observation(counts={"observed": 1}), "$.counts"),
+        (observation(scope=""), "$.scope"),
+    ],
+)
+def test_where_an_observation_is_wrong_is_said(value: Any, where: str) -> None:
+    assert refused(value).where == where

@@ -145,6 +145,23 @@ def test_an_envelope_that_is_none_is_refused(value: Any, reason: EvidenceReason 
         assert refused(value, ASSESSOR).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        (envelope(scubagear()), "$.signatures"),
+        (envelope(scubagear(), ED25519, kind="application/json"), "$.payloadType"),
+        (with_(envelope(scubagear(), ED25519), "!", "payload"), "$.payload"),
+        (with_(envelope(scubagear(), ED25519), "e30=?", "payload"), "$.payload"),
+        (
+            with_(envelope(scubagear(), ED25519), "A", "signatures", 0, "sig"),
+            "$.signatures[0].sig",
+        ),
+    ],
+)
+def test_where_an_envelope_is_wrong_is_said(value: Any, where: str) -> None:
+    assert refused(value, ASSESSOR).where == where
+
+
 def test_an_envelope_has_no_byte_order_mark_but_its_payload_may() -> None:
     mark = b"\xef\xbb\xbf"
     inside = report(envelope(mark + data(scubagear()), ED25519), ASSESSOR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bailment.assurance.evaluation import evaluate
 from bailment.assurance.explanation import Explanation, Row, explain
@@ -10,6 +11,7 @@ from bailment.assurance.grant import Grant
 from bailment.assurance.item import Item
 from bailment.assurance.wording import label, span
 from bailment.spec.compiled import CompiledSpec, Join, Leaf, Node, Required
+from bailment.spec.terms import RANK
 from tests.assurance.cases import (
     AGE,
     all_of,
@@ -253,6 +255,13 @@ def test_of_several_failures_that_stand_the_most_independent_is_told() -> None:
         "a pulled pass of 2026-05-05 does not mend third-party failure of 2026-05-03: scan mfa",
     )
     assert found.actions == ("mend scan mfa, then have observed, in a rehearsal if need be: scan",)
+
+
+def test_no_more_is_asked_than_the_kind_can_be_worth_by_now() -> None:
+    asked = spec(required(check()))
+    lower = replace(asked, kinds={"scan": replace(asked.kinds["scan"], cap=RANK["self-tool"])})
+    found = row(lower, failed(independence="third-party"))
+    assert found.actions == ("mend scan mfa, then run and hand in: scan",)
 
 
 def test_what_holds_names_what_it_rests_on() -> None:

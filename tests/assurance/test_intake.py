@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from bailment import canonical
 from bailment.assurance.adapters.report import Report
 from bailment.assurance.intake import MAX_ITEM, Collector, Submission, receive
 from bailment.assurance.item import Item
@@ -233,13 +234,20 @@ def test_a_report_about_somebody_else_is_refused(adapter: str) -> None:
         assert reason(found, scopes=scopes) == EvidenceReason.SCOPE
 
 
+def test_whom_a_refused_report_is_about_is_said_of_three_at_most() -> None:
+    found = report([finding(account=account) for account in "4213"])
+    refusal = receive(found, handed(found, scopes={"other"}), item=ITEM, now=THEN)
+    assert isinstance(refusal, EvidenceRefused)
+    assert refusal.detail == "it is about `1`, `2`, `3`, which is not the recipient's enclave"
+
+
 def test_a_tenant_s_id_is_the_same_in_upper_case() -> None:
     assert item(report(scubagear()), scopes={TENANT.upper()}).scope == TENANT
 
 
 def test_each_of_the_recipients_accounts_has_an_item_and_others_are_left_out() -> None:
     found = report(
-        [finding(account="1"), finding(account="2", status_code="FAIL"), finding(account="3")]
+        [finding(account="2", status_code="FAIL"), finding(account="3"), finding(account="1")]
     )
     one, two = items(found, scopes={"2", "1"})
     assert (one.scope, two.scope) == ("1", "2")
@@ -323,6 +331,11 @@ def test_an_item_that_no_record_could_hold_is_refused() -> None:
     one_of_two = replace(report(scubagear()), checks={TENANT: {"a": "pass"}, ORG: long})
     assert reason(one_of_two) == EvidenceReason.TOO_LARGE
     assert items(one_of_two, scopes={TENANT})
+    bare = replace(report(scubagear()), checks={TENANT: {"": "pass"}})
+    room = MAX_ITEM - len(canonical.encode(item(bare)))
+    assert item(replace(bare, checks={TENANT: {"x" * room: "pass"}}))
+    over = replace(bare, checks={TENANT: {"x" * (room + 1): "pass"}})
+    assert reason(over) == EvidenceReason.TOO_LARGE
 
 
 # ── People ────────────────────────────────────────────────────────────────────────────────────────

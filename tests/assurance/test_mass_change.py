@@ -5,12 +5,14 @@ Five recipients, and a policy that holds above 20%: one of them may fall, two ma
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from msgspec.structs import replace
 
 from bailment.assurance.evaluation import evaluate
 from bailment.assurance.item import Item
-from bailment.assurance.mass_change import Change, held_back, hold_mass_change
-from bailment.assurance.standing import Standing, advance, tier_at
+from bailment.assurance.mass_change import Change, graced, held_back, hold_mass_change
+from bailment.assurance.standing import Footing, Standing, advance, tier_at
 from bailment.spec.compiled import Lapsing
 from tests.assurance.cases import LAPSE, check, claim, failed, item, passed, required, spec
 
@@ -123,6 +125,51 @@ def test_those_whose_step_down_is_over_do_not_count() -> None:
     assert (first.tier, down.tier) == (2, 1)
     assert held(Change(first, down), Change(first, down), lapse=steps) == [0, 1]
     assert held(Change(down, again), Change(down, again), lapse=steps) == []
+
+
+def test_whose_grace_is_over_at_the_very_instant_does_not_count() -> None:
+    steps = replace(LAPSE, then=1)
+    two = spec(required(check()), required(check("b"), "B"))
+    items = [passed(0), passed(60), passed(0, "b")]
+    found = [advance(None, evaluate(two, items, [], 60), steps, 60)]
+    for at in (101, 107):
+        found.append(advance(found[-1], evaluate(two, items, [], at), steps, at))
+    assert [one.tier for one in found] == [2, 2, 1]
+    over = Change(found[1], found[2])
+    assert held(over, over, lapse=steps) == []
+
+
+def test_without_grace_a_tier_that_lapsed_hides_no_other_that_does() -> None:
+    """T2 lapses at 90 and is evaluated at that instant, T1 at 100."""
+    at_once = replace(LAPSE, grace=0, then=1)
+    two = spec(required(check()), required(check("b", age=90), "B"))
+    items = [passed(0), passed(0, "b")]
+    found = [advance(None, evaluate(two, items, [], 60), at_once, 60)]
+    for at in (90, 91, 101):
+        found.append(advance(found[-1], evaluate(two, items, [], at), at_once, at))
+    once, again, other = (Change(*pair) for pair in pairwise(found))
+    assert held(once, once, lapse=at_once) == [0, 1]
+    assert held(again, again, lapse=at_once) == []
+    assert held(other, other, lapse=at_once) == [0, 1]
+
+
+def test_what_has_no_end_has_not_lapsed_and_may_yet() -> None:
+    at_once = replace(LAPSE, grace=0)
+    lapsed = change(STALE, 50, 100, lapse=at_once)
+    assert lapsed.before is not None
+    endless = replace(lapsed.before, footings=(Footing(1),))
+    stays = Change(endless, replace(lapsed.after, footings=(Footing(1),)))
+    assert held(stays, stays, lapse=at_once) == []
+    falls = Change(endless, lapsed.after)
+    assert held(falls, falls, lapse=at_once) == [0, 1]
+
+
+def test_grace_is_from_the_lapse_on_and_of_any_tier() -> None:
+    found = Standing(0, (), footings=(Footing(1, 100), Footing(2, 50), Footing(3)))
+    assert [at for at in range(120) if graced(found, LAPSE, at)] == [
+        *range(50, 50 + LAPSE.grace),
+        *range(100, 100 + LAPSE.grace),
+    ]
 
 
 def test_failures_count_and_are_not_held() -> None:

@@ -133,6 +133,7 @@ def test_what_never_lapses_stays() -> None:
     assert path(found) == [(0, 1, "earned")]
     assert found.footings[0].requirements == ()
     assert (found.footings[0].failed, found.due(0)) == (False, None)
+    assert path(advance(found, evaluation, LAPSE, 10)) == [(10, 1, "grace"), (17, 0, "none")]
 
 
 def test_a_tier_that_was_never_held_has_no_grace() -> None:
@@ -160,6 +161,11 @@ def test_without_grace_what_lapsed_is_kept_for_one_evaluation() -> None:
     items = prove(a=0, b=0, c=0)
     assert len(standing(items, 50, 100, lapse=at_once).footings) == 3
     assert standing(items, 50, 100, 101, lapse=at_once).footings == ()
+
+
+def test_what_lapsed_before_is_named_from_the_first_step_on() -> None:
+    found = standing(prove(a=30, b=30, c=0), 50, 104)
+    assert (found.steps[0].phase, found.steps[0].requirements) == ("grace", ("C",))
 
 
 def test_new_evidence_in_time_keeps_the_tier() -> None:
@@ -271,6 +277,18 @@ def test_where_all_notices_come_too_late_one_is_sent_at_once() -> None:
     assert (found.tier, notices(found)[0]) == (2, (60, 60, 2))
 
 
+def test_a_step_that_another_policy_moves_is_announced_at_once_where_it_is_too_late() -> None:
+    longer = replace(LAPSE, grace=9, notice=(14,))
+    planned = standing(prove(a=0, b=0, c=0), 50)
+    found = standing(prove(a=0, b=0, c=0), 105, lapse=longer, previous=planned)
+    assert [at for at, step, _ in notices(found) if step == 109] == [105]
+
+
+def test_a_notice_may_be_due_at_the_very_evaluation() -> None:
+    found = standing(prove(a=0, b=0, c=0), 97)
+    assert [at for at, step, _ in notices(found) if step == 107] == [97, 99, 100, 104, 106]
+
+
 def test_without_grace_notices_still_come_before_the_step() -> None:
     found = standing(prove(a=0, b=0, c=0), 50, lapse=replace(LAPSE, grace=0))
     assert path(found)[:2] == [(50, 3, "earned"), (100, 2, "stepped-down")]
@@ -365,6 +383,16 @@ def test_a_contradiction_may_act_after_a_while_and_is_announced() -> None:
     assert [at for at, step, _ in notices(found) if step == 55] == [52, 54]
     assert path(standing(items, 40, 50, 53, lapse=lapse))[1] == (55, 1, "contradicted")
     assert path(standing(items, 40, 50, 56, lapse=lapse))[0] == (56, 1, "contradicted")
+
+
+def test_a_contradiction_that_acts_after_a_while_takes_every_tier_that_it_belongs_to() -> None:
+    lapse = replace(LAPSE, contradicted_after=5)
+    asked = required(A.rule, "A", SHARED)
+    tiers = spec((asked,), (asked, B))
+    items = prove(a=0, b=0)
+    before = advance(None, evaluate(tiers, items, [], 40), lapse, 40)
+    after = advance(before, evaluate(tiers, [*items, ALERT], [], 50), lapse, 50)
+    assert path(after) == [(50, 2, "grace"), (55, 0, "contradicted")]
 
 
 def test_of_two_contradictions_the_earlier_acts_first() -> None:

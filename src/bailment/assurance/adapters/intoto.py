@@ -16,7 +16,6 @@ from bailment.assurance.adapters.report import Checks, Report, check_name, recor
 from bailment.assurance.item import Result
 
 ADAPTER = "in-toto-test-result/1"
-STATEMENT = "https://in-toto.io/Statement/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 
 

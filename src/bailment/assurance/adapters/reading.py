@@ -155,7 +155,7 @@ def _explain(body: bytes, error: FormatError | None) -> NoReturn:
         )
     if where := _deep(body):
         raise Unreadable(EvidenceReason.TOO_DEEP, f"nested more than {MAX_DEPTH} deep", where)
-    if body[-64:].rstrip()[-1:] not in (b"}", b"]"):
+    if body.rstrip()[-1:] not in (b"}", b"]"):
         raise Unreadable(
             EvidenceReason.TRUNCATED, "the file ends in the middle", f"byte {len(body)}"
         )
