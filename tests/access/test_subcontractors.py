@@ -12,10 +12,17 @@ from bailment.access.decision import decide
 from bailment.access.observing import observe, windows
 from bailment.access.reasons import Reason, Refused
 from bailment.access.sightings import Sightings
+from bailment.access.signing_in import organisation_of
 from bailment.access.slot import slot_of
 from bailment.errors import VerificationError
 from bailment.ledger.evidence_records import EnclaveDeclared
-from bailment.ledger.records import Budget, DelegationEnded, HoldAdded, HoldLifted
+from bailment.ledger.records import (
+    Budget,
+    DelegationEnded,
+    HoldAdded,
+    HoldLifted,
+    RecipientRegistered,
+)
 
 from .book import DAY, Party
 from .small_spec import SPEC, Specified
@@ -230,3 +237,22 @@ def test_each_organisation_is_seen_for_itself(chain: Chain) -> None:
         for name, device in (("acme", chain.at_acme), ("vendor", chain.at_vendor))
     }
     assert found == {"acme": (2, (person["acme"],)), "vendor": (1, (person["vendor"],))}
+
+
+def test_the_key_of_an_organisation_is_no_other_organisations(chain: Chain) -> None:
+    """Whoever has seen the public half of an admin's key could else declare it as a contractor's,
+    and what that admin signs would be done under the declarer."""
+    for key in (chain.acme.public.jwk, chain.vendor.public.jwk):
+        with pytest.raises(VerificationError, match="the key is that of"):
+            chain.subcontractor(chain.acme, key=key, handle="other")
+    name = "ef" * 16
+    taken = RecipientRegistered(name, "nu", "c", chain.vendor.public.jwk, "tests")
+    with pytest.raises(VerificationError, match=r"the organisation `[0-9a-f]+/vendor`"):
+        chain.add(taken, name)
+
+
+def test_a_contractor_whose_link_was_ended_is_declared_again_with_its_key(chain: Chain) -> None:
+    chain.add(DelegationEnded(chain.vendor.its.id, "tests", "over"), chain.acme.its.subject)
+    again = chain.subcontractor(chain.acme, key=chain.vendor.public.jwk, handle="again")
+    found = organisation_of(chain.register, chain.vendor.public.thumbprint)
+    assert found is not None and found.subject == again.its.subject

@@ -22,7 +22,7 @@ from bailment.access import (
     signing_in,
 )
 from bailment.access import jwk as jwks
-from bailment.access.alive import alive
+from bailment.access.alive import alive, over
 from bailment.access.chain import Link, narrows, read_link
 from bailment.access.holds import subject_exists
 from bailment.access.reasons import Reason, Refused
@@ -98,7 +98,7 @@ def _recipient(register: Indexed, facts: RecipientRegistered, now: int) -> Refus
     for other in register.state.recipients.values():
         if other.key == facts.key:
             return _wrong(f"the key is that of the recipient `{other.handle}`")
-    return _key(facts.key)
+    return _key(facts.key) or _taken(register, facts.key, now)
 
 
 def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused | None:
@@ -127,7 +127,26 @@ def _granted(register: Indexed, facts: DelegationGranted, now: int) -> Refused |
         return _device_link(register, link, now)
     if not link.subject or not _free(register, link):
         return _wrong("the subject's id is taken")
-    return _key(link.key) if link.key is not None else None
+    if link.key is None:
+        return None
+    return _key(link.key) or _taken(register, link.key, now)
+
+
+def _taken(register: Indexed, key: dict[str, str], now: int) -> Refused | None:
+    """Whether an organisation's key is another's: what its admin signs would be done in the name of
+    whoever declared the key, which anybody may who has seen its public half."""
+    thumbprint = jwks.parse(key).thumbprint
+    for other in register.state.recipients.values():
+        if register.key(other.key).thumbprint == thumbprint:
+            return _wrong(f"the key is that of the recipient `{other.handle}`")
+    for link in register.links.values():
+        if link.kind != "subcontractor" or link.key is None:
+            continue
+        ended = any(over(register, one, now) for one in register.path(link.id))
+        if register.key(link.key).thumbprint == thumbprint and not ended:
+            name = register.organisations[link.subject].handle
+            return _wrong(f"the key is that of the organisation `{name}`")
+    return None
 
 
 def limited(register: Indexed, link: Link) -> Refused | None:

@@ -114,8 +114,8 @@ def last_sign_in(register: Indexed, person: str, link_id: str) -> PersonSignedIn
 
 
 def organisation_of(register: Indexed, thumbprint: str) -> Link | None:
-    """The organisation whose admin has this key."""
-    for link in register.links.values():
+    """The organisation whose admin has this key: the newest, as no two that live share one."""
+    for link in reversed(register.links.values()):
         if link.kind in GRANTORS and link.key and register.key(link.key).thumbprint == thumbprint:
             return register.links[register.link_of[link.subject]]
     return None

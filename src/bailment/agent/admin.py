@@ -245,13 +245,15 @@ class Admin:
         mine = await self._own()
         own, now = mine.link, self._now_ms()
         start = max(own.start, now - _PERSON_LEAD_MS)
+        lead = now - start
         longest = min(own.until, start + mine.longest) if mine.longest else own.until
         link = Link(
             id=os.urandom(16).hex(),
             parent=own.id,
             kind=kind,
             start=start,
-            until=until or longest,
+            # What is a little too long, since it starts a little earlier, is as long as may be.
+            until=longest if not until or longest < until <= longest + lead else until,
             **told,
         )
         refused = narrows(link, own)
