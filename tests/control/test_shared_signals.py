@@ -103,6 +103,18 @@ async def test_an_enabled_account_lifts_only_the_streams_own_hold(
     await lab.lift(hold)
 
 
+async def test_an_older_event_that_comes_late_lifts_no_newer_hold(
+    lab: World, idp: Transmitter, maria: Person
+) -> None:
+    subject, at = f"person:{maria.id}", int(idp.clock())
+    await idp.say(DISABLED, MAIL, iat=at)
+    assert (await idp.say(ENABLED, MAIL, iat=at - 1)).status_code == 202
+    assert held(lab, subject)
+    assert lab.of(SignalReceived, 0)[-1].effect == "older"
+    await idp.say(ENABLED, MAIL, iat=at)
+    assert not held(lab, subject)
+
+
 @pytest.mark.parametrize("event", [REVOKED, CHANGED])
 async def test_a_revoked_session_ends_the_tokens_there_are(
     lab: World, idp: Transmitter, maria: Person, event: str
@@ -221,11 +233,13 @@ async def test_an_event_that_comes_again_does_nothing_and_is_taken(
 
 
 async def test_an_event_that_comes_again_after_a_restart_does_nothing(
-    lab: World, idp: Transmitter, maria: Person
+    lab: World, idp: Transmitter, maria: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enabled = idp.token(ENABLED, MAIL)
     await idp.push(enabled)
     await idp.say(DISABLED, MAIL)
+    monkeypatch.setattr(idp, "mute", True)  # or it pushes to nobody while we are away
+    await idp.settle()
     await lab.restart()
     assert (await idp.push(enabled)).status_code == 202
     assert held(lab, f"person:{maria.id}")

@@ -31,6 +31,8 @@ from bailment.ledger.records import HoldAdded, TokenIssued
 REMEMBERED = 7 * 86_400_000
 #: An effect of an event that does not count as a sign of life: its stream tells no more.
 PAUSED = "stream-paused"
+#: An effect of an event that found its subject on hold by the same source.
+HELD = "held-already"
 _MOST_SOURCES = 16
 
 
@@ -43,6 +45,12 @@ def set_by(register: Indexed, source: str, subject: str) -> list[HoldAdded]:
     """The holds on a subject that this source set."""
     author = author_of(source)
     return [hold for hold in register.holds_on.get(subject, ()) if hold.author == author]
+
+
+def older(register: Indexed, source: str, subject: str, issued: int) -> bool:
+    """Whether an event is older than one of this source's that held the subject: events do not
+    come in their order."""
+    return 0 < issued < register.state.holding.get(f"{source} {subject}", 0)
 
 
 def quiet(register: Indexed, source: SignalSource, now: int) -> bool:
@@ -186,6 +194,9 @@ def write(state: State, facts: object, time: int) -> bool:
         case SignalReceived():
             if facts.effect != PAUSED:
                 state.heard[facts.source] = time
+            if facts.effect in (HoldAdded.TYPE, HELD):
+                name = f"{facts.source} {facts.subject}"
+                state.holding[name] = max(facts.issued, state.holding.get(name, 0))
             if facts.jti:
                 for jti in [one for one, at in state.events.items() if at + REMEMBERED < time]:
                     del state.events[jti]

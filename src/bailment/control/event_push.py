@@ -82,7 +82,7 @@ class EventPush:
         if isinstance(said, Rejected):
             return said
         if said is not None:
-            await self.signals.tell(source, said)
+            await self.signals.tell(source, said._replace(issued=event.issued))
         return None
 
     async def _said(

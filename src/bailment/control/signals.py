@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 
 from bailment.access.reasons import Reason, Refused
 from bailment.access.security_event import Name
-from bailment.access.signalling import author_of, employs, set_by
+from bailment.access.signalling import HELD, author_of, employs, older, set_by
 from bailment.access.signing_in import provider_of
 from bailment.assurance.adapters.report import Account
 from bailment.assurance.matching import match
@@ -30,7 +30,7 @@ from bailment.ledger.identity_records import (
 )
 from bailment.ledger.records import HoldAdded, HoldLifted
 
-NOBODY, AGAIN, HELD, NO_HOLD = "nobody", "again", "held-already", "no-hold-of-its-own"
+NOBODY, AGAIN, NO_HOLD, OLDER = "nobody", "again", "no-hold-of-its-own", "older"
 NOTHING = "nothing"
 
 Act = Literal["", "hold", "lift", "sign-out"]
@@ -47,6 +47,7 @@ class Said(NamedTuple):
     why: str
     jti: str = ""
     effect: str = NOTHING
+    issued: int = 0
 
 
 @dataclass(slots=True)
@@ -81,6 +82,7 @@ class Signals:
                 said.digest,
                 effect,
                 said.jti,
+                said.issued,
             )
             await self.actions.append(lambda now: facts)
             if source.source in state.silent:
@@ -101,6 +103,8 @@ class Signals:
         if said.act == "sign-out":
             person = said.subject.removeprefix("person:")
             return await self._append(SignInsEnded(person, source.source, said.why), urgent=True)
+        if older(register, source.source, said.subject, said.issued):
+            return OLDER
         effect = NO_HOLD
         for found in set_by(register, source.source, said.subject):
             facts = HoldLifted(found.hold, said.why, author_of(source.source))

@@ -86,6 +86,7 @@ class SignalReceived(Facts, frozen=True):
     `subject` whom it is about as for a hold, empty where nobody is known by that name; `digest` is
     the SHA-256 of what came, `effect` the type of the record that it led to, or why it led to none.
     `jti` is the SHA-256 of the event's own id, by which it is known again; empty where it has none.
+    `issued` is when its transmitter says that it made it, ms; 0 where nothing does.
     """
 
     TYPE: ClassVar[str] = "signal.received"
@@ -97,6 +98,7 @@ class SignalReceived(Facts, frozen=True):
     digest: str
     effect: str
     jti: str = ""
+    issued: int = 0
 
 
 class SignalSource(Facts, frozen=True):
