@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.journey]
 
 HELLO: Any = [{"role": "user", "content": "hello"}]
 #: What `docs/clients/README.md` says that a client may be told while the gateway restarts.
-DOCUMENTED = {"gateway-unreachable", "draining", "upstream-aborted"}
+DOCUMENTED = {"gateway-unreachable", "draining", "upstream-aborted", "upstream-unreachable"}
 ROUNDS = 3
 
 
