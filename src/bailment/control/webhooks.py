@@ -36,8 +36,9 @@ logger = structlog.get_logger("bailment.webhooks")
 _TOLD = (HoldAdded, HoldLifted, DelegationEnded, FindingRaised, SourceSilent, WebhookRegistered)
 #: How long after each failure it is tried again, s: for about three days.
 _PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 57600, 57600, 57600)
-#: Messages in flight: of one organisation, and of all.
-_EACH, _MOST = 2, 16
+#: Messages in flight: of one organisation (more would overtake each other, and a hold would seem to
+#: be lifted before it is there), and of all.
+_EACH, _MOST = 1, 16
 #: How long the position may lag behind a log in which nothing is to be told, s.
 _LAG = 30.0
 _Entry = tuple[int, int, Facts]

@@ -35,9 +35,9 @@ _SCHEMA = (
 )
 _DUE = """
 SELECT id, organisation, body, attempts FROM (
-    SELECT *, row_number() OVER (PARTITION BY organisation ORDER BY due, id) AS place
+    SELECT *, rowid AS at, row_number() OVER (PARTITION BY organisation ORDER BY due, rowid) AS place
     FROM messages WHERE due <= ?
-) WHERE place <= ? ORDER BY due LIMIT ?
+) WHERE place <= ? ORDER BY due, at LIMIT ?
 """
 _TOLD = """
 INSERT INTO told VALUES (?, 1, ?)
