@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from unittest.mock import patch
 
-from bailment.ledger.records import FindingRaised
+from bailment.ledger.detection_records import FindingRaised
 
 from .browser import Page, browser
 from .control.people import apply_spec

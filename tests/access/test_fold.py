@@ -15,11 +15,11 @@ from bailment import canonical
 from bailment.access.fold import Fold
 from bailment.access.reasons import Refused
 from bailment.errors import FormatError, VerificationError
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.records import (
     AccessRefused,
     Budget,
     DelegationEnded,
-    FindingRaised,
     HoldLifted,
     LogHeads,
     LogSnapshot,

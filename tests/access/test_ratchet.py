@@ -11,7 +11,8 @@ from bailment.access import ratchet
 from bailment.access.admission import Admission, Counted
 from bailment.access.ratchet import Line
 from bailment.access.reasons import Reason, Refused
-from bailment.ledger.records import AccessOpened, FindingRaised, Policy, TokenIssued
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.records import AccessOpened, Policy, TokenIssued
 
 POLICY = Policy()
 DEVICE = "d" * 32

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from bailment.auditor.audit import audit_export
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.identity_records import TokenRevoked
-from bailment.ledger.records import AccessOpened, FindingRaised, TokenIssued
+from bailment.ledger.records import AccessOpened, TokenIssued
 from bailment.store.export import export_log
 from bailment.store.view import open_view
 

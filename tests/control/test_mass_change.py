@@ -17,8 +17,8 @@ from bailment.auditor.audit import audit_export
 from bailment.auditor.findings import Kind
 from bailment.cli.serve import opened
 from bailment.control.actions import Denied
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.evidence_records import StandingEvaluated, StandingHeld, StandingReleased
-from bailment.ledger.records import FindingRaised
 
 from ..access.small_spec import HOUR
 from ..auditor.forge import Forgery

@@ -17,7 +17,8 @@ from bailment.agent import profile as profiles
 from bailment.agent.client import fetch_token
 from bailment.agent.profile import Profile
 from bailment.agent.ratchet import Ratchet
-from bailment.ledger.records import FindingRaised, HoldAdded, TokenIssued
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.records import HoldAdded, TokenIssued
 
 from ..world import PURPOSE, Device, World, refused, world
 

@@ -19,7 +19,8 @@ from bailment.agent.profile import Device as Profiled
 from bailment.agent.profile import Profile
 from bailment.agent.sdk import BailmentAuth
 from bailment.drills.local_model import CONTEXT, NAME
-from bailment.ledger.records import AccessClosed, AccessOpened, FindingRaised
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.records import AccessClosed, AccessOpened
 
 from ..world import PURPOSE, STREAM, Asked, Device, World, canned, chunk, events, world
 from .scripted import Peer

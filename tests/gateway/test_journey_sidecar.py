@@ -21,8 +21,9 @@ from bailment.access.tripwire import digest
 from bailment.agent.profile import Device as Profiled
 from bailment.agent.profile import Profile, device_key, save
 from bailment.agent.sdk import BailmentAuth
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.identity_records import TripwireSet
-from bailment.ledger.records import FindingRaised, TokenIssued
+from bailment.ledger.records import TokenIssued
 from bailment.store.view import open_view
 
 from ..world import CONTACT, PATIENCE, PURPOSE, Device, World, world

@@ -17,8 +17,9 @@ import httpx2
 import pytest
 
 from bailment.access.tripwire import CAPABILITY, PATH, SLUG, digest, registration_body
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.identity_records import TripwireSet
-from bailment.ledger.records import AccessOpened, AccessRefused, FindingRaised, HoldAdded
+from bailment.ledger.records import AccessOpened, AccessRefused, HoldAdded
 
 from ..world import Device, Key, World, world
 from .mtls import Certified, Desk, desk

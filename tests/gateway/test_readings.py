@@ -9,7 +9,8 @@ import pytest
 
 from bailment.gateway.readings import Readings
 from bailment.ledger.counters import CountersRead
-from bailment.ledger.records import AccessClosed, AccessOpened, FindingRaised
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.records import AccessClosed, AccessOpened
 
 from ..world import STREAM, Asked, World, answer, canned, chunk, events, world
 from .scripted import Peer

@@ -9,7 +9,7 @@ import pytest
 from bailment.gateway.metrics import Metrics
 from bailment.gateway.reconciler import Reconciler
 from bailment.gateway.upstream import Upstream, UpstreamConfig
-from bailment.ledger.records import FindingRaised
+from bailment.ledger.detection_records import FindingRaised
 from bailment.settings import Meter
 
 from ..world import Asked, World, world

@@ -25,8 +25,9 @@ from bailment.access.tripwire import (
 )
 from bailment.agent.signer import Signer, advance
 from bailment.auditor.audit import audit_export
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.identity_records import TripwireSet
-from bailment.ledger.records import AccessOpened, FindingRaised
+from bailment.ledger.records import AccessOpened
 from bailment.store.export import export_log
 from bailment.store.view import open_view
 

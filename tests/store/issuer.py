@@ -21,6 +21,7 @@ from bailment.access.decision import Allowed, Request, decide
 from bailment.access.fold import proof_claims
 from bailment.access.proof import make_proof, replay_key
 from bailment.access.reasons import Refused
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
     AccessClosed,
@@ -28,7 +29,6 @@ from bailment.ledger.records import (
     Budget,
     DelegationGranted,
     EnrolmentRequested,
-    FindingRaised,
     HoldAdded,
     InvitationIssued,
     LogStarted,

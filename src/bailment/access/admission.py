@@ -20,12 +20,12 @@ from bailment.access.budgets import Budgets, kept_under, subject_of
 from bailment.access.proof import replay_span
 from bailment.access.reasons import Reason, Refused
 from bailment.errors import VerificationError
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import (
     AccessClosed,
     AccessOpened,
     Budget,
-    FindingRaised,
     Policy,
     TokenIssued,
 )

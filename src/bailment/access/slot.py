@@ -5,6 +5,7 @@ from __future__ import annotations
 from bailment.access.chain import read_link
 from bailment.access.register import Register
 from bailment.access.two_person import confirmed_by, record_of
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
@@ -40,7 +41,6 @@ from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
     EnrolmentRequested,
-    FindingRaised,
     HoldAdded,
     HoldLifted,
     InvitationIssued,

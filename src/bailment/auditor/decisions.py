@@ -36,6 +36,7 @@ from bailment.auditor.lost_spec import LostSpec
 from bailment.auditor.signatures import Signatures
 from bailment.auditor.unlogged import UnloggedTokens
 from bailment.errors import FormatError, VerificationError
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import TokenRevoked
 from bailment.ledger.leaf import Leaf
@@ -45,7 +46,6 @@ from bailment.ledger.records import (
     AccessOpened,
     DelegationEnded,
     EnrolmentRequested,
-    FindingRaised,
     HoldAdded,
     HoldLifted,
     TokenIssued,

@@ -18,6 +18,7 @@ from bailment.auditor.observations import Observations
 from bailment.auditor.signatures import Signatures
 from bailment.auditor.standings import Standings
 from bailment.errors import FormatError, VerificationError
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.evidence_records import StandingEvaluated
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import Leaf, decode_leaf, open_body
@@ -27,7 +28,6 @@ from bailment.ledger.records import (
     AccessOpened,
     DelegationGranted,
     EnrolmentRequested,
-    FindingRaised,
     LogHeads,
     LogSnapshot,
     LogStarted,

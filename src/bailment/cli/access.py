@@ -13,11 +13,11 @@ from bailment.cli.output import Json, show_rows, titled, warn
 from bailment.cli.subjects import find_person, find_recipient, handle_of, name_of
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.records import (
     AccessClosed,
     AccessOpened,
     AccessRefused,
-    FindingRaised,
     TokenIssued,
 )
 from bailment.settings import load_settings

@@ -14,9 +14,9 @@ import structlog
 from bailment.access.held_expiry import MOST_NAMES, over
 from bailment.access.register import Register
 from bailment.control.actions import Actions
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.evidence_records import StandingHeld, StandingReleased
 from bailment.ledger.facts import Facts
-from bailment.ledger.records import FindingRaised
 from bailment.spec.compiled import CompiledSpec
 
 logger = structlog.get_logger("bailment.evaluator")

@@ -25,7 +25,8 @@ from bailment.access.two_person import act_of, agreed, needed, record_of, signer
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
 from bailment.errors import FormatError
-from bailment.ledger.records import FindingRaised, HoldAdded
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.records import HoldAdded
 from bailment.spec.terms import TIERS
 from bailment.store.sequencer import News
 

@@ -37,7 +37,8 @@ from bailment.control.oauth_errors import oauth_error
 from bailment.control.requests import answer
 from bailment.control.workloads import Workloads
 from bailment.errors import BailmentError
-from bailment.ledger.records import FindingRaised, TokenIssued
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.records import TokenIssued
 from bailment.store.refusals import Refusals
 from bailment.store.sequencer import Sequenced
 

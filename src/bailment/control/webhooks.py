@@ -25,9 +25,10 @@ from bailment.access.state import Indexed
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
 from bailment.control.outbound import Outbound, OutboundError
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import SourceSilent, WebhookRegistered
-from bailment.ledger.records import DelegationEnded, FindingRaised, HoldAdded, HoldLifted
+from bailment.ledger.records import DelegationEnded, HoldAdded, HoldLifted
 from bailment.store.outbox import Message, Outbox
 from bailment.store.sequencer import News
 

@@ -13,7 +13,7 @@ from bailment.gateway.meter import Excess, Ledger, Meter, Reset, read_counters
 from bailment.gateway.metrics import Metrics
 from bailment.gateway.upstream import Upstream, UpstreamError
 from bailment.ledger.counters import Compared, Reading
-from bailment.ledger.records import FindingRaised
+from bailment.ledger.detection_records import FindingRaised
 from bailment.settings import Meter as MeterSettings
 from bailment.store.log import Log
 from bailment.store.sequencer import News

@@ -18,8 +18,8 @@ from bailment.access.tripwire import digest, shown, split
 from bailment.gateway.credentials import Caller, Stranger
 from bailment.gateway.intake import Arrival, Scope, arrive
 from bailment.gateway.metrics import Metrics
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.identity_records import TripwireSet
-from bailment.ledger.records import FindingRaised
 from bailment.store.log import Log
 from bailment.store.sequencer import Draft
 

@@ -19,7 +19,9 @@ from msgspec import UNSET, UnsetType
 
 from bailment import canonical
 from bailment.errors import FormatError
+from bailment.ledger.context import Context
 from bailment.ledger.counters import CountersRead
+from bailment.ledger.detection_records import DETECTION_RECORDS
 from bailment.ledger.enforcement_records import ENFORCEMENT_RECORDS
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
@@ -234,8 +236,9 @@ class AccessOpened(Facts, frozen=True):
 
     `token` is the hash of the token, whose record came before; `proof` the client's signed DPoP
     proof over method, path and body; `ceiling` the tokens reserved; `networks` the declared
-    networks that the caller's address lies in. `kind` is `dpop-body`, or `mtls`: then the proof is
-    empty, and `certificate` (`x5t#S256`) is that of the connection.
+    networks that the caller's address lies in; `context` what else is told of where it came from,
+    on which no decision depends. `kind` is `dpop-body`, or `mtls`: then the proof is empty, and
+    `certificate` (`x5t#S256`) is that of the connection.
     """
 
     TYPE: ClassVar[str] = "access.opened"
@@ -253,6 +256,7 @@ class AccessOpened(Facts, frozen=True):
     networks: tuple[str, ...]
     decided: int
     certificate: str | UnsetType = UNSET
+    context: Context | UnsetType = UNSET
 
 
 class AccessClosed(Facts, frozen=True):
@@ -272,9 +276,9 @@ class AccessClosed(Facts, frozen=True):
 class AccessRefused(Facts, frozen=True):
     """`count` refusals of one subject for one reason between `since` and `until`.
 
-    `model` and `action` are those of the first. The subject is the device whose token was shown;
-    whether the caller *is* that device is just what was not proved. What the caller was told beyond
-    the reason is not here, since it may quote the body.
+    `model`, `action` and `context` are those of the first. The subject is the device whose token
+    was shown; whether the caller *is* that device is just what was not proved. What the caller was
+    told beyond the reason is not here, since it may quote the body.
     """
 
     TYPE: ClassVar[str] = "access.refused"
@@ -287,23 +291,7 @@ class AccessRefused(Facts, frozen=True):
     model: str = ""
     person: str = ""
     token: str = ""
-
-
-class FindingRaised(Facts, frozen=True):
-    """Something a person should look at, in one sentence, with the numbers behind it.
-
-    `subject`, as for a hold, is whom it is about.
-    """
-
-    TYPE: ClassVar[str] = "finding.raised"
-    finding: str
-    kind: str
-    sentence: str
-    since: int
-    until: int
-    numbers: dict[str, int] = msgspec.field(default_factory=dict)
-    model: str = ""
-    subject: str | UnsetType = UNSET
+    context: Context | UnsetType = UNSET
 
 
 class PersonErased(Facts, frozen=True):
@@ -350,7 +338,6 @@ _RECORDS: tuple[type[Facts], ...] = (
     AccessOpened,
     AccessClosed,
     AccessRefused,
-    FindingRaised,
     PersonErased,
     LogHeads,
     LogSnapshot,
@@ -359,6 +346,7 @@ _RECORDS: tuple[type[Facts], ...] = (
     *IDENTITY_RECORDS,
     *OPERATOR_RECORDS,
     *ENFORCEMENT_RECORDS,
+    *DETECTION_RECORDS,
 )
 TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
 

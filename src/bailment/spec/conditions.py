@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 from msgspec import UNSET
 
+from bailment.spec.detection import DetectionTerms, detection_of
 from bailment.spec.policy import KEY_CLASSES, PolicySection, TierCredential
 from bailment.spec.quantity import duration_ms
 from bailment.spec.terms import TIERS
@@ -55,6 +56,15 @@ class Operators(msgspec.Struct, frozen=True):
     kill_switch: int = 2
 
 
+class ResponseTerms(msgspec.Struct, frozen=True):
+    """How soon what must be done after a finding."""
+
+    revoke_ms: int = 1_000
+    notify_ms: int = 3_600_000
+    rotate_ms: int = 14_400_000
+    acknowledge_ms: int = 86_400_000
+
+
 class Conditions(msgspec.Struct, frozen=True):
     """All of it. `callers` has the terms of each tier, T1 first."""
 
@@ -66,6 +76,8 @@ class Conditions(msgspec.Struct, frozen=True):
     link_ms: int = 0
     depth: tuple[int, ...] = (8,) * len(TIERS)
     delegate_meets: bool = True
+    detection: DetectionTerms = DetectionTerms()
+    response: ResponseTerms = ResponseTerms()
 
     def caller(self, rank: int) -> CallerTerms:
         """The terms of a tier, by its rank from 1 on; of none, where nothing is asked."""
@@ -101,6 +113,8 @@ def conditions_of(section: PolicySection) -> Conditions:
         link_ms=duration_ms(section.delegation.max_ttl),
         depth=tuple(_depths(section)),
         delegate_meets=section.delegation.delegate_meets == "same-tier",
+        detection=detection_of(section.detection),
+        response=_response(section),
     )
 
 
@@ -127,6 +141,17 @@ def looser(below: CallerTerms, above: CallerTerms) -> list[str]:
         "acr": acr,
     }
     return [name for name, tight in found.items() if not tight]
+
+
+def _response(section: PolicySection) -> ResponseTerms:
+    response = section.response
+    usual, said = ResponseTerms().acknowledge_ms, response.acknowledge
+    return ResponseTerms(
+        revoke_ms=duration_ms(response.revoke),
+        notify_ms=duration_ms(response.notify_recipient),
+        rotate_ms=duration_ms(response.rotate),
+        acknowledge_ms=usual if said is UNSET else duration_ms(said),
+    )
 
 
 def _callers(section: PolicySection) -> list[CallerTerms]:

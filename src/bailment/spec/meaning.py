@@ -12,6 +12,7 @@ from bailment.errors import FormatError
 from bailment.spec import delivery, operation, rules
 from bailment.spec.compiled import rank_of
 from bailment.spec.delivery import Vocabularies
+from bailment.spec.detection import RULES, DetectorRule
 from bailment.spec.document import Document
 from bailment.spec.policy import BOUNDS, DelegationLimit, policy_of
 from bailment.spec.quantity import (
@@ -227,7 +228,20 @@ class _Meaning:
         if duration_ms(section.disclosure.initial) > duration_ms(section.disclosure.final):
             what = "the initial report is due after the final one"
             self._say((*path, "disclosure", "initial"), what, "let it be due sooner")
+        self._rules()
         self._delegation()
+
+    def _rules(self) -> None:
+        rules, path = self._document.policy.detection.rules, ("policy", "detection", "rules")
+        for name, rule in {} if rules is UNSET else rules.items():
+            here: Path = (*path, name)
+            if name not in RULES:
+                self._say(here, f"there is no detector `{name}`", nearest(name, RULES), of_key=True)
+            if rule == DetectorRule():
+                remedy = "add `response`, `threshold` or `window`"
+                self._say(here, "nothing is in it", remedy)
+            if rule.window is not UNSET:
+                self._not_zero(rule.window, (*here, "window"), "PT1H")
 
     def _delegation(self) -> None:
         delegation, path = self._document.policy.delegation, ("policy", "delegation")

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import UNSET
 
 from bailment.ledger.records import Policy
+from bailment.spec.detection import Detection
 from bailment.spec.quantity import duration_ms
 from bailment.spec.terms import Duration, Maybe, Part, TierName, Title, says
 
@@ -120,14 +121,6 @@ class Delegation(Part, frozen=True):
     ] = UNSET
 
 
-class Detection(Part, frozen=True):
-    """How soon misuse must be noticed."""
-
-    shared_credential: Annotated[Duration, says("One person's access used by two.")]
-    off_network: Annotated[Duration, says("Use from outside the declared networks.")]
-    purpose_drift: Annotated[Duration, says("Use for other than the declared purpose.")]
-
-
 class KillSwitch(Part, frozen=True):
     """Who may stop everything."""
 
@@ -141,6 +134,9 @@ class Response(Part, frozen=True):
     notify_recipient: Annotated[Duration, says("The recipient is told.")]
     rotate: Annotated[Duration, says("Credentials are replaced.")]
     kill_switch: Annotated[KillSwitch, says("Everything is stopped.")]
+    acknowledge: Maybe[
+        Annotated[Duration, says("A recipient has confirmed a notice; after that it is chased.")]
+    ] = UNSET
 
 
 class Disclosure(Part, frozen=True):

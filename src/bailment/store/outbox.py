@@ -35,7 +35,8 @@ _SCHEMA = (
 )
 _DUE = """
 SELECT id, organisation, body, attempts FROM (
-    SELECT *, rowid AS at, row_number() OVER (PARTITION BY organisation ORDER BY due, rowid) AS place
+    SELECT *, rowid AS at,
+        row_number() OVER (PARTITION BY organisation ORDER BY due, rowid) AS place
     FROM messages WHERE due <= ?
 ) WHERE place <= ? ORDER BY due, at LIMIT ?
 """
