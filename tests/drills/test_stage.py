@@ -82,7 +82,8 @@ with Stage(print) as stage:
     first = stage.start("status", "--wait", "600", log="first")
     second = stage.start("serve", log="second")
     print("started", first.pid, second.pid, stage.root, flush=True)
-    time.sleep(600)
+    while True:  # a signal just before one long sleep would be heard after it
+        time.sleep(0.1)
 """
 
 
@@ -96,8 +97,11 @@ def test_however_it_dies_what_it_started_dies_too(how: signal.Signals) -> None:
         told = next(line for line in parent.stdout if line.startswith("started")).split()
         pids, root = [int(pid) for pid in told[1:3]], Path(told[3])
         assert not any(map(gone, pids))
-        parent.send_signal(how)
-        parent.wait(PATIENCE)
+        try:
+            parent.send_signal(how)
+            parent.wait(PATIENCE)
+        finally:
+            parent.kill()
         until_gone(*pids)
     assert root.exists() == (how is signal.SIGKILL)
 
