@@ -1,0 +1,1 @@
+"""Notices misuse: pure detectors over the records of the log."""
