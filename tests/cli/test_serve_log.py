@@ -11,7 +11,7 @@ from typing import Any
 SAID = """
 import logging, warnings
 import structlog
-from bailment.cli.serve import log_to_stderr
+from bailment.cli.stderr import log_to_stderr
 log_to_stderr()
 structlog.get_logger("bailment.serve").info("serving", version="1")
 logging.getLogger("uvicorn.error").warning("Invalid %s request received.", "HTTP")

@@ -23,9 +23,10 @@ def _serve() -> None:
     import uvloop
 
     from bailment.cli import serve
+    from bailment.cli.stderr import log_to_stderr
     from bailment.store.folder import Folder
 
-    serve.log_to_stderr()
+    log_to_stderr()
     uvloop.run(serve.serve(Folder(Path(sys.argv[-1]))))
 
 
