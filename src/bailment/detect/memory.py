@@ -1,0 +1,43 @@
+"""Tables that detectors remember in: what was seen longest ago is forgotten first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def entry(table: dict[str, T], name: str, most: int, make: Callable[[], T]) -> T:
+    """What a table of at most so many entries has under a name, made if need be; it is then the
+    last that will be forgotten."""
+    found = table.pop(name, None)
+    if found is None:
+        found = make()
+        if len(table) >= most:
+            del table[next(iter(table))]
+    table[name] = found
+    return found
+
+
+def touch(table: dict[str, int], name: str, now: int, most: int) -> None:
+    """Remember that a name was seen now, in a table of at most so many."""
+    table.pop(name, None)
+    if len(table) >= most:
+        del table[next(iter(table))]
+    table[name] = now
+
+
+def recent(table: dict[str, int], name: str, now: int, window: int) -> bool:
+    """Whether a name was seen within the window."""
+    seen = table.get(name)
+    return seen is not None and now - seen <= window
+
+
+def expire(table: dict[str, int], now: int, window: int) -> None:
+    """Forget what was seen before the window; the table is in the order of sight."""
+    while table:
+        oldest = next(iter(table))
+        if now - table[oldest] <= window:
+            return
+        del table[oldest]

@@ -1,0 +1,1 @@
+"""Rules: detectors that a sentence explains. Beside each are its samples."""
