@@ -84,6 +84,7 @@ ANSWERS: dict[Reason, Answer] = {
         403, "the person has to sign in at the organisation's identity provider", told=True
     ),
     Reason.SIGN_IN_FAILED: Answer(403, "the sign-in came to nothing", told=True),
+    Reason.ROTATION_OVERDUE: Answer(403, "the credential was to be replaced by now", told=True),
     Reason.OWNER_GONE: Answer(403, "nobody answers for the workload any more", told=True),
     Reason.SIGNALS_SILENT: Answer(
         403, "the organisation's own systems have not been heard", told=True

@@ -20,6 +20,7 @@ from bailment.access.holds import held, owned, subjects_of
 from bailment.access.reach import reach
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
+from bailment.access.rotation import overdue
 from bailment.access.signalling import signed_out
 from bailment.ledger.records import TokenIssued
 
@@ -72,7 +73,11 @@ def standing(request: Request, register: Register, now: int) -> Allowed | Refuse
     subject = held(register, covering, now)
     if subject:
         return Refused(Reason.HELD, subject=subject)
-    refused = _holder(token, path[-1], register, now) or _scope(request, path, register)
+    refused = (
+        overdue(register, path[-1], now)
+        or _holder(token, path[-1], register, now)
+        or _scope(request, path, register)
+    )
     if refused is None and request.action != LIST_MODELS:
         refused = reach(register, path, request.model, now) or meets(
             register, token, path, request.model, now

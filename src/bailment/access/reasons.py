@@ -65,6 +65,7 @@ class Reason(StrEnum):
     SIGN_IN_NEEDED = "sign-in-needed"
     SIGN_IN_FAILED = "sign-in-failed"
     OWNER_GONE = "owner-gone"
+    ROTATION_OVERDUE = "rotation-overdue"
     SIGNALS_SILENT = "signals-silent"
     SIGNALS_FAILED = "signals-failed"
 

@@ -27,6 +27,12 @@ from bailment.ledger.identity_records import (
     TripwireSet,
     WebhookRegistered,
 )
+from bailment.ledger.incident_records import (
+    CustodyDeclared,
+    NoticeAcknowledged,
+    NoticeSent,
+    RotationDemanded,
+)
 from bailment.ledger.operator_records import (
     ActApproved,
     ActProposed,
@@ -83,6 +89,8 @@ def slot_of(facts: Facts, register: Register) -> str:
             return register.recipient_of(register.link_of.get(facts.person, ""))
         case ProviderRegistered():
             return register.recipient_of(register.link_of.get(facts.organisation, ""))
+        case CustodyDeclared() | NoticeSent() | NoticeAcknowledged() | RotationDemanded():
+            return _of_organisation(facts.organisation, register)
         case SignalSource() | SignalReceived() | WebhookRegistered():
             return _of_organisation(facts.organisation, register)
         case SourceSilent():

@@ -25,6 +25,7 @@ from bailment.ledger.identity_records import (
     SignalSource,
     TripwireSet,
 )
+from bailment.ledger.incident_records import RotationDemanded
 from bailment.ledger.records import (
     EnrolmentRequested,
     HoldAdded,
@@ -186,6 +187,7 @@ class State(msgspec.Struct, omit_defaults=True):
     maintenance: int = 0  # until when silence of the log's writer is excused, ms
     submitted: dict[str, str] = {}  # what every report is known again by, and whose it was
     operators: dict[str, Operator] = {}
+    rotations: dict[str, RotationDemanded] = {}  # not done, by subject
     proposals: dict[str, Proposal] = {}  # not done yet; those that expired go with the next
 
 

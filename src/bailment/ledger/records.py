@@ -26,6 +26,7 @@ from bailment.ledger.enforcement_records import ENFORCEMENT_RECORDS
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import IDENTITY_RECORDS
+from bailment.ledger.incident_records import INCIDENT_RECORDS
 from bailment.ledger.key_evidence import KeyEvidence
 from bailment.ledger.operator_records import OPERATOR_RECORDS
 
@@ -347,6 +348,7 @@ _RECORDS: tuple[type[Facts], ...] = (
     *OPERATOR_RECORDS,
     *ENFORCEMENT_RECORDS,
     *DETECTION_RECORDS,
+    *INCIDENT_RECORDS,
 )
 TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
 
