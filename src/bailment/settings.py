@@ -142,6 +142,16 @@ class Tpm(_Section, frozen=True):
     roots: tuple[str, ...] = ()
 
 
+class Worker(_Section, frozen=True):
+    """The process beside `serve` in which misuse is looked for that takes seconds to see.
+
+    It may take so much memory; where it wants more, it is started again.
+    """
+
+    enabled: bool = True
+    memory_bytes: Annotated[int, msgspec.Meta(ge=256 * 1024 * 1024)] = 2 * 1024**3
+
+
 class Settings(_Section, frozen=True):
     """The whole file."""
 
@@ -158,6 +168,7 @@ class Settings(_Section, frozen=True):
     #: Where operators may sign in, beside their passkeys.
     operators: OperatorProvider | None = None
     tpm: Tpm = Tpm()
+    worker: Worker = Worker()
 
 
 def load_settings(path: Path) -> Settings:

@@ -90,13 +90,21 @@ class Finding(msgspec.Struct, frozen=True):
     key: str = ""
 
 
+class Seen(msgspec.Struct):
+    """What a reader remembers: tokens in the order of their issue, and the open accesses."""
+
+    tokens: dict[str, TokenIssued] = {}
+    open: dict[str, Event] = {}
+
+
 class EventReader:
     """Makes events of records. It remembers the tokens of the last minutes and the open accesses,
-    so whoever begins in the middle of a log reads ten minutes before."""
+    so whoever begins in the middle of a log reads ten minutes before, or takes up what was
+    `seen`."""
 
-    def __init__(self) -> None:
-        self._tokens: dict[str, TokenIssued] = {}  # in the order of their issue
-        self._open: dict[str, Event] = {}
+    def __init__(self, seen: Seen | None = None) -> None:
+        self.seen = seen or Seen()
+        self._tokens, self._open = self.seen.tokens, self.seen.open
 
     def read(self, index: int, time: int, facts: Facts, register: Indexed) -> Event | None:
         """The event of an entry, with the register as it was there; None where it is none."""

@@ -26,6 +26,7 @@ class Folder:
     keys.db          the keys of the bodies, wrapped
     accounts.db      what recipients' directories told by SCIM (`store/accounts.py`)
     outbox.db        what recipients are still to be told (`store/outbox.py`)
+    worker.state     what the worker knows, and how far it has read (`worker/keeping.py`)
     kill-switch      there while nobody may have access (`store/switch.py`)
     """
 
@@ -66,6 +67,10 @@ class Folder:
     @property
     def outbox(self) -> Path:
         return self.root / "outbox.db"
+
+    @property
+    def worker(self) -> Path:
+        return self.root / "worker.state"
 
     @property
     def control_socket(self) -> Path:

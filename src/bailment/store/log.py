@@ -130,15 +130,21 @@ def stored_checkpoint(staging: Staging, secrets: Secrets) -> Checkpoint:
 
 def recover(folder: Folder, reader: LogReader, checkpoint: Checkpoint) -> Fold:
     """The fold of all stored entries, from the newest snapshot that the log vouches for."""
-    fold = Fold()
-    for size in _snapshots(folder):
-        found = _snapshot(folder, reader, size, checkpoint.size)
-        if found is not None:
-            fold = found
-            break
+    fold = newest_snapshot(folder, reader, checkpoint.size)
     for record in reader.records(fold.size, checkpoint.size):
         fold.follow(record.leaf, leaf_hash(record.entry), record.facts)
     return fold
+
+
+def newest_snapshot(folder: Folder, reader: LogReader, end: int, most: int | None = None) -> Fold:
+    """The fold in the newest snapshot, of `most` entries or fewer, that the log's first `end`
+    entries vouch for; where there is none, that of an empty log."""
+    for size in _snapshots(folder):
+        if most is None or size <= most:
+            found = _snapshot(folder, reader, size, end)
+            if found is not None:
+                return found
+    return Fold()
 
 
 def _snapshot(folder: Folder, reader: LogReader, size: int, end: int) -> Fold | None:

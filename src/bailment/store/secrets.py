@@ -53,17 +53,26 @@ def make_secrets(folder: Folder, origin: str, files: Files) -> Secrets:
     return secrets
 
 
+def load_kek(folder: Folder) -> bytes:
+    """The key over the bodies alone: who only reads the log has no use for keys that sign."""
+    path = folder.secrets / _KEK
+    try:
+        kek = bytes.fromhex(read_private(path).decode().strip())
+    except ValueError:
+        raise ConfigurationError(f"a key in `{folder.secrets}` is damaged") from None
+    if len(kek) != KEK_SIZE:
+        raise ConfigurationError(f"`{path}` is damaged: not {KEK_SIZE} bytes")
+    return kek
+
+
 def load_secrets(folder: Folder) -> Secrets:
     """The stored secrets; ConfigurationError names a file that is missing, open or damaged."""
-    log, issuer, kek = (read_private(folder.secrets / name) for name in (_LOG, _ISSUER, _KEK))
+    log, issuer = (read_private(folder.secrets / name) for name in (_LOG, _ISSUER))
     try:
         signer = Signer.parse(log.decode().strip())
         key = load_pem_private_key(issuer, None)
-        kek = bytes.fromhex(kek.decode().strip())
     except (FormatError, ValueError, TypeError, UnsupportedAlgorithm):
         raise ConfigurationError(f"a key in `{folder.secrets}` is damaged") from None
-    if len(kek) != KEK_SIZE:
-        raise ConfigurationError(f"`{folder.secrets / _KEK}` is damaged: not {KEK_SIZE} bytes")
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
         raise ConfigurationError(f"`{folder.secrets / _ISSUER}` is not a P-256 key")
-    return Secrets(signer, key, kek)
+    return Secrets(signer, key, load_kek(folder))

@@ -54,6 +54,7 @@ SELECT first, count, time, leaves, facts, personal, checkpoint FROM batches
 ORDER BY first DESC LIMIT 1
 """
 _FIRST = "SELECT first FROM batches ORDER BY first LIMIT 1"
+_END = "SELECT first + count FROM batches ORDER BY first DESC LIMIT 1"
 _SINCE = """
 SELECT first, count, time, leaves, facts, personal, checkpoint FROM batches
 WHERE first >= coalesce((SELECT max(first) FROM batches WHERE first <= ?1), 0)
@@ -124,11 +125,11 @@ class Staging:
 
     def first(self) -> int:
         """The first staged entry: those before it are in full bundles. 0 in an empty log."""
-        try:
-            row = self._db.execute(_FIRST).fetchone()
-        except sqlite3.Error as error:
-            raise unusable(self._path, error) from None
-        return row[0] if row else 0
+        return self._number(_FIRST)
+
+    def end(self) -> int:
+        """How many entries the log has. It costs some ten microseconds to ask."""
+        return self._number(_END)
 
     def since(self, index: int, most: int | None = None) -> list[Batch]:
         """The batches that hold entries from `index` on, in order, as one consistent view; of
@@ -159,6 +160,13 @@ class Staging:
         except sqlite3.Error as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_FULL:
                 raise unusable(self._path, error) from None
+
+    def _number(self, query: str) -> int:
+        try:
+            row = self._db.execute(query).fetchone()
+        except sqlite3.Error as error:
+            raise unusable(self._path, error) from None
+        return row[0] if row else 0
 
     def _read(self, query: str, *values: int) -> Generator[Batch, None, None]:
         """Rows as they are read; closing the generator ends the database's view of them."""
