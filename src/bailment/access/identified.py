@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bailment.access import certificate, rotation, signalling, signing_in, tripwire
+from bailment.access import certificate, drilled, rotation, signalling, signing_in, tripwire
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, State
 from bailment.ledger.identity_records import (
@@ -45,7 +45,11 @@ def write(state: State, facts: object, time: int) -> bool:
         case TripwireSet():
             state.tripwires[facts.secret] = facts
         case _:
-            return rotation.write(state, facts) or signalling.write(state, facts, time)
+            return (
+                rotation.write(state, facts)
+                or drilled.write(state, facts)
+                or signalling.write(state, facts, time)
+            )
     return True
 
 
@@ -60,5 +64,6 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     TokenRevoked: _revoked,
     TripwireSet: tripwire.tripwire_set,
     **rotation.RULES,
+    **drilled.RULES,
     **signalling.RULES,
 }

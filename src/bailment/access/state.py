@@ -188,6 +188,7 @@ class State(msgspec.Struct, omit_defaults=True):
     submitted: dict[str, str] = {}  # what every report is known again by, and whose it was
     operators: dict[str, Operator] = {}
     rotations: dict[str, RotationDemanded] = {}  # not done, by subject
+    drilled: dict[str, str] = {}  # recipients of drills that are over, and which
     proposals: dict[str, Proposal] = {}  # not done yet; those that expired go with the next
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from bailment.access.drilled import is_drill
 from bailment.access.state import Indexed
 from bailment.access.two_person import CONFIRMED, people, signers
 from bailment.assurance.mass_change import held_back
@@ -36,6 +37,8 @@ def examine_assurance(register: Indexed, now: int) -> Iterator[Finding]:
         yield Finding("approvers", True, says, "bailment approver add NAME --key FILE")
     yield from _people(register)
     for recipient, registered in register.organisations.items():
+        if is_drill(register, recipient):
+            continue
         yield from _recipient(register, recipient, registered.handle, now)
     held = [one for one in state.proven.values() if one.standing and held_back(one.standing)]
     if held:

@@ -12,6 +12,7 @@ import typer
 
 from bailment.access.account import Account, account
 from bailment.access.assured import evaluated
+from bailment.access.drilled import is_drill
 from bailment.assurance.calendar import calendar
 from bailment.assurance.explanation import explain
 from bailment.assurance.screen import screen
@@ -71,7 +72,11 @@ def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
     register = view.fold.register
     if not as_json and register.spec is None:
         note("no spec is in force: recipients have to prove nothing")
-    found = [account(register, recipient, now) for recipient in register.organisations]
+    found = [
+        account(register, recipient, now)
+        for recipient in register.organisations
+        if not is_drill(register, recipient)
+    ]
     columns: dict[str, Column] = {
         "recipient": "recipient",
         "tier": lambda row: row["tier"] or "none",

@@ -31,6 +31,7 @@ from bailment.control.operators import perform as operate
 from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal, waiting
 from bailment.control.revocation import RevocationDrill, RevokeDrill
 from bailment.errors import FormatError
+from bailment.ledger.drill_records import DrillNoted, DrillVariant
 from bailment.ledger.records import Budget
 
 _HANDLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -57,7 +58,19 @@ class ErasePerson(Act, frozen=True, tag="person-erase"):
     reason: Line
 
 
-Acts = AddRecipient | ErasePerson
+class NoteDrill(Act, frozen=True, tag="drill-note"):
+    """Put on record that a drill was held, and with whom, once their links are ended."""
+
+    drill: str
+    name: Line
+    recipients: tuple[str, ...]
+    started: int
+    ended: int
+    variants: tuple[DrillVariant, ...]
+    result: str
+
+
+Acts = AddRecipient | ErasePerson | NoteDrill
 _ANY = Acts | AssuranceActs | HoldingActs | OperatorActs | RevokeDrill
 #: A plan with its spec, and a little around it.
 _MAX_ACT = MAX_PLAN + MAX_BODY
@@ -146,4 +159,7 @@ async def perform(actions: Actions, act: Acts) -> dict[str, Any]:
             return {"recipient": pseudonym, "link": link, "base_url": base}
         case ErasePerson():
             await actions.erase(act.person, act.reason, act.author)
+        case NoteDrill():
+            told = {name: getattr(act, name) for name in DrillNoted.__struct_fields__}
+            await actions.append(lambda now: DrillNoted(**told))
     return {}

@@ -17,6 +17,7 @@ from bailment import canonical
 from bailment.access.account import account
 from bailment.access.chain import Link
 from bailment.access.coverage import covered, digest
+from bailment.access.drilled import is_drill
 from bailment.access.link_state import state_of
 from bailment.access.register import Register
 from bailment.access.slot import slot_of_subject
@@ -79,7 +80,7 @@ class PageData:
         now, rows = self.now(), []
         for name, one in self.register.state.recipients.items():
             link = self.register.link_of.get(name, "")
-            if not self.sees(viewer, link):
+            if not self.sees(viewer, link) or is_drill(self.register, name):
                 continue
             told = account(self.register, name, now)
             ahead = told.ahead[0] if told.ahead else None

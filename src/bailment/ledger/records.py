@@ -22,6 +22,7 @@ from bailment.errors import FormatError
 from bailment.ledger.context import Context
 from bailment.ledger.counters import CountersRead
 from bailment.ledger.detection_records import DETECTION_RECORDS
+from bailment.ledger.drill_records import DRILL_RECORDS
 from bailment.ledger.enforcement_records import ENFORCEMENT_RECORDS
 from bailment.ledger.evidence_records import EVIDENCE_RECORDS
 from bailment.ledger.facts import Facts
@@ -349,6 +350,7 @@ _RECORDS: tuple[type[Facts], ...] = (
     *ENFORCEMENT_RECORDS,
     *DETECTION_RECORDS,
     *INCIDENT_RECORDS,
+    *DRILL_RECORDS,
 )
 TYPES: dict[str, type[Facts]] = {cls.TYPE: cls for cls in _RECORDS}
 
