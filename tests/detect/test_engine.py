@@ -204,6 +204,7 @@ _WHERE = st.sampled_from(["", "AS1/NL", "AS2/US", "AS3/BR/vpn", "AS4/NL/hosting"
 _CLIENT = st.sampled_from(["", "openai-python/2.1/Linux", "curl/8/MacOS", "node/5/Windows"])
 _WHAT = st.sampled_from(["opened", "opened", "opened", "refused", "closed", "token", "enrolled"])
 _REASON = st.sampled_from(["proof-missing", "proof-key", "network-outside-chain", "held"])
+_KIND = st.sampled_from(["", "", "decoy"])
 _MODEL = st.sampled_from(["m1", "m2"])
 
 
@@ -212,7 +213,13 @@ def _streams(draw: st.DrawFn) -> tuple[Event, ...]:
     events = []
     for _ in range(draw(st.integers(0, 40))):
         at = draw(st.integers(0, 200)) * HOUR // 4
-        more = {"reason": draw(_REASON), "model": draw(_MODEL), "input": draw(st.integers(0, 9**6))}
+        more = {
+            "reason": draw(_REASON),
+            "model": draw(_MODEL),
+            "input": draw(st.integers(0, 9**6)),
+            "kind": draw(_KIND),
+            "budgets": (("l", 900_000, DAY),),
+        }
         events.append(
             event(at, draw(_PEOPLE), draw(_WHERE), draw(_CLIENT), draw(_WHAT), **more)  # type: ignore[arg-type]
         )
@@ -233,14 +240,23 @@ def test_out_of_order_and_twice_they_say_the_same(
     assert again == plain
 
 
+_WHATS = {"quota": "closed", "wrong-key": "refused", "decoy-model": "refused"} | {
+    "undeclared-network": "refused"
+}
+
+
 @pytest.mark.parametrize("detector", [*INLINE, *STREAM], ids=lambda one: one.KIND)
 def test_a_flood_of_subjects_does_not_grow_a_detectors_memory(detector: object) -> None:
-    sizes = []
+    sizes, kind = [], detector.KIND  # type: ignore[attr-defined]
+    what = _WHATS.get(kind, "opened")
+    reason = "network-outside-chain" if kind == "undeclared-network" else "proof-key"
     engine = Engine([detector], DetectionTerms(), reorder=0)  # type: ignore[list-item]
     for round in range(2):
         for n in range(25_000):
             index = round * 25_000 + n
-            one = event(index * 10, f"p{index}", "AS1/NL", "curl/7/Linux", organisation=f"o{index}")
-            engine.take(msgspec.structs.replace(one, index=index, recipient=f"o{index}"))
-        sizes.append(len(engine.encode()))
+            one = event(index * 10, f"p{index}", "AS1/NL", "curl/7/Linux", what)
+            told = {"organisation": f"o{index}", "reason": reason, "kind": "decoy"}
+            more = {"input": 9, "budgets": ((f"l{index}", 1000, DAY),)}
+            engine.take(msgspec.structs.replace(one, index=index, **told, **more))
+        sizes.append(len(msgspec.msgpack.encode(engine._states[kind])))
     assert sizes[1] <= sizes[0] * 1.1

@@ -3,8 +3,10 @@
 capability   what an agent's clients show it in place of an API key; it means nothing to a gateway
 slug         the path under which an organisation's clients reach the gateway, `/r/<slug>/v1/…`;
              it is part of a URL and authenticates nobody
+honey        looks like a capability, belongs to no device, and was put where only a thief looks
+model        the name of a model that no chain contains and nobody is told of
 
-The log has the SHA-256 of each, and whose it is.
+The log has the SHA-256 of each, and whose it is; of the last two, in which system it was put.
 """
 
 from __future__ import annotations
@@ -24,17 +26,30 @@ from bailment.ledger.identity_records import TripwireSet
 #: Where a device registers the hash of its agent's capability.
 PATH = "/enrol/tripwires"
 CAPABILITY, SLUG = "bailment-local-", "bailment-slug-"
+#: What the issuer lays out itself.
+LAID = ("honey", "model")
 #: One device, or one organisation, has at most so many in the log.
 MOST = 100
 
 _SECRET = re.compile(rb"bailment-(?:local-[A-Za-z0-9_-]{43}|slug-[A-Za-z0-9_-]{22})")
 _BELOW = re.compile(rf"/r/({SLUG}[A-Za-z0-9_-]{{22}})(?=/)")
 _HASH = re.compile("[0-9a-f]{64}")
+#: Where a secret is laid: `system:` and what people call it.
+_SYSTEM = re.compile("system:[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 def digest(secret: bytes) -> str:
     """What is registered of a secret: its SHA-256, hex."""
     return sha256(secret).hexdigest()
+
+
+def is_decoy(register: Indexed, model: str) -> bool:
+    """Whether the issuer laid out this model's name for whoever should not have it."""
+    tripwires = register.state.tripwires
+    if not tripwires or not model or model in register.state.models:
+        return False
+    found = tripwires.get(digest(model.encode()))
+    return found is not None and found.kind == "model"
 
 
 def registration_body(device: str, secret: str) -> bytes:
@@ -78,6 +93,8 @@ def tripwire_set(register: Indexed, facts: TripwireSet, now: int) -> Refused | N
         return _wrong("a secret is registered by its SHA-256 in hex")
     if sum(one.subject == facts.subject for one in known.values()) >= MOST:
         return Refused(Reason.TOO_OFTEN, f"there are {MOST} tripwires of `{facts.subject}`")
+    if facts.kind in LAID:
+        return None if _SYSTEM.fullmatch(facts.subject) else _wrong("it is laid in a `system:NAME`")
     kind, _, name = facts.subject.partition(":")
     if (facts.kind, kind) == ("slug", "recipient"):
         return None if name in register.state.recipients else _wrong("there is no such recipient")

@@ -9,6 +9,7 @@ from msgspec import UNSET
 
 from bailment.access.chain import GRANTORS
 from bailment.access.state import Indexed
+from bailment.access.tripwire import is_decoy
 from bailment.ledger.context import Context
 from bailment.ledger.detection_records import FindingJudged, FindingRaised
 from bailment.ledger.facts import Facts
@@ -42,6 +43,8 @@ class Event(msgspec.Struct, frozen=True):
                  declares any
     reason       of a refusal, why; of an end, what broke it off; `count` as in the record
     subject      of a finding, whom it is about; `finding` its id
+    kind         of a finding, its own; `decoy` of a refusal of a model that is one
+    budgets      those along the chain: link, tokens, and the time in which so many may be used, ms
     """
 
     index: int
@@ -67,6 +70,7 @@ class Event(msgspec.Struct, frozen=True):
     subject: str = ""
     finding: str = ""
     kind: str = ""
+    budgets: tuple[tuple[str, int, int], ...] = ()
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -139,6 +143,7 @@ class EventReader:
                     action=facts.action,
                     reason=facts.reason,
                     count=facts.count,
+                    kind="decoy" if is_decoy(register, facts.model) else "",
                     context=Context() if facts.context is UNSET else facts.context,
                 )
             case EnrolmentRequested():
@@ -175,6 +180,11 @@ class EventReader:
             purpose=token.purpose,
             networks=facts.networks,
             access=facts.access,
+            budgets=tuple(
+                (link.id, link.budget.tokens, link.budget.seconds * 1000)
+                for link in map(register.links.__getitem__, event.links)
+                if link.budget is not None
+            ),
             context=Context() if facts.context is UNSET else facts.context,
         )
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
+from bailment.detect.event import Event
+
+_APART = 32
 T = TypeVar("T")
 
 
@@ -41,3 +46,28 @@ def expire(table: dict[str, int], now: int, window: int) -> None:
         if now - table[oldest] <= window:
             return
         del table[oldest]
+
+
+class Tally(msgspec.Struct):
+    """How often something was seen within a window: at most 32 times are kept apart."""
+
+    seen: list[tuple[int, int, int]] = []  # time, count, entry
+
+    def add(self, event: Event, now: int, window: int) -> int:
+        """How often it was seen within the window, with this event."""
+        self.seen = [one for one in self.seen if now - one[0] <= window]
+        if len(self.seen) >= _APART:
+            (time, count, _), (_, more, index) = self.seen[:2]
+            self.seen[:2] = [(time, count + more, index)]
+        self.seen.append((now, event.count, event.index))
+        return sum(count for _, count, _ in self.seen)
+
+    @property
+    def since(self) -> int:
+        """When it was first seen of what is counted, ms."""
+        return self.seen[0][0]
+
+    @property
+    def records(self) -> tuple[int, ...]:
+        """In which entries."""
+        return tuple(index for _, _, index in self.seen)

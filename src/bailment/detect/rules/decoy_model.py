@@ -1,0 +1,56 @@
+"""A model is asked for that no chain contains, and whose name the issuer laid out.
+
+Nobody is told of it who should use it, so whoever asks read what they should not have. They had a
+key of ours, for the model's name is read only after that is proven. `threshold` is how many times
+within `window_ms`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bailment.detect.event import Event, Finding
+from bailment.detect.memory import Tally, entry
+from bailment.spec.detection import RuleTerms
+
+KIND = "decoy-model"
+_DEVICES = 10_000
+
+
+class State(msgspec.Struct):
+    """How often each device asked."""
+
+    devices: dict[str, Tally] = {}
+
+
+def begin(terms: RuleTerms) -> State:
+    return State()
+
+
+def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State, list[Finding]]:
+    if event.what != "refused" or event.kind != "decoy":
+        return state, []
+    tally = entry(state.devices, event.device, _DEVICES, Tally)
+    times = tally.add(event, now, terms.window_ms)
+    if times < terms.threshold:
+        return state, []
+    sentence = (
+        f"device:{event.device} asked for `{event.model}`, a model that does not exist and whose "
+        "name was laid out for thieves; its key was proven: find out who used it, and how they "
+        "came by the name"
+    )
+    return state, [
+        Finding(
+            KIND,
+            f"device:{event.device}",
+            sentence,
+            tally.since,
+            event.time,
+            tally.records,
+            "critical",
+            {"requests": times},
+            event.model,
+            (f"person:{event.person}",) if event.person else (),
+            event.model,
+        )
+    ]

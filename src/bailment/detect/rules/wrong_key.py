@@ -1,0 +1,69 @@
+"""A token shown by somebody who does not have the key that it is bound to.
+
+Who shows it is refused; that the token is in other hands is what must be known. A person's own
+client that is set up wrongly does the same, and anybody who has read a token can bring this about:
+so it never holds by itself. `threshold` is how many such requests within `window_ms`.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from bailment.detect.event import Event, Finding
+from bailment.detect.memory import Tally, entry
+from bailment.spec.detection import RuleTerms
+
+KIND = "wrong-key"
+_DEVICES = 10_000
+_WITHOUT = "without the key that it is bound to"
+#: By reason of the refusal, how the token was shown.
+HOW = {
+    "proof-missing": _WITHOUT,
+    "certificate-missing": _WITHOUT,
+    "proof-key": "with a proof by another key",
+    "proof-signature": "with a proof whose signature is wrong",
+    "proof-token": "with a proof that was made for another token",
+    "proof-body": "with a proof that was made for another request",
+    "certificate-other": "with another certificate",
+}
+
+
+class State(msgspec.Struct):
+    """Such requests with tokens of each device."""
+
+    devices: dict[str, Tally] = {}
+
+
+def begin(terms: RuleTerms) -> State:
+    return State()
+
+
+def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State, list[Finding]]:
+    if event.what != "refused" or event.reason not in HOW or not event.device:
+        return state, []
+    tally = entry(state.devices, event.device, _DEVICES, Tally)
+    times = tally.add(event, now, terms.window_ms)
+    if times < terms.threshold:
+        return state, []
+    whose = f" of person:{event.person}" if event.person else ""
+    minutes = terms.window_ms // 60_000
+    where = " ".join(filter(None, (event.context.network, event.context.country)))
+    by = " ".join(filter(None, (where and f"from {where}", event.context.client)))
+    sentence = (
+        f"a token of device:{event.device}{whose} was shown {HOW[event.reason]}"
+        f"{f' ({by})' if by else ''}, {times} times in {minutes} minutes: whoever "
+        "does that is not its holder, or the holder's client is set up wrongly; ask the holder"
+    )
+    return state, [
+        Finding(
+            KIND,
+            f"device:{event.device}",
+            sentence,
+            tally.since,
+            event.time,
+            tally.records,
+            "high",
+            {"requests": times},
+            others=(f"person:{event.person}",) if event.person else (),
+        )
+    ]
