@@ -102,6 +102,9 @@ output = 256
 
 [auditors]
 ann = "{auditor}"
+
+[worker]
+enabled = {worker}
 """
 
 
@@ -690,7 +693,9 @@ class World:
 
     # Running
 
-    async def make(self, limits: str = "", listen: str = "", more: str = "") -> None:
+    async def make(
+        self, limits: str = "", listen: str = "", more: str = "", *, worker: bool = False
+    ) -> None:
         """Make the folder, with a port that is ours from here on."""
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -706,6 +711,7 @@ class World:
             auditor=sha256(AUDITOR.encode()).hexdigest(),
             limits=limits,
             listen=listen,
+            worker=str(worker).lower(),
         )
         await initialise(self.folder, text + more, ORIGIN, "tests")
         key = self.folder.root / "model.key"
@@ -879,6 +885,7 @@ async def world(
     more: str = "",
     start: bool = True,
     tls: bool = False,
+    worker: bool = False,
 ) -> AsyncIterator[World]:
     """An issuer in `root`, served and stopped. The rest are lines of its settings."""
     made = World(root, tls)
@@ -887,7 +894,7 @@ async def world(
         made.console = httpx2.AsyncClient(transport=transport, timeout=PATIENCE)
         async with made.console:
             with patch("bailment.clock.time", made.clock):
-                await made.make(limits, listen, more)
+                await made.make(limits, listen, more, worker=worker)
                 Clock.issuers += 1
                 try:
                     if start:

@@ -48,6 +48,9 @@ url = "unix://{{socket}}"
 key_file = "model.key"
 context = 4096
 output = 256
+
+[worker]
+enabled = {{worker}}
 """
 
 
@@ -246,6 +249,7 @@ class Lab:
     model: ModelServer
     quick: Quick
     port: int = field(default_factory=lambda: free_port())
+    worker: bool = False
 
     def __post_init__(self) -> None:
         self.folder = self.root / "issuer"
@@ -272,7 +276,7 @@ class Lab:
             *("--url", self.url, "--port", str(self.port)),
         )
         with (self.folder / "bailment.toml").open("a") as settings:
-            settings.write(_MODELS.format(socket=self.model.path))
+            settings.write(_MODELS.format(socket=self.model.path, worker=str(self.worker).lower()))
         private(self.folder / "model.key", KEY)
 
     @contextmanager

@@ -7,7 +7,6 @@ import getpass
 import http.client
 import json
 import os
-import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +20,7 @@ from bailment.cli.output import Exit, note, say
 from bailment.cli.times import show_time
 from bailment.errors import BailmentError
 from bailment.store.folder import Folder
+from bailment.store.socket import ControlConnection
 
 Dir = Annotated[
     Path,
@@ -85,19 +85,6 @@ def status(folder: Folder, wait: float = 0, patience: float = _SECONDS) -> dict[
             time.sleep(0.1)
 
 
-class _Connection(http.client.HTTPConnection):
-    """HTTP over the control socket; an HTTP library would take longer to load than to be used."""
-
-    def __init__(self, folder: Folder, patience: float) -> None:
-        super().__init__("control", timeout=patience)
-        self._path = str(folder.control_socket)
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
-
-
 def _call(
     folder: Folder,
     method: str,
@@ -109,7 +96,7 @@ def _call(
     folder.require()
     sent = body if body is None or isinstance(body, bytes) else json.dumps(body)
     try:
-        with contextlib.closing(_Connection(folder, patience)) as connection:
+        with contextlib.closing(ControlConnection(folder.control_socket, patience)) as connection:
             connection.request(method, path, sent, {"content-type": "application/json"})
             response = connection.getresponse()
             answer: dict[str, Any] = json.loads(response.read())

@@ -1,4 +1,5 @@
-"""`python -m bailment.cli.process serve -d DIR`: what `bailment serve` becomes.
+"""`python -m bailment.cli.process serve -d DIR`: what `bailment serve` becomes, and `… worker -d
+DIR MEMORY SINCE`, which it starts.
 
 The command line's own libraries are a fifth of the memory of a process that has parsed its
 arguments with them; one that runs for months starts again without.
@@ -30,7 +31,17 @@ def _serve() -> None:
     uvloop.run(serve.serve(Folder(Path(sys.argv[-1]))))
 
 
+def _work() -> None:
+    from bailment.cli.stderr import log_to_stderr
+    from bailment.store.folder import Folder
+    from bailment.worker.process import run
+
+    log_to_stderr()
+    directory, memory, since = sys.argv[3:]
+    run(Folder(Path(directory)), int(since), int(memory))
+
+
 if __name__ == "__main__":
     from bailment.cli.main import guarded
 
-    guarded(_serve)
+    guarded(_work if sys.argv[1] == "worker" else _serve)

@@ -50,6 +50,7 @@ from bailment.store.secrets import Secrets, load_secrets, make_secrets
 from bailment.store.sequencer import Sequenced
 from bailment.store.staging import Staging
 from bailment.store.switch import SIGNAL
+from bailment.worker.supervisor import Supervisor
 
 logger = structlog.get_logger("bailment.serve")
 
@@ -166,7 +167,9 @@ async def run(
         issuer.authority if issuer.settings.listen.certificate else None,
         reporting.routes,
     )
-    operators, status = _operators(issuer, assurance), partial(_status, issuer, gateway)
+    supervisor = _supervisor(issuer, gateway)
+    operators = _operators(issuer, assurance)
+    status = partial(_status, issuer, gateway, supervisor)
     pages = pages_app(issuer.actions, operators, status, issuer.settings)
     holding = Holding(issuer.actions, Effects(gateway.flights.enforced), operators.approvals)
     console: Any = console_app(issuer.actions, assurance, evaluator, status, operators, holding)
@@ -180,7 +183,8 @@ async def run(
         ]
         _warn(issuer)
         await gateway.start()
-        running = (evaluator.run(), observer.run(), *reporting.runs())
+        worker = [supervisor.run()] if supervisor is not None else []
+        running = (evaluator.run(), observer.run(), *reporting.runs(), *worker)
         beside = [asyncio.create_task(one) for one in running]
         try:
             await _run(servers, issuer.log, gateway, asked, ready)
@@ -195,6 +199,19 @@ async def run(
             f"the log failed and the process ends: {cause}",
             hint="nothing acknowledged is lost; find the cause, then start again",
         )
+
+
+def _supervisor(issuer: Issuer, gateway: Gateway) -> Supervisor | None:
+    """What runs the worker, and says how it stands; None where there is to be none."""
+    settings = issuer.settings.worker
+    if not settings.enabled:
+        return None
+    supervisor, metrics = Supervisor(issuer.log, settings), gateway.metrics
+    metrics.worker_behind.set_function(lambda: supervisor.behind)
+    metrics.worker_seconds.set_function(lambda: supervisor.seconds)
+    metrics.worker_up.set_function(lambda: supervisor.state == "running")
+    metrics.worker_restarts.set_function(lambda: supervisor.restarts)
+    return supervisor
 
 
 def _operators(issuer: Issuer, assurance: Assurance) -> Operators:
@@ -354,7 +371,7 @@ async def _register_models(issuer: Issuer) -> None:
             await issuer.actions.register_model(name, *limits, "settings", canary=canary)
 
 
-def _status(issuer: Issuer, gateway: Gateway) -> dict[str, Any]:
+def _status(issuer: Issuer, gateway: Gateway, worker: Supervisor | None) -> dict[str, Any]:
     refused = gateway.available()
     return {
         "version": __version__,
@@ -366,6 +383,7 @@ def _status(issuer: Issuer, gateway: Gateway) -> dict[str, Any]:
         "heard": round(gateway.feed.age),
         "killed": gateway.guard.killed,
         "maintenance": round(gateway.feed.maintained),
+        "worker": worker.status() if worker is not None else {"state": "disabled"},
     }
 
 

@@ -86,6 +86,11 @@ class Engine:
         """A finding that another engine over the same log wrote: it is not told again."""
         self._grouping.known(finding, now)
 
+    def unsaid(self) -> None:
+        """Nothing that was found so far was recorded: who begins in the middle of a log only
+        learns from what is before."""
+        self._grouping = Grouping(self.terms)
+
     def encode(self) -> bytes:
         """All that is known, for `decode`. Waiting events are not among it: they come again."""
         states = {

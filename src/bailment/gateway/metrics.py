@@ -42,6 +42,24 @@ class Metrics:
             "For how long silence of the log's writer is still excused.",
             registry=self.registry,
         )
+        self.worker_up = Gauge(
+            "bailment_worker_up", "Whether the worker runs and has read.", registry=self.registry
+        )
+        self.worker_behind = Gauge(
+            "bailment_worker_lag_entries",
+            "Entries that the worker has not read yet.",
+            registry=self.registry,
+        )
+        self.worker_seconds = Gauge(
+            "bailment_worker_lag_seconds",
+            "For how long the worker has not been at the end of the log.",
+            registry=self.registry,
+        )
+        self.worker_restarts = Gauge(
+            "bailment_worker_restarts",
+            "How often the worker ended and was started again.",
+            registry=self.registry,
+        )
         self.input_tokens = self.tokens.labels("input")
         self.output_tokens = self.tokens.labels("output")
 

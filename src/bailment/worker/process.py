@@ -1,0 +1,64 @@
+"""The worker's process: `serve` starts it, and it ends with whoever started it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import select
+import signal
+import sys
+import time
+
+import msgspec
+
+from bailment.store.folder import Folder
+from bailment.worker.report import Report
+from bailment.worker.telling import Telling
+from bailment.worker.worker import Worker
+
+#: Seconds between two looks at the log where it does not grow, and between two reports.
+_LOOK, _REPORT = 0.25, 1.0
+#: How much nicer it is than the process that serves.
+_NICE = 10
+
+
+def run(folder: Folder, since: int | None, memory: int) -> None:
+    """Work until standard input ends; reports go to standard output, one JSON a line.
+
+    `since` is where a worker begins that knows nothing yet (`Worker`), `memory` the most bytes
+    that it may have mapped.
+    """
+    os.nice(_NICE)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # it holds the key over the bodies
+    if not sys.stdin.isatty():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for who started it
+    telling, reporter = Telling(folder), _Reporter()
+    worker = Worker(folder, telling.tell, since, alive=lambda: reporter.say(Report(0)))
+    more = True
+    while not _ended(0 if more else _LOOK):
+        more = worker.turn()
+        reporter.say(msgspec.structs.replace(worker.report, refused=telling.refused))
+    worker.finish()
+
+
+class _Reporter:
+    """Says something once a second, however often it is asked to."""
+
+    def __init__(self) -> None:
+        self._said = 0.0
+
+    def say(self, report: Report) -> None:
+        now = time.monotonic()
+        if now - self._said < _REPORT:
+            return
+        self._said = now
+        with contextlib.suppress(BrokenPipeError):  # standard input will say who is gone
+            os.write(1, msgspec.json.encode(report) + b"\n")
+
+
+def _ended(seconds: float) -> bool:
+    """Whether standard input has ended, after so many seconds without a byte at most."""
+    readable, _, _ = select.select([0], [], [], seconds)
+    return bool(readable) and not os.read(0, 4096)
