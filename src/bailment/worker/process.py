@@ -9,9 +9,13 @@ import select
 import signal
 import sys
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
+from bailment.detect.catalogue import STREAM
+from bailment.detect.detector import Detector
 from bailment.store.folder import Folder
 from bailment.worker.report import Report
 from bailment.worker.telling import Telling
@@ -23,7 +27,12 @@ _LOOK, _REPORT = 0.25, 1.0
 _NICE = 10
 
 
-def run(folder: Folder, since: int | None, memory: int) -> None:
+def run(
+    folder: Folder,
+    since: int | None,
+    memory: int,
+    detectors: Sequence[Detector[Any]] = STREAM,
+) -> None:
     """Work until standard input ends; reports go to standard output, one JSON a line.
 
     `since` is where a worker begins that knows nothing yet (`Worker`), `memory` the most bytes
@@ -35,7 +44,7 @@ def run(folder: Folder, since: int | None, memory: int) -> None:
     if not sys.stdin.isatty():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for who started it
     telling, reporter = Telling(folder), _Reporter()
-    worker = Worker(folder, telling.tell, since, alive=lambda: reporter.say(Report(0)))
+    worker = Worker(folder, telling.tell, since, detectors, lambda: reporter.say(Report(0)))
     more = True
     while not _ended(0 if more else _LOOK):
         more = worker.turn()
