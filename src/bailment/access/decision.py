@@ -22,6 +22,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
 from bailment.access.rotation import overdue
 from bailment.access.signalling import signed_out
+from bailment.access.step_up import unanswered
 from bailment.ledger.records import TokenIssued
 
 #: Actions that call no model and so need none named.
@@ -75,6 +76,7 @@ def standing(request: Request, register: Register, now: int) -> Allowed | Refuse
         return Refused(Reason.HELD, subject=subject)
     refused = (
         overdue(register, path[-1], now)
+        or unanswered(register, path)
         or _holder(token, path[-1], register, now)
         or _scope(request, path, register)
     )

@@ -6,7 +6,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from bailment.access import certificate, drilled, rotation, signalling, signing_in, tripwire
+from bailment.access import (
+    certificate,
+    drilled,
+    rotation,
+    signalling,
+    signing_in,
+    step_up,
+    tripwire,
+)
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, State
 from bailment.ledger.identity_records import (
@@ -34,6 +42,7 @@ def write(state: State, facts: object, time: int) -> bool:
             state.providers[facts.organisation] = facts
         case PersonSignedIn():
             state.signed_in[facts.person] = facts
+            step_up.answered(state, facts)
             if facts.invitation:
                 state.invitations[facts.invitation].key = facts.key
         case DeviceCertified():
@@ -48,6 +57,7 @@ def write(state: State, facts: object, time: int) -> bool:
             return (
                 rotation.write(state, facts)
                 or drilled.write(state, facts)
+                or step_up.write(state, facts, time)
                 or signalling.write(state, facts, time)
             )
     return True
@@ -65,5 +75,6 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     TripwireSet: tripwire.tripwire_set,
     **rotation.RULES,
     **drilled.RULES,
+    **step_up.RULES,
     **signalling.RULES,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bailment.access.chain import read_link
 from bailment.access.register import Register
 from bailment.access.two_person import confirmed_by, record_of
-from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.detection_records import FindingRaised, StepUpAsked, StepUpEnded
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
@@ -83,7 +83,7 @@ def slot_of(facts: Facts, register: Register) -> str:
             return _of_invitation(facts.invitation, register)
         case TokenIssued() | TokenRevoked() | AccessRefused() | DeviceCertified():
             return register.recipient_of(register.link_of.get(facts.device, ""))
-        case PersonErased():
+        case PersonErased() | StepUpAsked() | StepUpEnded():
             return register.recipient_of(register.link_of.get(facts.person, ""))
         case PersonSignedIn() | SignInsEnded():
             return register.recipient_of(register.link_of.get(facts.person, ""))

@@ -181,6 +181,7 @@ class State(msgspec.Struct, omit_defaults=True):
     heard: dict[str, int] = {}  # sources, and when each was last heard, ms
     events: dict[str, int] = {}  # events that came, by the SHA-256 of their ids, and when, ms
     signed_out: dict[str, int] = {}  # people, and until when their sign-ins are void, ms
+    step_ups: dict[str, int] = {}  # people asked to sign in again, and when that was, ms
     holding: dict[str, int] = {}  # `SOURCE SUBJECT`, and the newest event that held it, ms
     webhooks: dict[str, Webhook] = {}  # by organisation
     tripwires: dict[str, TripwireSet] = {}  # by the SHA-256 of the secret

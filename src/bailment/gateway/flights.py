@@ -27,6 +27,7 @@ from bailment.gateway.guard import Guard
 from bailment.gateway.intake import Receive
 from bailment.gateway.journal import Access
 from bailment.gateway.upstream import UpstreamResponse
+from bailment.ledger.detection_records import StepUpAsked, StepUpEnded
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import TokenRevoked
 from bailment.ledger.records import DelegationEnded, HoldAdded, HoldLifted
@@ -178,7 +179,9 @@ class Flights:
                 subject = f"link:{facts.link}"
             case TokenRevoked():
                 subject = _token(facts.token)
-            case HoldLifted():
+            case StepUpAsked():
+                subject = f"person:{facts.person}"
+            case HoldLifted() | StepUpEnded():
                 return 0  # it only gives back
             case _:
                 return sum([self._judge(flight, now) for flight in self._flights])
