@@ -62,7 +62,7 @@ class NoteDrill(Act, frozen=True, tag="drill-note"):
     """Put on record that a drill was held, and with whom, once their links are ended."""
 
     drill: str
-    name: Line
+    drill_name: Line
     recipients: tuple[str, ...]
     started: int
     ended: int
@@ -160,6 +160,9 @@ async def perform(actions: Actions, act: Acts) -> dict[str, Any]:
         case ErasePerson():
             await actions.erase(act.person, act.reason, act.author)
         case NoteDrill():
-            told = {name: getattr(act, name) for name in DrillNoted.__struct_fields__}
-            await actions.append(lambda now: DrillNoted(**told))
+            noted = DrillNoted(
+                *(act.drill, act.drill_name, act.recipients, act.started, act.ended),
+                *(act.variants, act.result, act.author),
+            )
+            await actions.append(lambda now: noted)
     return {}
