@@ -35,6 +35,7 @@ from bailment.store import switch
 from bailment.store.durable import read_private
 from bailment.store.log import Log
 from bailment.store.sequencer import News
+from bailment.store.tables import Origins
 
 logger = structlog.get_logger("bailment.gateway")
 
@@ -58,6 +59,7 @@ class Gateway:
         self.metrics.killed.set_function(lambda: self.guard.killed)
         self.journal = Journal(log, self.metrics, settings.limits.disk_reserve_bytes)
         self.tripwires = Tripwires(log, self.metrics, settings.listen.proxies)
+        self.origins = Origins(log.folder)
         self._log = log
         self._settings = settings
         self._upstreams = {
@@ -74,6 +76,7 @@ class Gateway:
             Credentials(log.fold, nonces),
             Buffers(settings.limits.buffered_bytes),
             self.tripwires,
+            self.origins,
         )
         self._reconcilers = [
             Reconciler(name, model.url, self._upstreams[name], model.meter, log, self.metrics)

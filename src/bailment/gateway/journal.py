@@ -11,14 +11,17 @@ import os
 import sys
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from bailment.access.admission import Stale
 from bailment.access.decision import Allowed, Request, decide
 from bailment.access.proof import Proof, check_time, replay_key
 from bailment.access.reasons import Reason, Refused
 from bailment.clock import now_ms
+from bailment.gateway.credentials import Caller
+from bailment.gateway.intake import Arrival
 from bailment.gateway.metrics import Metrics
+from bailment.ledger.context import Context
 from bailment.ledger.records import RESTARTED, AccessClosed, AccessOpened, Policy, TokenIssued
 from bailment.store.log import Log
 from bailment.store.refusals import Refusals
@@ -40,6 +43,25 @@ class Evidence(msgspec.Struct, frozen=True):
     stream: bool
     address: str
     client: str
+    context: Context = Context()
+
+
+def evidence_of(
+    caller: Caller, arrival: Arrival, digest: bytes, stream: bool, context: Context
+) -> Evidence:
+    """What is kept of a request whose body has this SHA-256."""
+    return Evidence(
+        caller.kind,
+        caller.proof,
+        caller.certificate,
+        arrival.method,
+        arrival.path,
+        digest.hex(),
+        stream,
+        arrival.address,
+        arrival.client,
+        context,
+    )
 
 
 class Access(msgspec.Struct, frozen=True):
@@ -110,6 +132,7 @@ class Journal:
             request.networks,
             now,
             certificate=evidence.certificate or UNSET,
+            context=evidence.context,
         )
         draft = sequencer.draft(
             facts,
@@ -156,12 +179,18 @@ class Journal:
         return len(orphans)
 
     async def refuse(
-        self, refused: Refused, token: TokenIssued | None, *, action: str = "", model: str = ""
+        self,
+        refused: Refused,
+        token: TokenIssued | None,
+        context: Context | UnsetType = UNSET,
+        *,
+        action: str = "",
+        model: str = "",
     ) -> None:
         """Count a refusal; on the record, within bounds, if it is known whose token was shown."""
         self._metrics.refusals.labels(refused.reason.value).inc()
         if token is not None:
-            await self.refusals.record(refused, token, action=action, model=model)
+            await self.refusals.record(refused, token, context, action=action, model=model)
 
     async def finish(self) -> None:
         """At the end: refusals counted in this minute."""

@@ -45,7 +45,7 @@ from bailment.gateway.intake import (
     arrive,
     read_body,
 )
-from bailment.gateway.journal import Access, Evidence, Journal
+from bailment.gateway.journal import Access, Journal, evidence_of
 from bailment.gateway.relay import (
     NOTHING,
     PASSED_ON,
@@ -57,8 +57,10 @@ from bailment.gateway.relay import (
 )
 from bailment.gateway.tripwires import Tripwires
 from bailment.gateway.upstream import Upstream, UpstreamError, UpstreamResponse
+from bailment.ledger.context import Context
 from bailment.ledger.records import AccessClosed
 from bailment.settings import Settings
+from bailment.store.tables import Origins
 
 #: How often an end is put on the record anew because the register moved under it.
 _ATTEMPTS = 5
@@ -81,6 +83,7 @@ class Journey:
     credentials: Credentials
     buffers: Buffers
     tripwires: Tripwires
+    origins: Origins
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry one ASGI request."""
@@ -110,31 +113,33 @@ class Journey:
             return
         caller = self.credentials.check(arrival, now_ms())
         self.tripwires.judge(arrival, caller)
+        context = self.origins.context(arrival.address, arrival.headers)
         if isinstance(caller, Stranger):
-            await self.journal.refuse(caller.refused, caller.token)
+            await self.journal.refuse(caller.refused, caller.token, context)
             await exchange.refuse(caller.refused, verified=False)
             return
         body = await read_body(arrival, receive, self.settings.limits.body_bytes, share)
         if isinstance(body, Refused):
-            await self._refuse(body, caller, exchange)
+            await self._refuse(body, caller, exchange, context)
             return
         content, digest = body
         mismatch = check_body(caller.proof, digest) if caller.proof is not None else None
         if mismatch is not None:
             # Whoever sent this body is not shown to be the key's holder.
-            await self.journal.refuse(mismatch, caller.token)
+            await self.journal.refuse(mismatch, caller.token, context)
             await exchange.refuse(mismatch, verified=False)
             return
         ask = _LISTING if way.listing else way.dialect.parse(arrival.path, content)
         if isinstance(ask, Refused):
-            await self._refuse(ask, caller, exchange)
+            await self._refuse(ask, caller, exchange, context)
             return
+        context = self.origins.opened(context, ask.opening)
         request = self._request(caller, ask, arrival, len(content))
         access = self._unavailable() or await self.journal.open(
-            request, _evidence(caller, arrival, digest, ask)
+            request, evidence_of(caller, arrival, digest, ask.stream, context)
         )
         if isinstance(access, Refused):
-            await self._refuse(access, caller, exchange, request)
+            await self._refuse(access, caller, exchange, context, request)
             return
         exchange.access = access.id
         await self._carry(arrival, way, ask, access, exchange, receive)
@@ -352,13 +357,14 @@ class Journey:
         refused: Refused,
         caller: Caller,
         exchange: Exchange,
+        context: Context,
         request: Request | None = None,
     ) -> None:
         """Refuse a caller that proved its key: it is told why."""
         action, model = (request.action, request.model) if request else ("", "")
         # Where the log stands still nobody is kept waiting for it to say so.
         token = None if refused.reason in UNRECORDED else caller.token
-        await self.journal.refuse(refused, token, action=action, model=model)
+        await self.journal.refuse(refused, token, context, action=action, model=model)
         await exchange.refuse(refused, verified=True)
 
     async def _turn_away(self, refused: Refused, exchange: Exchange) -> None:
@@ -377,17 +383,3 @@ _OUTCOMES = {
     Reason.UPSTREAM_REFUSED: "upstream-refused",
     Reason.DRAINING: "aborted",
 }
-
-
-def _evidence(caller: Caller, arrival: Arrival, digest: bytes, ask: Ask) -> Evidence:
-    return Evidence(
-        caller.kind,
-        caller.proof,
-        caller.certificate,
-        arrival.method,
-        arrival.path,
-        digest.hex(),
-        ask.stream,
-        arrival.address,
-        arrival.client,
-    )

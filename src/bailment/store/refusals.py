@@ -9,9 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from bailment.access.reasons import Refused
 from bailment.clock import now_ms
+from bailment.ledger.context import Context
 from bailment.ledger.records import AccessRefused, TokenIssued
 from bailment.store.log import Log
 
@@ -35,7 +37,13 @@ class Refusals:
         self._tallies: dict[tuple[str, str, int], _Tally] = {}
 
     async def record(
-        self, refused: Refused, token: TokenIssued, *, action: str = "", model: str = ""
+        self,
+        refused: Refused,
+        token: TokenIssued,
+        context: Context | UnsetType = UNSET,
+        *,
+        action: str = "",
+        model: str = "",
     ) -> None:
         """Record or count that the device's token was shown and refused."""
         register = self._log.fold.register
@@ -58,6 +66,7 @@ class Refusals:
             model=model[:128] if model.isascii() else "",
             person=token.person,
             token=token.token,
+            context=context,
         )
         self._tallies[key] = _Tally(facts, recipient)
         await self._log.sequencer.append(self._log.sequencer.draft(facts, recipient))

@@ -22,8 +22,10 @@ from bailment.store.durable import Files, read_private
 from bailment.store.folder import Folder
 
 KEK_SIZE = 32
+CONTEXT_KEY_SIZE = 32
 
 _LOG, _ISSUER, _KEK = "log.key", "issuer.pem", "bodies.key"
+_CONTEXT = "context.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,26 @@ def load_kek(folder: Folder) -> bytes:
     if len(kek) != KEK_SIZE:
         raise ConfigurationError(f"`{path}` is damaged: not {KEK_SIZE} bytes")
     return kek
+
+
+def open_context_key(folder: Folder, files: Files) -> bytes:
+    """The key of the hashes in requests' contexts (`detect/context.py`), made where there is none.
+
+    Without it nothing is lost but that what was seen before is known again.
+    """
+    path = folder.secrets / _CONTEXT
+    if not path.exists():
+        files.write(path, os.urandom(CONTEXT_KEY_SIZE).hex().encode() + b"\n")
+    try:
+        key = bytes.fromhex(read_private(path).decode().strip())
+    except ValueError:
+        key = b""
+    if len(key) != CONTEXT_KEY_SIZE:
+        raise ConfigurationError(
+            f"`{path}` is damaged: not {CONTEXT_KEY_SIZE} bytes in hexadecimal",
+            hint="put back a copy; or remove it: a new one is made, and everybody looks new once",
+        )
+    return key
 
 
 def load_secrets(folder: Folder) -> Secrets:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from bailment.access.reasons import Reason, Refused
+from bailment.detect.context import UNOPENED, Opening
 from bailment.errors import FormatError
 from bailment.gateway.dialects.sse import StreamReader, Usage
 
@@ -37,7 +38,7 @@ class Ask:
     `max_output` is the client's own limit in tokens per choice, None if it set none; `choices` is
     how many answers it wants. `body` goes upstream: the client's bytes, except where usage must be
     requested or storing forbidden. `strip_usage` says that the client did not ask for the usage
-    chunk which the answer will carry.
+    chunk which the answer will carry. `opening` is for detectors.
     """
 
     action: Action
@@ -47,6 +48,7 @@ class Ask:
     choices: int
     body: bytes
     strip_usage: bool = False
+    opening: Opening = UNOPENED
 
 
 class Dialect(ABC):

@@ -13,6 +13,7 @@ from bailment.access.reasons import Refused
 from bailment.gateway.dialects import body as bodies
 from bailment.gateway.dialects import features
 from bailment.gateway.dialects.base import Action, Ask, Dialect
+from bailment.gateway.dialects.opening import opening_of
 from bailment.gateway.dialects.sse import Fate, StreamReader, Tokens, Usage
 
 
@@ -62,6 +63,7 @@ class Chat(Dialect):
             head.n or 1,
             body,
             strip,
+            opening_of(members),
         )
 
     def _usage(self, body: bytes) -> Usage | None:

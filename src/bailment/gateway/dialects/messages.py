@@ -13,6 +13,7 @@ from bailment.access.reasons import Refused
 from bailment.gateway.dialects import body as bodies
 from bailment.gateway.dialects import features
 from bailment.gateway.dialects.base import Action, Ask, Dialect
+from bailment.gateway.dialects.opening import opening_of
 from bailment.gateway.dialects.sse import Fate, StreamReader, Tokens, Usage
 
 
@@ -50,12 +51,21 @@ class Messages(Dialect):
         admitted = features.admit(body, Head, RULES)
         if isinstance(admitted, Refused):
             return admitted
-        _, head = admitted
+        members, head = admitted
+        opening = opening_of(members)
         if path == self.paths[1]:
-            return Ask(Action.COUNT_TOKENS, head.model, False, 0, 1, body)
+            return Ask(Action.COUNT_TOKENS, head.model, False, 0, 1, body, opening=opening)
         if head.max_tokens is None:
             return bodies.malformed("`max_tokens` must say how many tokens to generate at most")
-        return Ask(Action.GENERATE, head.model, bool(head.stream), head.max_tokens, 1, body)
+        return Ask(
+            Action.GENERATE,
+            head.model,
+            bool(head.stream),
+            head.max_tokens,
+            1,
+            body,
+            opening=opening,
+        )
 
     def _usage(self, body: bytes) -> Usage | None:
         message = _message.decode(body)

@@ -16,6 +16,7 @@ from bailment.access.reasons import Refused
 from bailment.gateway.dialects import body as bodies
 from bailment.gateway.dialects import features
 from bailment.gateway.dialects.base import Action, Ask, Dialect
+from bailment.gateway.dialects.opening import opening_of
 from bailment.gateway.dialects.sse import Fate, StreamReader, Tokens, Usage
 
 
@@ -60,7 +61,15 @@ class Responses(Dialect):
             if isinstance(unkept, Refused):
                 return unkept
             body = unkept
-        return Ask(Action.GENERATE, head.model, bool(head.stream), head.max_output_tokens, 1, body)
+        return Ask(
+            Action.GENERATE,
+            head.model,
+            bool(head.stream),
+            head.max_output_tokens,
+            1,
+            body,
+            opening=opening_of(members),
+        )
 
     def _usage(self, body: bytes) -> Usage | None:
         return _counted(_response.decode(body).usage)
