@@ -19,7 +19,9 @@ from bailment.cli import (
     certificate,
     decide,
     delegate,
+    detect,
     drill,
+    drill_run,
     evidence,
     exception,
     handing,
@@ -75,6 +77,7 @@ app.add_typer(kill_switch.app, name="kill-switch", rich_help_panel=_LAB)
 app.add_typer(kill_switch.maintenance, name="maintenance", rich_help_panel=_LAB)
 app.add_typer(access.app, name="access", rich_help_panel=_LAB)
 app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
+app.add_typer(detect.app, name="detect", rich_help_panel=_LAB)
 app.add_typer(capability.app, name="model", rich_help_panel=_LAB)
 app.add_typer(approver.app, name="approver", rich_help_panel=_LAB)
 app.add_typer(approve.app, name="approve", rich_help_panel=_LAB)
@@ -92,6 +95,7 @@ app.add_typer(signals.app, name="signals", rich_help_panel=_RECIPIENT)
 app.add_typer(signals.webhook, name="webhook", rich_help_panel=_RECIPIENT)
 app.add_typer(certificate.app, name="agent", rich_help_panel=_RECIPIENT)
 app.command("rehearse", rich_help_panel=_RECIPIENT)(drill.rehearse)
+drill.app.command("run")(drill_run.run)
 app.add_typer(drill.app, name="drill", rich_help_panel=_LAB)
 app.add_typer(evidence.app, name="evidence", rich_help_panel=_RECIPIENT)
 app.add_typer(log.app, name="log", rich_help_panel=_ANYBODY)
