@@ -17,6 +17,8 @@ from bailment.cli import (
     approver,
     capability,
     certificate,
+    contain,
+    custody,
     decide,
     delegate,
     detect,
@@ -24,11 +26,14 @@ from bailment.cli import (
     drill_run,
     evidence,
     exception,
+    extent,
     handing,
     hold,
+    incident,
     issuer,
     kill_switch,
     log,
+    network,
     operator,
     recipient,
     register,
@@ -78,6 +83,11 @@ app.add_typer(kill_switch.maintenance, name="maintenance", rich_help_panel=_LAB)
 app.add_typer(access.app, name="access", rich_help_panel=_LAB)
 app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
 app.add_typer(detect.app, name="detect", rich_help_panel=_LAB)
+app.add_typer(incident.app, name="incident", rich_help_panel=_LAB)
+app.command("blast-radius", rich_help_panel=_LAB)(extent.blast_radius)
+app.command("contain", rich_help_panel=_LAB)(contain.contain)
+app.add_typer(custody.app, name="custody", rich_help_panel=_LAB)
+app.add_typer(network.app, name="network", rich_help_panel=_LAB)
 app.add_typer(capability.app, name="model", rich_help_panel=_LAB)
 app.add_typer(approver.app, name="approver", rich_help_panel=_LAB)
 app.add_typer(approve.app, name="approve", rich_help_panel=_LAB)

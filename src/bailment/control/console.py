@@ -26,10 +26,12 @@ from bailment.control.assurance_acts import AssuranceActs, EvidenceDesk
 from bailment.control.assurance_acts import perform as assure
 from bailment.control.evaluator import Evaluator
 from bailment.control.holding import Holding, HoldingActs
+from bailment.control.incidents import IncidentActs, IncidentDesk
 from bailment.control.operators import OperatorActs, Operators
 from bailment.control.operators import perform as operate
 from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal, waiting
 from bailment.control.revocation import RevocationDrill, RevokeDrill
+from bailment.control.sink_acts import SinkActs, SinkTasks
 from bailment.errors import FormatError
 from bailment.ledger.drill_records import DrillNoted, DrillVariant
 from bailment.ledger.records import Budget
@@ -71,7 +73,7 @@ class NoteDrill(Act, frozen=True, tag="drill-note"):
 
 
 Acts = AddRecipient | ErasePerson | NoteDrill
-_ANY = Acts | AssuranceActs | HoldingActs | OperatorActs | RevokeDrill
+_ANY = Acts | AssuranceActs | HoldingActs | OperatorActs | RevokeDrill | IncidentActs | SinkActs
 #: A plan with its spec, and a little around it.
 _MAX_ACT = MAX_PLAN + MAX_BODY
 
@@ -83,9 +85,11 @@ def console_app(
     status: Callable[[], dict[str, Any]],
     operators: Operators,
     holding: Holding,
+    sinks: SinkTasks,
 ) -> Starlette:
     """The application behind the control socket."""
     drill = RevocationDrill(actions, assurance)
+    incidents = IncidentDesk(actions, holding)
 
     async def act(request: Request) -> Response:
         body = await bounded_body(request, _MAX_ACT)
@@ -97,6 +101,10 @@ def console_app(
                 done = await perform(actions, asked)
             elif isinstance(asked, HoldingActs):
                 done = await holding.perform(asked)
+            elif isinstance(asked, SinkActs):
+                done = await sinks.perform(asked)
+            elif isinstance(asked, IncidentActs):
+                done = await incidents.perform(asked)
             elif isinstance(asked, OperatorActs):
                 done = await operate(operators, asked)
             elif isinstance(asked, RevokeDrill):

@@ -89,12 +89,12 @@ class CustodyDeclared(Facts, frozen=True):
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One act of a plan and what became of it: the `entry` that it is (the register's position
-    after it), or the `proposal` that waits for signatures, or why it `failed`."""
+    """One act of a plan and what became of it: the id of the hold or rotation that it made, or the
+    `proposal` that waits for signatures, or why it `failed`."""
 
     act: str
     subject: str
-    entry: int = 0
+    made: str = ""
     proposal: str = ""
     failed: str = ""
 

@@ -27,6 +27,8 @@ class Folder:
     accounts.db      what recipients' directories told by SCIM (`store/accounts.py`)
     outbox.db        what recipients are still to be told (`store/outbox.py`)
     worker.state     what the worker knows, and how far it has read (`worker/keeping.py`)
+    exposure.db      who used what when, counted (`store/exposure.py`); made again if it is gone
+    watch.state      what the inline detectors know (`gateway/watch.py`)
     kill-switch      there while nobody may have access (`store/switch.py`)
     """
 
@@ -71,6 +73,14 @@ class Folder:
     @property
     def worker(self) -> Path:
         return self.root / "worker.state"
+
+    @property
+    def watch(self) -> Path:
+        return self.root / "watch.state"
+
+    @property
+    def exposure(self) -> Path:
+        return self.root / "exposure.db"
 
     @property
     def control_socket(self) -> Path:

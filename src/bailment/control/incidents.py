@@ -1,0 +1,259 @@
+"""What is done about an incident, as records: open, note, close; contain, and see that it held."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterable
+from typing import Any, Literal
+
+import msgspec
+
+from bailment.access.reasons import Reason, Refused
+from bailment.access.state import Indexed
+from bailment.clock import now_ms, steady_ms
+from bailment.control.actions import Actions, Denied, Proposed
+from bailment.control.holding import AddHold, Holding
+from bailment.control.requests import Act, Line
+from bailment.incident.containment import Act as Planned
+from bailment.incident.containment import still_allowed
+from bailment.ledger.incident_records import (
+    ContainmentExecuted,
+    ContainmentPlanned,
+    ContainmentVerified,
+    CustodyDeclared,
+    Done,
+    IncidentClosed,
+    IncidentNoted,
+    IncidentOpened,
+    RotationDemanded,
+    Times,
+)
+
+#: What a person tells at length; it is kept in the personal part, under the incident's own key.
+Text = str
+_MOST_TEXT = 16_000
+#: Longer than any stream takes that can be cut, ms.
+_PATIENCE = 5_000.0
+#: What may run or reach a shared system, or be kept there, and is in no register.
+_OUTSIDE = ("vendor", "system", "source")
+
+
+class OpenIncident(Act, frozen=True, tag="incident-open"):
+    """Open one; `text` is what a tip said."""
+
+    title: Line
+    source: Literal["finding", "tip", "person"]
+    subjects: tuple[Line, ...] = ()
+    findings: tuple[str, ...] = ()
+    times: Times = Times()
+    text: Text = ""
+
+
+class NoteIncident(Act, frozen=True, tag="incident-note"):
+    """Add to its timeline, or to what it is about."""
+
+    incident: str
+    text: Text
+    subjects: tuple[Line, ...] = ()
+    findings: tuple[str, ...] = ()
+    times: Times = Times()
+
+
+class CloseIncident(Act, frozen=True, tag="incident-close"):
+    """Nothing more is to be done."""
+
+    incident: str
+    reason: Line
+
+
+class DeclareCustody(Act, frozen=True, tag="custody-declare"):
+    """Say which secrets lie in a system outside; `ended` that none do any more."""
+
+    system: Line
+    kind: Line = ""
+    runs: Line = ""
+    reached: tuple[Line, ...] = ()
+    stored: tuple[Line, ...] = ()
+    since: int = 0
+    ended: bool = False
+
+
+class PlanContainment(Act, frozen=True, tag="containment-plan"):
+    """A plan was made: its digest, and how many it cuts off."""
+
+    incident: str
+    plan: str
+    acts: int
+    cut: int
+    beside: int
+
+
+class ExecuteContainment(Act, frozen=True, tag="containment-execute"):
+    """Do what a plan says, act by act."""
+
+    incident: str
+    plan: str
+    acts: tuple[Planned, ...]
+
+
+class VerifyContainment(Act, frozen=True, tag="containment-verify"):
+    """Decide again for these devices and workloads. `tried` secrets were shown to the public port,
+    of which it refused `dead`."""
+
+    incident: str
+    plan: str
+    devices: tuple[str, ...]
+    tried: int = 0
+    dead: int = 0
+
+
+IncidentActs = (
+    OpenIncident
+    | NoteIncident
+    | CloseIncident
+    | DeclareCustody
+    | PlanContainment
+    | ExecuteContainment
+    | VerifyContainment
+)
+
+
+class IncidentDesk:
+    """These acts, over one log."""
+
+    def __init__(self, actions: Actions, holding: Holding) -> None:
+        self._actions = actions
+        self._holding = holding
+
+    async def perform(self, act: IncidentActs) -> dict[str, Any]:
+        """Do it; what there is to say about it afterwards."""
+        match act:
+            case OpenIncident():
+                return await self._open(act)
+            case NoteIncident():
+                noted = IncidentNoted(
+                    act.incident, act.author, act.subjects, act.findings, act.times
+                )
+                return await self._tell(noted, act.incident, act.text)
+            case CloseIncident():
+                closed = IncidentClosed(act.incident, act.reason, act.author)
+                await self._actions.append(lambda now: closed)
+            case DeclareCustody():
+                await self._declare(act)
+            case PlanContainment():
+                planned = ContainmentPlanned(
+                    act.incident, act.plan, act.acts, act.cut, act.beside, act.author
+                )
+                await self._actions.append(lambda now: planned)
+            case ExecuteContainment():
+                return await self._execute(act)
+            case VerifyContainment():
+                return await self._verify(act)
+        return {}
+
+    async def _open(self, act: OpenIncident) -> dict[str, Any]:
+        name = os.urandom(16).hex()
+        opened = IncidentOpened(
+            *(name, act.title, act.source, act.author, act.subjects, act.findings, act.times)
+        )
+        return await self._tell(opened, name, act.text)
+
+    async def _tell(
+        self, facts: IncidentOpened | IncidentNoted, incident: str, text: str
+    ) -> dict[str, Any]:
+        if len(text) > _MOST_TEXT:
+            raise _denied(f"the text has more than {_MOST_TEXT} characters")
+        personal = {"text": text} if text else None
+        done = await self._actions.append(lambda now: facts, person=incident, personal=personal)
+        return {"incident": incident, "record": done.index}
+
+    async def _declare(self, act: DeclareCustody) -> None:
+        register = self._actions.log.fold.register
+        for subject in filter(None, (act.runs, *act.reached, *act.stored)):
+            if not _known(register, subject):
+                raise _denied(f"there is no `{subject}`; a firm outside is written vendor:NAME")
+        facts = CustodyDeclared(
+            *(act.system, act.kind, act.runs, act.author, act.reached, act.stored),
+            since=act.since,
+            ended=act.ended,
+        )
+        await self._actions.append(lambda now: facts)
+
+    async def _execute(self, act: ExecuteContainment) -> dict[str, Any]:
+        """Each act by itself: one that cannot be done keeps none of the others from it."""
+        done, cut = [], 0
+        for one in act.acts:
+            try:
+                made, number = await self._do(one, act)
+                done.append(Done(one.act, one.subject, made))
+                cut += number
+            except Proposed as proposed:
+                done.append(Done(one.act, one.subject, proposal=proposed.proposal))
+            except Denied as denied:
+                done.append(Done(one.act, one.subject, failed=str(denied)[:300]))
+        executed = ContainmentExecuted(act.incident, act.plan, tuple(done), act.author)
+        record = await self._actions.append(lambda now: executed)
+        return {
+            "acts": msgspec.to_builtins(done),
+            "cut": cut,
+            "record": record.index,
+            "executed": now_ms(),
+        }
+
+    async def _do(self, one: Planned, act: ExecuteContainment) -> tuple[str, int]:
+        """The id of what was made, and how many streams it cut."""
+        if one.act == "hold":
+            reason = f"incident {act.incident[:8]}"
+            hold = AddHold(act.author, one.subject, reason, selects=one.selects)
+            told = await self._holding.hold(hold)
+            return str(told["hold"]), int(told["cut"])
+        name, why = os.urandom(16).hex(), f"incident {act.incident[:8]}: {one.why}"
+
+        def make(now: int) -> RotationDemanded:
+            until = now + one.within
+            return RotationDemanded(
+                *(name, one.subject, one.organisation, until, why, act.author, act.incident)
+            )
+
+        await self._actions.append(make)
+        return name, 0
+
+    async def _verify(self, act: VerifyContainment) -> dict[str, Any]:
+        """Whether everything that a plan cut is refused, and nothing of it is in flight."""
+        register = self._actions.log.fold.register
+        left = await self._open_of(act.devices)
+        allowed = still_allowed(register, act.devices, self._actions.log.sequencer.time)
+        number = len(act.devices)
+        verified = ContainmentVerified(
+            *(act.incident, act.plan, number, number - len(allowed), left, act.author),
+            tried=act.tried,
+            dead=act.dead,
+            allowed=tuple(allowed[:256]),
+        )
+        record = await self._actions.append(lambda now: verified)
+        told = {"decided": number, "refused": number - len(allowed), "allowed": allowed}
+        contained = not allowed and not left and act.tried == act.dead
+        return {**told, "open": left, "contained": contained, "record": record.index}
+
+    async def _open_of(self, devices: Iterable[str]) -> int:
+        """How many accesses of these devices' people the log has as open, after some patience."""
+        fold = self._actions.log.fold
+        paths = (fold.register.path(fold.register.link_of.get(one, "")) for one in devices)
+        people, end = {path[-2].subject for path in paths if len(path) > 1}, steady_ms() + _PATIENCE
+        while True:
+            left = sum(one.person in people for one in fold.admission.open.values())
+            if not left or steady_ms() >= end:
+                return left
+            await asyncio.sleep(0.02)
+
+
+def _known(register: Indexed, subject: str) -> bool:
+    kind, _, name = subject.partition(":")
+    if kind in _OUTSIDE:
+        return bool(name)
+    return name in register.links if kind == "link" else name in register.link_of
+
+
+def _denied(why: str) -> Denied:
+    return Denied(Refused(Reason.CHAIN_BROKEN, why))

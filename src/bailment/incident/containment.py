@@ -1,0 +1,227 @@
+"""A plan to contain an incident: what to hold and to replace, and whom that cuts off besides.
+
+A plan is a value: it is shown, saved, and executed as it was saved or not at all. Each hold carries
+the digest of whom it covered when the plan was made; where that changed it is not executed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal
+
+import msgspec
+
+from bailment import canonical
+from bailment.access.chain import Link
+from bailment.access.coverage import Covered, covered, dead
+from bailment.access.coverage import digest as digest_of
+from bailment.access.decision import Request, standing
+from bailment.access.holds import held, subject_exists
+from bailment.access.reasons import Refused
+from bailment.access.register import Register
+from bailment.access.state import Indexed
+from bailment.incident.blast_radius import Radius, Use
+from bailment.incident.graph import Graph
+from bailment.ledger.records import TokenIssued
+
+#: What may be put on hold when an incident is about it.
+_HELD = ("recipient", "subcontractor", "person", "device", "workload", "link", "key", "model")
+#: Whose credentials recipients can replace.
+_ROTATED = ("device", "workload", "link", "recipient", "subcontractor", "source")
+_DAY = 86_400_000
+Why = Literal["subject", "exposed", "beside"]
+
+
+class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One thing to do.
+
+    `act` is `hold` or `rotate`; of a hold `selects` is the digest of whom it covers, of a rotation
+    `organisation` is who must replace the credential within `within` ms.
+    """
+
+    act: Literal["hold", "rotate"]
+    subject: str
+    why: str
+    selects: str = ""
+    organisation: str = ""
+    within: int = 0
+
+
+class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody whom the plan cuts off: a person or a workload with the devices, by which holds.
+
+    `why` is `subject` for whom the incident is about, `exposed` for who could be reached from
+    there, and `beside` for who is cut all the same. `per_day` is how many accesses a day they made
+    in the last week, rounded up. `already`: on hold before.
+    """
+
+    subject: str
+    recipient: str
+    devices: tuple[str, ...]
+    by: tuple[str, ...]
+    why: Why
+    per_day: int
+    already: bool
+
+
+class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All of it: `made` in ms, `epoch` the register's position that it was made at."""
+
+    incident: str
+    made: int
+    epoch: int
+    starts: tuple[str, ...]
+    acts: tuple[Act, ...]
+    cut: tuple[Cut, ...]
+
+    @property
+    def digest(self) -> str:
+        """What the plan is known by: SHA-256 of its canonical JSON, hex."""
+        return canonical.digest(canonical.encode(self))
+
+    @property
+    def beside(self) -> list[Cut]:
+        """Those who are cut, and are neither whom it is about nor exposed."""
+        return [one for one in self.cut if one.why == "beside" and not one.already]
+
+
+def plan(
+    register: Indexed,
+    graph: Graph,
+    radius: Radius,
+    incident: str,
+    recent: Sequence[Use],
+    rotate_ms: int,
+    now: int,
+) -> Plan:
+    """What would contain this; `recent` is what everybody did in the last seven days."""
+    holds = [*_held_by(register, graph, radius.starts, now)]
+    covers = {subject: covered(register, subject, now) for subject in holds}
+    acts = [
+        Act("hold", subject, _reason(radius, subject), selects=digest_of(covers[subject]))
+        for subject in holds
+    ]
+    acts += _rotations(register, graph, radius, rotate_ms)
+    cut = _cut(radius, covers, recent)
+    return Plan(incident, now, register.epoch, radius.starts, tuple(acts), cut)
+
+
+def read_plan(data: bytes) -> Plan:
+    """A plan as it was saved; msgspec.ValidationError or DecodeError if it is none."""
+    return msgspec.json.decode(data, type=Plan)
+
+
+def still_allowed(register: Register, devices: Iterable[str], now: int) -> list[str]:
+    """Those of these devices and workloads that some model would still be given to, decided as for
+    a token that was made this instant, from every network that their chains declare."""
+    found = []
+    for device in devices:
+        path = register.path(register.link_of.get(device, ""))
+        if path and any(_allowed(register, path, model, now) for model in register.state.models):
+            found.append(f"{path[-1].kind}:{device}")
+    return found
+
+
+def _allowed(register: Register, path: list[Link], model: str, now: int) -> bool:
+    last = path[-1]
+    thumbprint = register.key(last.key).thumbprint if last.key is not None else ""
+    networks = tuple(dict.fromkeys(block for link in path for block in link.networks))
+    purposes = next((link.purposes for link in reversed(path) if link.purposes), ("",))
+    links = tuple(link.id for link in path)
+    person = path[-2].subject if len(path) > 1 else ""
+    told = TokenIssued(
+        *("0" * 43, last.subject, person, links, (), purposes[0], "hw-attested", thumbprint),
+        *(now, now + 1, now, "", "", networks),
+    )
+    return not isinstance(
+        standing(Request(told, "generate", model, networks, 0), register, now), Refused
+    )
+
+
+def _held_by(register: Indexed, graph: Graph, starts: Iterable[str], now: int) -> Iterator[str]:
+    """The subjects to hold: what it is about itself, or, where nobody can hold that (a shared
+    system, a vendor, a network that no delegation declares), the first behind it that somebody
+    can."""
+    left, known = list(starts), set()
+    while left:
+        subject = left.pop(0)
+        if subject in known:
+            continue
+        known.add(subject)
+        kind = subject.partition(":")[0]
+        can = kind in _HELD and subject_exists(register, subject)
+        if not can:
+            left += (to for to, _ in graph.after(subject))
+        elif not dead(register, subject, now) and not held(register, [subject], now):
+            yield subject
+
+
+def _rotations(register: Indexed, graph: Graph, radius: Radius, within: int) -> Iterator[Act]:
+    """Every credential that it is about, or that a shared system keeps which could be reached."""
+    nodes = [*radius.starts, *(one.node for one in radius.reached)]
+    kept = [
+        subject
+        for node in nodes
+        if node.startswith("system:") and (one := graph.custody.get(node.partition(":")[2]))
+        for subject in one.stored
+    ]
+    wanted = [one for one in radius.starts if one.partition(":")[0] in ("device", "workload")]
+    for subject in dict.fromkeys((*wanted, *kept)):
+        kind, _, name = subject.partition(":")
+        organisation = _keeper(register, kind, name)
+        if kind in _ROTATED and organisation:
+            why = "kept in a shared system that was exposed" if subject in kept else "exposed"
+            yield Act("rotate", subject, why, organisation=organisation, within=within)
+
+
+def _keeper(register: Indexed, kind: str, name: str) -> str:
+    """The organisation that can replace a credential: the nearest above it."""
+    if kind == "source":
+        source = register.state.sources.get(name)
+        return source.organisation if source is not None else ""
+    link = name if kind == "link" else register.link_of.get(name, "")
+    for one in reversed(register.path(link)):
+        if one.kind in ("recipient", "subcontractor"):
+            return one.subject
+    return ""
+
+
+def _cut(
+    radius: Radius, covers: dict[str, list[Covered]], recent: Sequence[Use]
+) -> tuple[Cut, ...]:
+    rates: dict[str, int] = {}
+    for use in recent:
+        rates[use.device] = rates.get(use.device, 0) + use.count
+    starts, reached = set(radius.starts), {one.node for one in radius.reached}
+    found: dict[str, Cut] = {}
+    for subject, people in covers.items():
+        for one in people:
+            known = found.get(one.link)
+            devices = tuple(dict.fromkeys((*(known.devices if known else ()), *one.devices)))
+            by = (*known.by, subject) if known else (subject,)
+            theirs = devices or (one.subject.partition(":")[2],)
+            per_day = -(-sum(rates.get(device, 0) for device in theirs) // 7)
+            found[one.link] = Cut(
+                one.subject,
+                one.recipient,
+                devices,
+                by,
+                _why(one, starts, reached),
+                per_day,
+                bool(one.held),
+            )
+    return tuple(found.values())
+
+
+def _why(one: Covered, starts: set[str], reached: set[str]) -> Why:
+    nodes = {one.subject, f"link:{one.link}", *(f"device:{name}" for name in one.devices)}
+    if nodes & starts:
+        return "subject"
+    return "exposed" if nodes & reached else "beside"
+
+
+def _reason(radius: Radius, subject: str) -> str:
+    if subject in radius.starts:
+        return "the incident is about it"
+    path = next((one.path for one in radius.reached if one.node == subject), ())
+    return f"behind {path[0].node}" if path else "exposed"

@@ -1,0 +1,81 @@
+"""What happened when, of an incident: every entry with the record behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.facts import Facts
+from bailment.ledger.incident_records import (
+    ContainmentExecuted,
+    ContainmentPlanned,
+    ContainmentVerified,
+    IncidentClosed,
+    IncidentNoted,
+    IncidentOpened,
+    NoticeAcknowledged,
+    NoticeSent,
+    RotationDemanded,
+    RotationDone,
+    Times,
+)
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """One entry: `at` (ms) is when it occurred where that is known, else when it was recorded;
+    `told` says that the record's personal part has a text."""
+
+    at: int
+    what: str
+    record: int
+    times: Times = Times()
+    told: bool = False
+
+
+def timeline(entries: Iterable[tuple[int, int, Facts]]) -> list[Moment]:
+    """The moments of an incident's records and findings, given with entry and time (ms), in the
+    order in which they happened."""
+    found = [one for index, time, facts in entries if (one := _moment(index, time, facts))]
+    return sorted(found, key=lambda one: (one.at, one.record))
+
+
+def _moment(index: int, time: int, facts: Facts) -> Moment | None:
+    match facts:
+        case FindingRaised():
+            times = Times(occurred=facts.since, detected=time)
+            return Moment(facts.since or time, facts.sentence, index, times)
+        case IncidentOpened():
+            # When it occurred is another moment than that of its opening.
+            return Moment(time, f"opened: {facts.title}", index, facts.times, told=True)
+        case IncidentNoted():
+            at = next((one for one in _order(facts.times) if one), time)
+            return Moment(at, "noted", index, facts.times, told=True)
+        case IncidentClosed():
+            return Moment(time, f"closed: {facts.reason}", index)
+        case ContainmentPlanned():
+            what = f"a plan of {facts.acts} acts that cuts off {facts.cut}"
+            return Moment(time, f"{what}, {facts.beside} of them not exposed", index)
+        case ContainmentExecuted():
+            done = sum(bool(one.made) for one in facts.acts)
+            waiting = sum(bool(one.proposal) for one in facts.acts)
+            what = f"contained: {done} of {len(facts.acts)} acts done"
+            return Moment(time, what + (f", {waiting} wait for signatures" * bool(waiting)), index)
+        case ContainmentVerified():
+            what = f"verified: {facts.refused} of {facts.decided} refused, {facts.open} open"
+            tried = f", {facts.dead} of {facts.tried} old secrets dead" * bool(facts.tried)
+            return Moment(time, what + tried, index)
+        case RotationDemanded():
+            return Moment(time, f"asked to replace {facts.subject}", index)
+        case RotationDone():
+            return Moment(time, f"replaced: {facts.how}", index)
+        case NoticeSent():
+            return Moment(time, f"told {facts.organisation}", index)
+        case NoticeAcknowledged():
+            return Moment(time, f"{facts.organisation} has read its notice", index)
+    return None
+
+
+def _order(times: Times) -> tuple[int, ...]:
+    return times.occurred, times.detected, times.aware, times.classified, times.determined

@@ -1,0 +1,264 @@
+# ruff: noqa: S608 - only names of columns, from this file, are put into statements
+"""Who used what when, counted: an index over the log that answers for millions of accesses.
+
+It is derived from the log and from nothing else, in a file of its own that may be deleted: then it
+is made again. Several processes may bring it up to date; each batch goes in with the position in
+the log that it begins at, so that no record counts twice.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import msgspec
+from msgspec import UNSET
+
+from bailment.incident.blast_radius import Use
+from bailment.ledger.context import Context
+from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.facts import Facts
+from bailment.ledger.incident_records import INCIDENT_RECORDS
+from bailment.ledger.records import AccessClosed, AccessOpened, TokenIssued, decode_facts
+from bailment.spec.policy import MAX_TOKEN_MS
+from bailment.store.durable import PRIVATE
+
+_DAY = 86_400_000
+#: Records that go in together.
+BATCH = 5_000
+_VALUES = "count INTEGER, tokens INTEGER, first INTEGER, last INTEGER, began INTEGER, ended INTEGER"
+_KEY = "device, model, purpose, network, declared, client"
+_SCHEMA = f"""
+CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER);
+INSERT OR IGNORE INTO position VALUES (1, 0);
+CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
+CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, device INTEGER, purpose INTEGER,
+    until INTEGER) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS open (access TEXT PRIMARY KEY, day INTEGER, {_KEY}) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS days ({_KEY}, day INTEGER, {_VALUES},
+    PRIMARY KEY (device, day, model, purpose, network, declared, client)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS uses ({_KEY}, {_VALUES}, PRIMARY KEY ({_KEY})) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS used_from ON uses (network);
+CREATE TABLE IF NOT EXISTS entries (entry INTEGER PRIMARY KEY, time INTEGER, type TEXT,
+    about TEXT, facts BLOB);
+CREATE INDEX IF NOT EXISTS told_of ON entries (about);
+"""
+_ADD = """
+ON CONFLICT DO UPDATE SET count = count + excluded.count, tokens = tokens + excluded.tokens,
+    first = min(first, excluded.first), last = max(last, excluded.last),
+    began = min(began, excluded.began), ended = max(ended, excluded.ended)
+"""
+_MARKS = ", ".join("?" * 12)
+_COLUMNS = (
+    "d.name, m.name, p.name, n.name, c.name, k.name, count, tokens, first, last, began, ended"
+)
+_JOINS = """
+JOIN names d ON d.id = u.device JOIN names m ON m.id = u.model JOIN names p ON p.id = u.purpose
+JOIN names n ON n.id = u.network JOIN names c ON c.id = u.declared JOIN names k ON k.id = u.client
+"""
+_NOTED: tuple[type[Facts], ...] = (FindingRaised, *INCIDENT_RECORDS)
+#: device, model, purpose, network, declared, client, by the ids of their names.
+Key = tuple[int, int, int, int, int, int]
+#: One record: its entry, its time (ms) and its facts.
+Entry = tuple[int, int, Facts]
+
+
+class Exposure:
+    """One connection. `follow` brings it up to date; everything else only reads."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = sqlite3.connect(path, isolation_level=None, timeout=30, check_same_thread=False)
+        path.chmod(PRIVATE)
+        # What a crash may cost is made again from the log.
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=OFF")
+        self._db.executescript(_SCHEMA)
+        self._names: dict[str, int] = {}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._db.close()
+
+    @property
+    def position(self) -> int:
+        """The next entry to read."""
+        return int(self._db.execute("SELECT next FROM position").fetchone()[0])
+
+    # From the log
+
+    def follow(self, entries: Callable[[int], Iterator[Entry]]) -> int:
+        """Take in what `entries(start)` has from the position on; how many records that were."""
+        done = 0
+        left = entries(self.position)
+        while batch := list(islice(left, BATCH)):
+            if self._take(batch):
+                done += len(batch)
+            else:  # somebody else was here: go on from there
+                left = entries(self.position)
+        return done
+
+    def _take(self, batch: list[Entry]) -> bool:
+        db = self._db
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            if self.position != batch[0][0]:
+                db.execute("ROLLBACK")
+                self._names.clear()
+                return False
+            for index, time, facts in batch:
+                self._one(index, time, facts)
+            last = batch[-1]
+            db.execute("DELETE FROM tokens WHERE until < ?", (last[1] - MAX_TOKEN_MS,))
+            db.execute("UPDATE position SET next = ?", (last[0] + 1,))
+            db.execute("COMMIT")
+        except BaseException:
+            db.execute("ROLLBACK")
+            self._names.clear()
+            raise
+        return True
+
+    def _one(self, index: int, time: int, facts: Facts) -> None:
+        match facts:
+            case TokenIssued():
+                ids = self._name(facts.device), self._name(facts.purpose)
+                self._db.execute(
+                    "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?)",
+                    (facts.token, *ids, facts.until),
+                )
+            case AccessOpened():
+                self._opened(index, time, facts)
+            case AccessClosed():
+                self._closed(facts)
+            case _ if isinstance(facts, _NOTED):
+                about = next(
+                    (str(getattr(facts, name)) for name in _ABOUT if hasattr(facts, name)), ""
+                )
+                row = (index, time, facts.TYPE, about, msgspec.json.encode(facts))
+                self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", row)
+
+    def _opened(self, index: int, time: int, facts: AccessOpened) -> None:
+        query = "SELECT device, purpose FROM tokens WHERE token = ?"
+        token = self._db.execute(query, (facts.token,)).fetchone()
+        if token is None:  # the gateway lets nobody in without its record
+            return
+        context = Context() if facts.context is UNSET else facts.context
+        name = self._name
+        where = name(context.network), name(",".join(facts.networks)), name(context.client)
+        key: Key = (token[0], name(facts.model), token[1], *where)
+        self.add(key, time // _DAY, (1, 0, index, index, time, time))
+        row = (facts.access, time // _DAY, *key)
+        self._db.execute("INSERT OR REPLACE INTO open VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+    def _closed(self, facts: AccessClosed) -> None:
+        opened = self._db.execute(
+            "DELETE FROM open WHERE access = ? RETURNING *", (facts.access,)
+        ).fetchone()
+        tokens = facts.input + facts.output
+        if opened is None or not tokens:
+            return
+        device, model, purpose, network, declared, client = opened[2:]
+        key = (device, model, purpose, network, declared, client)
+        where = " AND ".join(f"{name} = ?" for name in _KEY.split(", "))
+        self._db.execute(f"UPDATE uses SET tokens = tokens + ? WHERE {where}", (tokens, *key))
+        self._db.execute(
+            f"UPDATE days SET tokens = tokens + ? WHERE {where} AND day = ?",
+            (tokens, *key, opened[1]),
+        )
+
+    def add(self, key: Key, day: int, values: tuple[int, int, int, int, int, int]) -> None:
+        """Count accesses: how many, tokens, first and last entry, first and last time."""
+        self._db.execute(f"INSERT INTO uses VALUES ({_MARKS}) {_ADD}", (*key, *values))
+        self._db.execute(f"INSERT INTO days VALUES ({_MARKS}, ?) {_ADD}", (*key, day, *values))
+
+    def _name(self, name: str) -> int:
+        found = self._names.get(name)
+        if found is None:
+            if len(self._names) > 200_000:
+                self._names.clear()
+            self._db.execute("INSERT OR IGNORE INTO names (name) VALUES (?)", (name,))
+            row = self._db.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
+            found = self._names[name] = int(row[0])
+        return found
+
+    # Questions
+
+    def uses(self, devices: Collection[str], since: int = 0) -> list[Use]:
+        """What these devices did, from the day (UTC) of `since` (ms) on."""
+        table = "days" if since else "uses"
+        bound = "AND u.day >= ?" if since else ""
+        query = f"SELECT {_COLUMNS} FROM sought s CROSS JOIN {table} u ON u.device = s.id {bound}"
+        self._seek(devices)
+        found = self._db.execute(query + _JOINS, (since // _DAY,) if since else ()).fetchall()
+        return _merged(found) if since else [Use(*row) for row in found]
+
+    def days(self, devices: Collection[str], since: int = 0) -> list[Use]:
+        """The same, with one for each day."""
+        self._seek(devices)
+        query = f"SELECT {_COLUMNS} FROM sought s CROSS JOIN days u ON u.device = s.id {_JOINS}"
+        found = self._db.execute(query + "WHERE u.day >= ?", (since // _DAY,)).fetchall()
+        return [Use(*row) for row in found]
+
+    def everything(self, since: int = 0) -> list[Use]:
+        """What everybody did."""
+        ids = self._db.execute("SELECT DISTINCT device FROM uses").fetchall()
+        names = dict(self._db.execute("SELECT id, name FROM names"))
+        return self.uses([names[row[0]] for row in ids], since)
+
+    def seen_from(self, network: str) -> list[str]:
+        """The devices that were used from a network: an autonomous system, a hashed prefix, or one
+        that a delegation declares."""
+        query = f"SELECT DISTINCT d.name FROM uses u {_JOINS} WHERE "
+        if not self._db.execute("SELECT 1 FROM names WHERE name = ?", (network,)).fetchone():
+            like = "',' || c.name || ',' LIKE ?"
+            return [row[0] for row in self._db.execute(query + like, (f"%,{network},%",))]
+        whole = "u.network = (SELECT id FROM names WHERE name = ?1) OR c.name = ?1"
+        return [row[0] for row in self._db.execute(query + whole, (network,))]
+
+    def told(self, about: str = "", type: str = "") -> list[Entry]:
+        """Findings and the records of incidents: those about something, of a type, or all."""
+        given = {"about": about, "type": type}
+        where = " AND ".join(f"{name} = ?" for name, value in given.items() if value) or "1"
+        rows = self._db.execute(
+            f"SELECT entry, time, type, facts FROM entries WHERE {where} ORDER BY entry",
+            tuple(filter(None, given.values())),
+        )
+        return [(row[0], row[1], decode_facts(row[2], row[3])) for row in rows]
+
+    def _seek(self, devices: Collection[str]) -> None:
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS sought (id INTEGER PRIMARY KEY)")
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM sought")
+        self._db.executemany(
+            "INSERT OR IGNORE INTO sought SELECT id FROM names WHERE name = ?",
+            ((one,) for one in devices),
+        )
+        self._db.execute("COMMIT")
+
+
+#: By what a record is found, the first that it has.
+_ABOUT = ("incident", "system", "notice", "rotation", "finding")
+
+
+def _merged(rows: Iterable[tuple[object, ...]]) -> list[Use]:
+    """Days of the same key as one."""
+    found: dict[tuple[object, ...], Use] = {}
+    for row in rows:
+        use = Use(*row)  # type: ignore[arg-type]
+        key = row[:6]
+        known = found.get(key)
+        found[key] = use if known is None else _sum(known, use)
+    return list(found.values())
+
+
+def _sum(one: Use, other: Use) -> Use:
+    return Use(
+        *(one.device, one.model, one.purpose, one.network, one.declared, one.client),
+        one.count + other.count,
+        one.tokens + other.tokens,
+        min(one.first, other.first),
+        max(one.last, other.last),
+        min(one.began, other.began),
+        max(one.ended, other.ended),
+    )

@@ -1,0 +1,96 @@
+"""An incident on the command line: opened by a tip, its extent, its containment, keys tried."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from .lab import CONTACT, MARIA, MODEL, PURPOSE, Lab, ModelServer, Quick, ask
+
+pytestmark = [pytest.mark.journey, pytest.mark.slow]
+
+
+@pytest.fixture(scope="module")
+def breached(root: Path, model: ModelServer, quick: Quick) -> Lab:
+    """A lab whose recipient keeps Maria's device's key in a vault that a vendor gets into."""
+    return Lab(root / "breached", model, quick)
+
+
+def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> None:
+    lab = breached
+    lab.init()
+    with lab.serving():
+        lab.admin.ok("recipient", "key", lab.acme)
+        lab.team.ok(
+            *("recipient", "add", "acme", "--key", lab.acme / "admin.jwk"),
+            *("--contact", CONTACT, "--model", MODEL, "--purpose", PURPOSE),
+        )
+        lab.enrol(lab.invite("Maria Silva", MARIA))
+        lab.enrol(lab.invite("Otto Own", "otto@acme.example"), "other")
+        people = {row["name"]: row for row in lab.team.json("person", "list")}
+        device = people["Maria Silva"]["devices"][0]["device"]
+        person = people["Maria Silva"]["person"]
+        with lab.agent() as variables:
+            assert ask(variables).status_code == 200
+
+            lab.team.ok(
+                *(
+                    "custody",
+                    "declare",
+                    "ci-vault",
+                    "--kind",
+                    "secrets",
+                    "--runs",
+                    "vendor:vaultly",
+                ),
+                *("--reach", "vendor:mercury", "--store", f"device:{device}", "--since", "1d"),
+            )
+            assert "ci-vault" in lab.team.ok("custody", "list")
+            opened = lab.team.json(
+                *("incident", "open", "--title", "a report in the press", "--occurred", "2h"),
+                *("--tip", "Maria's key is sold in a forum", "--about", "vendor:mercury"),
+            )
+            incident = opened["incident"]
+
+            found = lab.team.json("blast-radius", f"incident:{incident}")
+            reached = {row["node"]: row for row in found["reached"]}
+            assert {"system:ci-vault", f"device:{device}", f"model:{MODEL}"} <= set(reached)
+            assert f"person:{person}" not in reached
+            assert reached[f"device:{device}"]["accesses"] == 1
+            assert found["used"]["models"] == {MODEL: 1}
+            assert "ci-vault" in found["window"]["why"]
+            assert not found["window"]["misses_exposure"]
+
+            late = lab.team("blast-radius", f"device:{device}", "--since", "2099-01-01")
+            assert "MISSES the exposure" in late.err
+            assert "at least 1 accesses lie before" in late.err
+
+            saved = tmp_path / "plan.json"
+            planned = lab.team.json("contain", incident[:8], "--plan-out", saved)
+            assert [(one["act"], one["subject"]) for one in planned["acts"]] == [
+                ("hold", f"device:{device}"),
+                ("rotate", f"device:{device}"),
+            ]
+            assert [one["name"] for one in planned["cut"]] == ["person Maria Silva"]
+            assert ask(variables).status_code == 200  # nothing was done yet
+
+            done = lab.team.json("contain", incident[:8], "--execute", saved)
+            assert done["verified"]["contained"] is True
+            assert done["verified"]["decided"] == done["verified"]["refused"] == 1
+            refused = ask(variables)
+            assert (refused.status_code, "held" in refused.text) == (403, True)
+        with lab.agent("other") as variables:
+            assert ask(variables).status_code == 200
+
+        lab.team.ok(
+            "incident", "note", incident, "the vault's key was copied", "--determined", "1h"
+        )
+        lab.team.ok("incident", "close", incident, "--reason", "rotated")
+        shown = lab.team.json("incident", "show", incident)
+        assert (shown["state"], shown["names"]) == ("closed", ["vendor mercury"])
+        texts = " ".join(f"{one['what']} {one['text']}" for one in shown["timeline"])
+        for told in ("sold in a forum", "contained: 2 of 2", "1 of 1 refused", "key was copied"):
+            assert told in texts
+        assert re.search(r"closed +a report|a report .*closed", lab.team.ok("incident", "list"))
