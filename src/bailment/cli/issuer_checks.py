@@ -13,12 +13,14 @@ from bailment.access.reasons import Reason
 from bailment.cli.assurance_checks import examine_assurance
 from bailment.cli.checks import Finding, attempt
 from bailment.cli.console import NotRunning, status
+from bailment.cli.sink_checks import examine_sinks
 from bailment.cli.tls import server_certificate
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.settings import Listen, Model, Settings, load_settings
 from bailment.store.folder import Folder
 from bailment.store.secrets import load_secrets
+from bailment.store.tables import load_tables
 from bailment.store.view import View, open_view
 
 _MENDS = {
@@ -66,7 +68,9 @@ def examine_issuer(folder: Folder) -> Iterator[Finding]:
     yield _space(folder, settings)
     if view is not None:
         yield _clock(view)
+        yield _networks(folder, view)
         yield from examine_assurance(view.fold.register, max(now_ms(), view.fold.time))
+        yield from examine_sinks(folder, view.checkpoint.size)
     if settings.listen.certificate:
         yield attempt("certificate", lambda: _certificate(folder, settings.listen))
     yield from _served(folder, settings, view)
@@ -122,6 +126,22 @@ def _space(folder: Folder, settings: Settings) -> Finding:
     free, reserve = found.f_bavail * found.f_frsize, settings.limits.disk_reserve_bytes
     says = f"{free >> 20} MiB free, of which {reserve >> 20} are kept for holds"
     return Finding("disk", free > 4 * reserve, says, "" if free > 4 * reserve else "free some")
+
+
+def _networks(folder: Folder, view: View) -> Finding:
+    """Old tables take networks for what they were; a month-old list of Tor exits misses 8 in 100
+    (docs/detection.md)."""
+    mend = "bailment network refresh --from FOLDER"
+    try:
+        tables, own = load_tables(folder)
+    except ConfigurationError as error:
+        return Finding("networks", False, str(error), error.hint)
+    allowed = view.fold.register.conditions.detection.tables_ms
+    whose = "tables" if own else "small tables from the package,"
+    says = f"{whose} {tables.age_days(now_ms())} days old"
+    if now_ms() - tables.built <= allowed:
+        return Finding("networks", True, says)
+    return Finding("networks", True, f"{says}: the spec allows {allowed // 86_400_000}", mend)
 
 
 def _clock(view: View) -> Finding:

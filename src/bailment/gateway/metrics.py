@@ -29,6 +29,17 @@ class Metrics:
         self.findings = Counter(
             "bailment_findings", "Findings by kind.", ["kind"], registry=self.registry
         )
+        self.tables_age = Gauge(
+            "bailment_network_tables_age_seconds",
+            "Since the date of the oldest list in the tables of networks.",
+            registry=self.registry,
+        )
+        self.prompts = Counter(
+            "bailment_prompts",
+            "Prompts for the worker by what became of them.",
+            ["outcome"],
+            registry=self.registry,
+        )
         self.feed_age = Gauge(
             "bailment_feed_age_seconds",
             "Since the log's writer was last heard.",

@@ -59,7 +59,8 @@ class Origins:
         self._folder = folder
         self._key = open_context_key(folder, Files())
         self._stamp = self._stamped()
-        self.tables, self.own = self._load(shipped_tables())
+        self.own = False
+        self.tables, self.own = self._load(None)
 
     def context(self, address: str, headers: Iterable[tuple[bytes, bytes]]) -> Context:
         """What a request's head tells."""
@@ -69,22 +70,24 @@ class Origins:
         """The same with what its body tells."""
         return opened(context, opening, self._key)
 
-    def refresh(self) -> bool:
-        """Take new tables if there are any; whether there were. The old ones stay in use where the
-        new ones are damaged."""
-        stamp = self._stamped()
-        if stamp == self._stamp:
-            return False
-        self._stamp = stamp
-        self.tables, self.own = self._load(self.tables)
-        return True
+    def changed(self) -> bool:
+        """Whether there are other tables than those in use, or none any more."""
+        return self._stamped() != self._stamp
 
-    def _load(self, instead: Tables) -> tuple[Tables, bool]:
+    def refresh(self) -> bool:
+        """Take the tables that are there; whether they could be taken. Those in use stay so where
+        the new ones are damaged. It takes some tenths of a second."""
+        self._stamp = self._stamped()
+        before = self.tables
+        self.tables, self.own = self._load(before)
+        return self.tables is not before
+
+    def _load(self, instead: Tables | None) -> tuple[Tables, bool]:
         try:
             return load_tables(self._folder)
         except ConfigurationError as error:
             logger.error("the tables of networks are not used", why=str(error))
-            return instead, False
+            return instead or shipped_tables(), self.own
 
     def _stamped(self) -> tuple[int, int, int]:
         """What changes when the file does."""

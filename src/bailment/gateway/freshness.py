@@ -1,0 +1,74 @@
+"""Keeps the tables of networks fresh: takes new ones as they come, and says when there are none."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import structlog
+
+from bailment.clock import now_ms
+from bailment.detect.event import Finding
+from bailment.gateway.metrics import Metrics
+from bailment.store.durable import Files
+from bailment.store.log import Log
+from bailment.store.tables import Origins
+
+logger = structlog.get_logger("bailment.networks")
+
+KIND = "tables-old"
+_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
+#: Whoever starts with old tables has an hour to bring new ones before that is a finding.
+_GRACE_MS = _HOUR_MS
+
+
+class Freshness:
+    """Of one gateway's tables. That they are old is told once a day, whoever restarts."""
+
+    def __init__(
+        self,
+        log: Log,
+        origins: Origins,
+        metrics: Metrics,
+        report: Callable[[Finding], None],
+        began: int,
+    ) -> None:
+        self._log = log
+        self._origins = origins
+        self._due = began + _GRACE_MS
+        self._told = log.folder.root / "networks.told"
+        metrics.tables_age.set_function(lambda: (now_ms() - origins.tables.built) / 1000)
+        self._report = report
+
+    async def tick(self, now: int) -> None:
+        """Once a second; `now` in ms."""
+        if self._origins.changed() and await asyncio.to_thread(self._origins.refresh):
+            days = self._origins.tables.age_days(now)
+            logger.info("took new tables of networks", own=self._origins.own, days_old=days)
+        if now < self._due:
+            return
+        self._due = now + _HOUR_MS
+        terms = self._log.fold.register.conditions.detection
+        age = now - self._origins.tables.built
+        off = terms.rule(KIND).response == "off"
+        if age <= terms.tables_ms or off or self._said_since(now - _DAY_MS):
+            return
+        Files().write(self._told, str(now).encode())
+        self._tell(now, age // _DAY_MS, terms.tables_ms // _DAY_MS)
+
+    def _tell(self, now: int, days: int, allowed: int) -> None:
+        sentence = (
+            f"the tables of networks are {days} days old, and the spec allows {allowed}: "
+            "addresses that changed hands since are taken for what they were; "
+            "`bailment network refresh` brings new ones"
+        )
+        numbers = {"days": days, "allowed": allowed}
+        built = self._origins.tables.built
+        self._report(Finding(KIND, "", sentence, built, now, (), "low", numbers))
+
+    def _said_since(self, time: int) -> bool:
+        try:
+            text = self._told.read_text()
+        except OSError:
+            return False
+        return text.isdigit() and int(text) > time
