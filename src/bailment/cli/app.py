@@ -39,6 +39,7 @@ from bailment.cli import (
     register,
     sign_in,
     signals,
+    sink,
     spec,
     spec_apply,
     spec_export,
@@ -88,6 +89,7 @@ app.command("blast-radius", rich_help_panel=_LAB)(extent.blast_radius)
 app.command("contain", rich_help_panel=_LAB)(contain.contain)
 app.add_typer(custody.app, name="custody", rich_help_panel=_LAB)
 app.add_typer(network.app, name="network", rich_help_panel=_LAB)
+app.add_typer(sink.app, name="sink", rich_help_panel=_LAB)
 app.add_typer(capability.app, name="model", rich_help_panel=_LAB)
 app.add_typer(approver.app, name="approver", rich_help_panel=_LAB)
 app.add_typer(approve.app, name="approve", rich_help_panel=_LAB)

@@ -34,6 +34,7 @@ from bailment.control.outbound import Outbound
 from bailment.control.page_routes import pages_app
 from bailment.control.public import public_app
 from bailment.control.reporting import Reporting
+from bailment.control.sink_acts import SinkTasks
 from bailment.control.standing_routes import StandingRoutes
 from bailment.control.two_person import Approvals
 from bailment.errors import BailmentError, ConfigurationError
@@ -132,7 +133,7 @@ async def serve(folder: Folder, ready: asyncio.Event | None = None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, asked.set)
-        with _listening(issuer.settings.listen) as listener:
+        with listening(issuer.settings.listen) as listener:
             _tune_interpreter()
             await run(issuer, listener, asked, ready)
 
@@ -169,10 +170,13 @@ async def run(
     )
     supervisor = _supervisor(issuer, gateway)
     operators = _operators(issuer, assurance)
-    status = partial(_status, issuer, gateway, supervisor)
+    status = partial(_status, issuer, gateway, supervisor, reporting.sinks)
+    gateway.metrics.registry.register(reporting.sinks)
     pages = pages_app(issuer.actions, operators, status, issuer.settings)
     holding = Holding(issuer.actions, Effects(gateway.flights.enforced), operators.approvals)
-    console: Any = console_app(issuer.actions, assurance, evaluator, status, operators, holding)
+    console: Any = console_app(
+        issuer.actions, assurance, evaluator, status, operators, holding, reporting.sinks
+    )
     with _control_socket(issuer.folder) as control:
         servers = [
             (_public_server(_Front(gateway, public, pages, reporting.scim), issuer), listener),
@@ -265,7 +269,7 @@ async def _run(
             raise cause
 
 
-def _listening(listen: Listen) -> socket.socket:
+def listening(listen: Listen) -> socket.socket:
     """Bound before anything else, so that a port in use is the first thing to be said."""
     try:
         found = socket.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
@@ -371,7 +375,9 @@ async def _register_models(issuer: Issuer) -> None:
             await issuer.actions.register_model(name, *limits, "settings", canary=canary)
 
 
-def _status(issuer: Issuer, gateway: Gateway, worker: Supervisor | None) -> dict[str, Any]:
+def _status(
+    issuer: Issuer, gateway: Gateway, worker: Supervisor | None, sinks: SinkTasks
+) -> dict[str, Any]:
     refused = gateway.available()
     return {
         "version": __version__,
@@ -383,6 +389,7 @@ def _status(issuer: Issuer, gateway: Gateway, worker: Supervisor | None) -> dict
         "heard": round(gateway.feed.age),
         "killed": gateway.guard.killed,
         "maintenance": round(gateway.feed.maintained),
+        **({"sinks": told} if (told := sinks.summary()) else {}),
         "worker": worker.status() if worker is not None else {"state": "disabled"},
     }
 

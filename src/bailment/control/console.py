@@ -25,6 +25,7 @@ from bailment.control.assurance import Assurance
 from bailment.control.assurance_acts import AssuranceActs, EvidenceDesk
 from bailment.control.assurance_acts import perform as assure
 from bailment.control.evaluator import Evaluator
+from bailment.control.findings import FindingDesk, RaiseFinding
 from bailment.control.holding import Holding, HoldingActs
 from bailment.control.incidents import IncidentActs, IncidentDesk
 from bailment.control.operators import OperatorActs, Operators
@@ -73,7 +74,7 @@ class NoteDrill(Act, frozen=True, tag="drill-note"):
 
 
 Acts = AddRecipient | ErasePerson | NoteDrill
-_ANY = Acts | AssuranceActs | HoldingActs | OperatorActs | RevokeDrill | IncidentActs | SinkActs
+_ANY = Acts | AssuranceActs | HoldingActs | OperatorActs | RevokeDrill | IncidentActs | SinkActs | RaiseFinding
 #: A plan with its spec, and a little around it.
 _MAX_ACT = MAX_PLAN + MAX_BODY
 
@@ -90,6 +91,7 @@ def console_app(
     """The application behind the control socket."""
     drill = RevocationDrill(actions, assurance)
     incidents = IncidentDesk(actions, holding)
+    findings = FindingDesk(actions.log)
 
     async def act(request: Request) -> Response:
         body = await bounded_body(request, _MAX_ACT)
@@ -101,6 +103,8 @@ def console_app(
                 done = await perform(actions, asked)
             elif isinstance(asked, HoldingActs):
                 done = await holding.perform(asked)
+            elif isinstance(asked, RaiseFinding):
+                done = await findings.take(asked)
             elif isinstance(asked, SinkActs):
                 done = await sinks.perform(asked)
             elif isinstance(asked, IncidentActs):

@@ -20,6 +20,7 @@ from bailment.control.outbound import Outbound, OutboundError
 from bailment.control.requests import Typed, answer, refusal
 from bailment.control.scim import Scim
 from bailment.control.signals import Signals, refused
+from bailment.control.sink_acts import SinkTasks
 from bailment.control.sources import EVENTS_PATH, Sources, asked
 from bailment.control.transmitters import Transmitters
 from bailment.control.webhooks import Webhooks
@@ -112,6 +113,7 @@ class Reporting:
         self.scim = Scim(signals, self._accounts)
         self._hearing = Hearing(actions, transmitters)
         self._webhooks = Webhooks(actions, outbound, self._outbox, webhook_key(folder, files))
+        self.sinks = SinkTasks(actions)
         events = EventPush(signals, transmitters)
         sources = Sources(actions, nonces, transmitters)
         webhooks = WebhookRoutes(actions, nonces, outbound, self._webhooks)
@@ -124,9 +126,10 @@ class Reporting:
 
     def runs(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on as long as the process does."""
-        return [self.scim.begin(), self._hearing.run(), self._webhooks.run()]
+        return [self.scim.begin(), self._hearing.run(), self._webhooks.run(), self.sinks.run()]
 
     def close(self) -> None:
         """Nothing runs any more."""
         self._accounts.close()
         self._outbox.close()
+        self.sinks.close()

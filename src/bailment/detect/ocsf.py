@@ -150,7 +150,9 @@ class Mapper:
 
     def _followed(self, facts: FindingGrouped | FindingJudged) -> JSONObject:
         judged = isinstance(facts, FindingJudged)
-        name = facts.finding or f"many:{facts.kind}"  # type: ignore[union-attr]
+        name = facts.finding or "many"
+        if isinstance(facts, FindingGrouped) and not facts.finding:
+            name = f"many:{facts.kind}"
         found = {
             **classified(_DETECTION, 3 if judged else 2, 0),
             "finding_info": {"uid": name},

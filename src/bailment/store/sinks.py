@@ -1,0 +1,145 @@
+"""The issuer's own receivers of findings and of whatever else is to leave the house, and how far
+each has come.
+
+The log is the queue: a sink has a position in it and nothing else, so that no receiver can be down
+long enough to fill a disk, and none misses an entry. Secrets are files of their own (0600).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import msgspec
+
+from bailment.detect.ocsf_shapes import Class
+from bailment.store.database import open_database, unusable
+from bailment.store.durable import Files, read_private
+from bailment.store.folder import Folder
+
+Kind = Literal["webhook", "http", "syslog", "file"]
+Form = Literal["ocsf", "raw"]
+T = TypeVar("T")
+
+_SCHEMA = "CREATE TABLE IF NOT EXISTS sinks (name TEXT PRIMARY KEY, sink BLOB, progress BLOB)"
+
+
+class Sink(msgspec.Struct, frozen=True):
+    """A receiver.
+
+    to        a URL, or a file's path; for syslog `tls://host:port`, `tcp://…`, `udp://…` or
+              `unix:///path`
+    classes   which records go there
+    form      as OCSF events, or `raw`: the facts as the log has them
+    names     whether it is told people's names, and what operators wrote
+    header    of http, in which the secret goes
+    ca        whom TLS trusts beside nobody, PEM; empty: whom this machine does
+    """
+
+    name: str
+    kind: Kind
+    to: str
+    classes: tuple[Class, ...] = ("findings", "incidents")
+    form: Form = "ocsf"
+    names: bool = False
+    header: str = "authorization"
+    ca: str = ""
+
+
+class Progress(msgspec.Struct):
+    """How far a sink has come. `next` is the first entry that it was not sent; times in ms.
+
+    `attempts` are failures since it last took something, `error` the last of them; `cut` were sent
+    shortened, since they were too long for it; `unreadable` could not be sent: what opens their
+    records was destroyed.
+    """
+
+    next: int
+    paused: bool = False
+    sent: int = 0
+    last: int = 0
+    attempts: int = 0
+    error: str = ""
+    cut: int = 0
+    unreadable: int = 0
+
+
+class Sinks:
+    """The table of sinks: one connection, used by one thread at a time, beside the event loop."""
+
+    def __init__(self, folder: Folder, files: Files) -> None:
+        self._folder, self._files = folder, files
+        self._path = path(folder)
+        self._db = open_database(self._path, _SCHEMA)
+        self._lock = asyncio.Lock()
+
+    async def all(self) -> list[tuple[Sink, Progress]]:
+        """Every sink, by name."""
+        return await self._run(_all)
+
+    async def add(self, sink: Sink, progress: Progress, secret: str) -> None:
+        """Keep a new sink, or another in the place of one of this name; its secret first."""
+        if secret:
+            await asyncio.to_thread(self._files.write, self._secret(sink.name), secret.encode())
+        statement = "INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)"
+        row = (sink.name, msgspec.json.encode(sink), msgspec.json.encode(progress))
+        await self._run(lambda db: db.execute(statement, row).close())
+
+    async def keep(self, name: str, progress: Progress) -> None:
+        """It has come so far."""
+        row = (msgspec.json.encode(progress), name)
+        statement = "UPDATE sinks SET progress = ? WHERE name = ?"
+        await self._run(lambda db: db.execute(statement, row).close())
+
+    async def remove(self, name: str) -> None:
+        """Forget it and its secret."""
+        await self._run(lambda db: db.execute("DELETE FROM sinks WHERE name = ?", (name,)).close())
+        self._secret(name).unlink(missing_ok=True)
+
+    def secret(self, name: str) -> str:
+        """What it is shown; empty where it has none."""
+        found = self._secret(name)
+        return read_private(found).decode().strip() if found.exists() else ""
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _secret(self, name: str) -> Path:
+        return self._folder.secrets / f"sink-{name}"
+
+    async def _run(self, do: Callable[[sqlite3.Connection], T]) -> T:
+        def run() -> T:
+            try:
+                return do(self._db)
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from None
+
+        async with self._lock:
+            return await asyncio.to_thread(run)
+
+
+def path(folder: Folder) -> Path:
+    """Where the table is."""
+    return folder.root / "sinks.db"
+
+
+def stored(folder: Folder) -> list[tuple[Sink, Progress]]:
+    """Every sink as it was last kept, read beside the process that writes."""
+    if not path(folder).exists():
+        return []
+    database = open_database(path(folder), read_only=True)
+    try:
+        return _all(database)
+    finally:
+        database.close()
+
+
+def _all(db: sqlite3.Connection) -> list[tuple[Sink, Progress]]:
+    rows = db.execute("SELECT sink, progress FROM sinks ORDER BY name").fetchall()
+    return [
+        (msgspec.json.decode(sink, type=Sink), msgspec.json.decode(progress, type=Progress))
+        for sink, progress in rows
+    ]
