@@ -74,7 +74,16 @@ class NoteDrill(Act, frozen=True, tag="drill-note"):
 
 
 Acts = AddRecipient | ErasePerson | NoteDrill
-_ANY = Acts | AssuranceActs | HoldingActs | OperatorActs | RevokeDrill | IncidentActs | SinkActs | RaiseFinding
+_ANY = (
+    Acts
+    | AssuranceActs
+    | HoldingActs
+    | OperatorActs
+    | RevokeDrill
+    | IncidentActs
+    | SinkActs
+    | RaiseFinding
+)
 #: A plan with its spec, and a little around it.
 _MAX_ACT = MAX_PLAN + MAX_BODY
 
