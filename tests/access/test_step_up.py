@@ -95,7 +95,7 @@ def test_it_is_asked_once_of_a_person_there_is_and_ended_once(acme: Acme) -> Non
 def test_it_outlives_a_snapshot(acme: Acme) -> None:
     asked = ask(acme)
     fold = Fold.decode(acme.book.fold.encode())
-    assert fold.register.state.step_ups == {asked.person: acme.book.time}
+    assert fold.register.state.step_ups == {asked.person: (acme.book.time, asked.finding)}
 
 
 def test_its_records_are_the_recipients(acme: Acme) -> None:

@@ -25,7 +25,7 @@ from bailment.access.tripwire import (
 )
 from bailment.agent.signer import Signer, advance
 from bailment.auditor.audit import audit_export
-from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.detection_records import FindingGrouped, FindingRaised
 from bailment.ledger.identity_records import TripwireSet
 from bailment.ledger.records import AccessOpened
 from bailment.store.export import export_log
@@ -278,7 +278,7 @@ def test_a_broken_basic_credential_is_nothing() -> None:
     assert shown(b"/", b"", [(b"authorization", b"Basic \xff*")]) == set()
 
 
-async def test_the_first_request_is_noticed_and_a_minute_has_one_finding(lab: World) -> None:
+async def test_the_first_request_is_noticed_and_those_after_are_counted(lab: World) -> None:
     """The last of this file: the clock stays ahead, for a log's time never runs back."""
     device, secret = await lab.device(), capability()
     await register(device, secret)
@@ -287,5 +287,9 @@ async def test_the_first_request_is_noticed_and_a_minute_has_one_finding(lab: Wo
     await asyncio.gather(*(show(lab, "bearer", secret) for _ in range(20)))
     assert len(await found(lab, since)) == 1
     lab.clock.ahead += 60_000
+    await lab.until(lambda: bool(lab.of(FindingGrouped, since)))
+    (grouped,) = lab.of(FindingGrouped, since)
+    assert (grouped.finding, grouped.count) == (lab.of(FindingRaised, since)[0].finding, 19)
+    lab.clock.ahead += 3_600_000
     await show(lab, "bearer", secret)
     assert len(await found(lab, since, 2)) == 2

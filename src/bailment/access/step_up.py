@@ -35,7 +35,7 @@ def write(state: State, facts: object, time: int) -> bool:
     """Fold one of these records into the state; False if it is another."""
     match facts:
         case StepUpAsked():
-            state.step_ups[facts.person] = time
+            state.step_ups[facts.person] = time, facts.finding
         case StepUpEnded():
             del state.step_ups[facts.person]
         case _:
@@ -46,7 +46,7 @@ def write(state: State, facts: object, time: int) -> bool:
 def answered(state: State, facts: PersonSignedIn) -> None:
     """A sign-in after it was asked ends it. Providers say when in seconds, rounded down."""
     asked = state.step_ups.get(facts.person)
-    if asked is not None and facts.auth_time > asked:
+    if asked is not None and facts.auth_time > asked[0]:
         del state.step_ups[facts.person]
 
 

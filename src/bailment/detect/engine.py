@@ -82,6 +82,12 @@ class Engine:
         """At the end: all that waits, and all that was counted."""
         return [*self.flush(), *self._grouping.end()]
 
+    def report(self, found: Finding, now: int) -> list[Recorded]:
+        """What is to be recorded of something that was seen otherwise than in an event."""
+        if self.terms.rule(found.kind).response == "off":
+            return []
+        return list(self._grouping.add(found, now))
+
     def known(self, finding: str, now: int) -> None:
         """A finding that another engine over the same log wrote: it is not told again."""
         self._grouping.known(finding, now)

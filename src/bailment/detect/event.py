@@ -29,6 +29,9 @@ _KEPT = 2 * MAX_TOKEN_MS
 What = Literal["opened", "closed", "refused", "token", "enrolled", "signed-in", "finding", "judged"]
 
 
+Severity = Literal["low", "medium", "high", "critical"]
+
+
 class Event(msgspec.Struct, frozen=True):
     """One record, as detectors see it. Whether it is part of a drill nobody can tell from it.
 
@@ -87,7 +90,7 @@ class Finding(msgspec.Struct, frozen=True):
     since: int
     until: int
     records: tuple[int, ...]
-    severity: Literal["low", "medium", "high", "critical"] = "medium"
+    severity: Severity = "medium"
     numbers: dict[str, int] = {}
     model: str = ""
     others: tuple[str, ...] = ()

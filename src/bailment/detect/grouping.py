@@ -21,6 +21,9 @@ Recorded = FindingRaised | FindingGrouped
 FLOOD, FAILED = "findings-flood", "detector-failed"
 #: What is told whatever else there is to tell.
 _OF_THE_SYSTEM = (FLOOD, FAILED)
+#: What anybody can bring about who has read a secret of another, without any key: it must not cut
+#: the other off, so that it leads to no more than signing in again.
+BY_ANYBODY = frozenset(("wrong-key", "tripwire", "honey-credential"))
 _MINUTE_MS = 60_000
 #: What goes on is told anew after so long at the latest, and what it leads to is done anew.
 LONGEST_MS = 86_400_000
@@ -33,6 +36,12 @@ _SHARE = 8
 def group_of(kind: str, subject: str, key: str) -> str:
     """What begins the ids of all findings that are one that goes on, 16 hex digits."""
     return sha256(f"{kind}\0{subject}\0{key}".encode()).hexdigest()[:16]
+
+
+def response_of(kind: str, terms: DetectionTerms) -> str:
+    """What a finding of this kind leads to by itself."""
+    said = terms.rule(kind).response
+    return "step-up" if said == "hold" and kind in BY_ANYBODY else said
 
 
 class Group(msgspec.Struct):
@@ -139,7 +148,7 @@ class Grouping:
             severity=found.severity,
             records=found.records[-MOST_RECORDS:],
             count=max(1, len(found.records)),
-            response=self.terms.rule(found.kind).response,
+            response=response_of(found.kind, self.terms),
         )
 
     def _room(self, kind: str) -> bool:

@@ -15,10 +15,12 @@ from bailment.access.chain import networks_of
 from bailment.access.holds import KILL_SWITCH
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
+from bailment.clock import now_ms
 from bailment.errors import ConfigurationError
 from bailment.gateway.credentials import Credentials
 from bailment.gateway.feed import Feed
 from bailment.gateway.flights import Flights
+from bailment.gateway.freshness import Freshness
 from bailment.gateway.guard import Guard
 from bailment.gateway.intake import Buffers, Receive, Scope, Send, arrive
 from bailment.gateway.journal import Journal
@@ -28,6 +30,7 @@ from bailment.gateway.readings import Readings
 from bailment.gateway.reconciler import Reconciler
 from bailment.gateway.tripwires import Tripwires
 from bailment.gateway.upstream import Upstream, UpstreamConfig
+from bailment.gateway.watch import Watch
 from bailment.ledger.enforcement_records import MaintenanceExtended
 from bailment.ledger.records import HoldAdded
 from bailment.settings import Model, Settings
@@ -58,8 +61,11 @@ class Gateway:
         self.metrics.maintained.set_function(lambda: self.feed.maintained / 1000)
         self.metrics.killed.set_function(lambda: self.guard.killed)
         self.journal = Journal(log, self.metrics, settings.limits.disk_reserve_bytes)
-        self.tripwires = Tripwires(log, self.metrics, settings.listen.proxies)
+        self.watch = Watch(log, self.metrics)
+        self.tripwires = Tripwires(log, self.watch.report, settings.listen.proxies)
         self.origins = Origins(log.folder)
+        report = self.watch.report
+        self.freshness = Freshness(log, self.origins, self.metrics, report, now_ms())
         self._log = log
         self._settings = settings
         self._upstreams = {
@@ -126,6 +132,7 @@ class Gateway:
         if self._killed:
             self.guard.keep("the log", "the switch was on, and its file was gone")
         self.guard.watch(self._stop_flights)
+        self.watch.start()
         self._tasks.append(asyncio.create_task(self._beat()))
         self._tasks.append(asyncio.create_task(self._every(_JUDGE_SECONDS, self._judge)))
         self._tasks.append(asyncio.create_task(self._every(1.0, self._tick)))
@@ -144,8 +151,8 @@ class Gateway:
             seconds, Refused(Reason.LOG_UNAVAILABLE if failed else Reason.DRAINING)
         )
         self.guard.end()
-        await self.tripwires.finish()
         await self.journal.finish()
+        await self.watch.finish()
         await self._readings.keep()
         for task in self._tasks:
             task.cancel()
@@ -192,6 +199,7 @@ class Gateway:
         """Once a second."""
         await self.journal.tick()
         await self._record_kill()
+        await self.freshness.tick(now_ms())
 
     async def _record_kill(self) -> None:
         """Put the kill switch on the record once the log can be written: as a hold, so that the

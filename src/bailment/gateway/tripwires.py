@@ -7,42 +7,58 @@ latter alone.
 
 from __future__ import annotations
 
-import asyncio
-import os
+from collections.abc import Callable
 
 import structlog
 
 from bailment.access.reasons import Reason
-from bailment.access.slot import slot_of
 from bailment.access.tripwire import digest, shown, split
+from bailment.detect.event import Finding, Severity
 from bailment.gateway.credentials import Caller, Stranger
 from bailment.gateway.intake import Arrival, Scope, arrive
-from bailment.gateway.metrics import Metrics
-from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.identity_records import TripwireSet
 from bailment.store.log import Log
-from bailment.store.sequencer import Draft
 
 logger = structlog.get_logger("bailment.tripwires")
 
-KIND = "tripwire"
 _MINUTE_MS = 60_000
-_SENTENCES = {
-    "capability": "an agent's local capability, worth nothing here, was shown to the gateway: it "
-    "has left {subject} of person:{person}, or was put where it does not belong",
-    "slug": "somebody who is not of {subject} used the address that only its clients know",
+_MODEL = "/v1/models/"
+#: Of what the showing of each is a finding; how grave, and what there is to say.
+_FINDINGS: dict[str, tuple[str, Severity, str]] = {
+    "capability": (
+        "tripwire",
+        "high",
+        "an agent's local capability, worth nothing here, was shown to the gateway: it "
+        "has left {subject} of person:{person}, or was put where it does not belong",
+    ),
+    "slug": (
+        "tripwire",
+        "medium",
+        "somebody who is not of {subject} used the address that only its clients know",
+    ),
+    "honey": (
+        "honey-credential",
+        "critical",
+        "a credential that opens nothing, and was laid out in {subject}, was shown to the gateway: "
+        "somebody has read what is there who should not; find out who, and rotate what else is",
+    ),
+    "model": (
+        "decoy-model",
+        "critical",
+        "{caller} asked about a model that does not exist and whose name was laid out in "
+        "{subject}; find out how they came by it",
+    ),
 }
 
 
 class Tripwires:
-    """One gateway's. The first of each secret in a minute is a finding."""
+    """One gateway's. What it notices goes to `report`, which counts what goes on."""
 
-    def __init__(self, log: Log, metrics: Metrics, proxies: tuple[str, ...]) -> None:
+    def __init__(self, log: Log, report: Callable[[Finding], None], proxies: tuple[str, ...]):
         self._log = log
-        self._metrics = metrics
+        self._report = report
         self._proxies = proxies
-        self._told: dict[str, int] = {}  # by registered secret: the minute of its last finding
-        self._telling: set[asyncio.Task[None]] = set()
+        self._told: dict[str, int] = {}  # by registered secret: the minute of its last log line
 
     def look(self, scope: Scope) -> None:
         """Look for registered secrets anywhere in the head of a request to this listener."""
@@ -53,7 +69,10 @@ class Tripwires:
                 self._tell(found, arrive(scope, self._proxies))
 
     def judge(self, arrival: Arrival, caller: Caller | Stranger | None) -> None:
-        """Notice a request below a slug by a caller who is not of the slug's organisation."""
+        """Notice a request below a slug by a caller who is not of the slug's organisation, and
+        one about a decoy."""
+        if arrival.path.startswith(_MODEL):
+            self._judge_model(arrival, caller)
         if not arrival.slug:
             return
         token = caller.token if caller is not None else None
@@ -66,29 +85,23 @@ class Tripwires:
         if found is not None and found.subject != f"recipient:{register.recipient_of(link)}":
             self._tell(found, arrival)
 
-    async def finish(self) -> None:
-        """At the end: findings that are on their way."""
-        await asyncio.gather(*self._telling)
+    def _judge_model(self, arrival: Arrival, caller: Caller | Stranger | None) -> None:
+        name = arrival.path.removeprefix(_MODEL)
+        found = self._log.fold.register.state.tripwires.get(digest(name.encode()))
+        if found is not None and found.kind == "model":
+            # Only who proved a key is known to have asked.
+            device = caller.token.device if isinstance(caller, Caller) else ""
+            self._tell(found, arrival, f"device:{device}" if device else "")
 
-    def _tell(self, found: TripwireSet, arrival: Arrival) -> None:
-        now = self._log.sequencer.time
-        minute = now // _MINUTE_MS
-        if self._told.get(found.secret) == minute:
-            return
-        self._told[found.secret] = minute
-        register = self._log.fold.register
+    def _tell(self, found: TripwireSet, arrival: Arrival, caller: str = "") -> None:
+        now, register = self._log.sequencer.time, self._log.fold.register
         path = register.path(register.link_of.get(found.subject.partition(":")[2], ""))
         person = next((link.subject for link in path if link.kind == "person"), "")
-        sentence = _SENTENCES[found.kind].format(subject=found.subject, person=person)
-        finding = FindingRaised(
-            os.urandom(16).hex(), KIND, sentence, now, now, subject=found.subject
-        )
-        self._metrics.findings.labels(KIND).inc()
-        logger.warning("finding", kind=KIND, sentence=sentence, address=arrival.address)
-        draft = self._log.sequencer.draft(finding, slot_of(finding, register))
-        task = asyncio.ensure_future(self._append(draft))
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
-
-    async def _append(self, draft: Draft) -> None:
-        await self._log.sequencer.append(draft)
+        kind, severity, text = _FINDINGS[found.kind]
+        whom = caller or "somebody without a key"
+        sentence = text.format(subject=found.subject, person=person, caller=whom)
+        subject = caller if found.kind == "model" else found.subject
+        self._report(Finding(kind, subject, sentence, now, now, (), severity, key=found.secret))
+        if self._told.get(found.secret) != (minute := now // _MINUTE_MS):
+            self._told[found.secret] = minute
+            logger.warning("a tripwire", kind=kind, sentence=sentence, address=arrival.address)

@@ -35,7 +35,7 @@ RULES: dict[str, RuleTerms] = {
     "new-network-and-client": RuleTerms("hold", 1, 30 * _DAY),
     "wrong-key": RuleTerms("step-up", 1, _HOUR),
     "tripwire": RuleTerms("person", 1, _HOUR),
-    "honey-credential": RuleTerms("hold", 1, _HOUR),
+    "honey-credential": RuleTerms("person", 1, _HOUR),
     "decoy-model": RuleTerms("hold", 1, _HOUR),
     "quota": RuleTerms("person", 80, _DAY),
     # Seconds later, in the worker.

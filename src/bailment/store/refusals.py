@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from bailment.access.reasons import Refused
+from bailment.access.tripwire import is_decoy
 from bailment.clock import now_ms
 from bailment.ledger.context import Context
 from bailment.ledger.records import AccessRefused, TokenIssued
@@ -34,7 +35,7 @@ class Refusals:
 
     def __init__(self, log: Log) -> None:
         self._log = log
-        self._tallies: dict[tuple[str, str, int], _Tally] = {}
+        self._tallies: dict[tuple[str, str, int, str], _Tally] = {}
 
     async def record(
         self,
@@ -49,7 +50,9 @@ class Refusals:
         register = self._log.fold.register
         recipient = register.recipient_of(register.link_of.get(token.device, ""))
         now = now_ms()
-        key = (token.device, refused.reason.value, now // _MINUTE_MS)
+        # Another name that does not exist, asked for a moment before, must not hide a decoy.
+        decoy = model if is_decoy(register, model) else ""
+        key = (token.device, refused.reason.value, now // _MINUTE_MS, decoy)
         tally = self._tallies.get(key)
         if tally is not None:
             tally.count += 1

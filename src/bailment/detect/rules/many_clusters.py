@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 
 from bailment.detect.event import Event, Finding
+from bailment.detect.grouping import group_of
 from bailment.detect.memory import entry, touch
 from bailment.detect.rules.new_network_and_client import (
     YOUNG_MS,
@@ -17,6 +18,7 @@ from bailment.detect.rules.new_network_and_client import (
     Credential,
     client_of,
 )
+from bailment.detect.rules.wording import where
 from bailment.spec.detection import RuleTerms
 
 KIND = "many-clusters"
@@ -45,6 +47,7 @@ class State(msgspec.Struct):
 
     credentials: dict[str, Credential] = {}
     people: dict[str, Person] = {}
+    found: dict[str, str] = {}  # of a finding that goes on, whose it is
 
 
 def begin(terms: RuleTerms) -> State:
@@ -52,6 +55,9 @@ def begin(terms: RuleTerms) -> State:
 
 
 def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State, list[Finding]]:
+    if event.what == "judged":
+        _judged(state, event, now)
+        return state, []
     context, client = event.context, client_of(event)
     way = context.network, client, context.workspace
     if event.what != "opened" or not all(way):
@@ -70,13 +76,31 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
     _note(person, "|".join(way), event, now, terms.window_ms)
     if len(person.novel) < terms.threshold:
         return state, []
-    return state, [_found(event, person, terms)]
+    found, who = _found(event, person, terms), event.person or event.credential
+    entry(state.found, group_of(KIND, found.subject, found.key), _PEOPLE, lambda: who)
+    return state, [found]
+
+
+def _judged(state: State, event: Event, now: int) -> None:
+    """What a person found to be in order is known from then on."""
+    person = state.people.get(state.found.pop(event.finding[:16], ""))
+    if person is not None and event.reason != "misuse":
+        for name in list(person.novel):
+            _learn(person, name, now)
+
+
+def _learn(person: Person, name: str, now: int) -> None:
+    """A way is new no more."""
+    del person.novel[name]
+    tables = person.networks, person.clients, person.workspaces
+    for part, table in zip(name.split("|"), tables, strict=True):
+        touch(table, part, now, _KNOWN)
 
 
 def _note(person: Person, name: str, event: Event, now: int, window: int) -> None:
     novel = person.novel
-    for old in [one for one, way in novel.items() if now - way.last > window]:
-        del novel[old]
+    for old in [one for one, way in novel.items() if now - way.first > window]:
+        _learn(person, old, now)  # it went on, and no other came beside it
     way = entry(novel, name, _NOVEL, lambda: Way(now, now, event.index))
     way.last, way.index = now, event.index
 
@@ -86,7 +110,7 @@ def _found(event: Event, person: Person, terms: RuleTerms) -> Finding:
     sentence = (
         f"device:{event.device} was used in {ways} ways within {hours} hours "
         "of which network, client and workspace were all new to its holder, last from "
-        f"{event.context.network} {event.context.country}: several others use it"
+        f"{where(event.context)}: several others use it"
     )
     return Finding(
         KIND,

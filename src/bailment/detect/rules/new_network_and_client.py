@@ -13,6 +13,7 @@ import msgspec
 from bailment.detect.event import Event, Finding
 from bailment.detect.grouping import group_of
 from bailment.detect.memory import entry, recent, touch
+from bailment.detect.rules.wording import where
 from bailment.spec.detection import RuleTerms
 
 KIND = "new-network-and-client"
@@ -119,13 +120,13 @@ def _found(
     event: Event, person: Person, shared: dict[str, int], client: str, terms: RuleTerms
 ) -> Finding:
     context = event.context
-    where = " ".join(filter(None, (context.network, context.country, context.address)))
     days = max(1, terms.window_ms // _DAY)
     numbers = {"networks": len(person.networks), "clients": len(person.clients)}
     sentence = (
-        f"device:{event.device} was used from {where} by `{client}`: in {days} days neither was "
-        f"seen of its holder (of {numbers['networks']} networks and {numbers['clients']} clients), "
-        f"nor the network of a colleague (of {len(shared)}); ask the holder whether it was them"
+        f"device:{event.device} was used from {where(context)} by `{client}`: in {days} days "
+        f"neither was seen of its holder (of {numbers['networks']} networks and "
+        f"{numbers['clients']} clients), nor the network of a colleague (of {len(shared)}); ask "
+        "the holder whether it was them"
     )
     return Finding(
         KIND,

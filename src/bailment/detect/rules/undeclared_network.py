@@ -10,6 +10,7 @@ import msgspec
 
 from bailment.detect.event import Event, Finding
 from bailment.detect.memory import Tally, entry
+from bailment.detect.rules.wording import where
 from bailment.spec.detection import RuleTerms
 
 KIND = "undeclared-network"
@@ -33,11 +34,11 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
     times = tally.add(event, now, terms.window_ms)
     if times < terms.threshold:
         return state, []
-    where = event.context.network or "a network that no table has"
     sentence = (
         f"device:{event.device} was refused {times} times in {terms.window_ms // 60_000} minutes "
-        f"for coming from outside the declared networks, last from {where}; its key was proven: it "
-        "was taken along, or the chain's networks are not all declared"
+        f"for coming from outside the declared networks, last from "
+        f"{where(event.context)}; its key was proven: it was taken along, or the chain's networks "
+        "are not all declared"
     )
     return state, [
         Finding(

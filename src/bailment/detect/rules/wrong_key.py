@@ -11,6 +11,7 @@ import msgspec
 
 from bailment.detect.event import Event, Finding
 from bailment.detect.memory import Tally, entry
+from bailment.detect.rules.wording import times, where
 from bailment.spec.detection import RuleTerms
 
 KIND = "wrong-key"
@@ -42,17 +43,16 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
     if event.what != "refused" or event.reason not in HOW or not event.device:
         return state, []
     tally = entry(state.devices, event.device, _DEVICES, Tally)
-    times = tally.add(event, now, terms.window_ms)
-    if times < terms.threshold:
+    count = tally.add(event, now, terms.window_ms)
+    if count < terms.threshold:
         return state, []
     whose = f" of person:{event.person}" if event.person else ""
     minutes = terms.window_ms // 60_000
-    where = " ".join(filter(None, (event.context.network, event.context.country)))
-    by = " ".join(filter(None, (where and f"from {where}", event.context.client)))
+    by = f"from {where(event.context)} {event.context.client}".rstrip()
     sentence = (
-        f"a token of device:{event.device}{whose} was shown {HOW[event.reason]}"
-        f"{f' ({by})' if by else ''}, {times} times in {minutes} minutes: whoever "
-        "does that is not its holder, or the holder's client is set up wrongly; ask the holder"
+        f"a token of device:{event.device}{whose} was shown {HOW[event.reason]} ({by}), "
+        f"{times(count)} in {minutes} minutes: whoever does that is not its holder, or the "
+        "holder's client is set up wrongly; ask the holder"
     )
     return state, [
         Finding(
@@ -63,7 +63,7 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
             event.time,
             tally.records,
             "high",
-            {"requests": times},
+            {"requests": count},
             others=(f"person:{event.person}",) if event.person else (),
         )
     ]

@@ -1,0 +1,161 @@
+"""What the inline detectors find is on the record at once, and leads to what the spec says."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from bailment.access.reasons import Reason
+from bailment.access.tripwire import CAPABILITY, digest
+from bailment.auditor.audit import audit_export
+from bailment.detect.grouping import group_of
+from bailment.gateway.responding import HOLD_MS
+from bailment.ledger.detection_records import FindingGrouped, FindingRaised, StepUpAsked
+from bailment.ledger.identity_records import TripwireSet
+from bailment.ledger.records import AccessRefused, HoldAdded
+from bailment.store.export import export_log
+from bailment.store.view import open_view
+
+from ..world import Device, World, world
+
+pytestmark = pytest.mark.anyio
+
+DECOY = "cygnus-internal-2"
+
+
+@pytest.fixture(scope="module")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    return ("asyncio", {"use_uvloop": True})
+
+
+@pytest.fixture(scope="module")
+async def lab(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with world(tmp_path_factory.mktemp("lab")) as made:
+        await lay(made, "model", DECOY)
+        yield made
+
+
+async def lay(lab: World, kind: str, secret: str) -> None:
+    facts = TripwireSet(digest(secret.encode()), kind, "system:wiki")
+    sequencer = lab.issuer.log.sequencer
+    await sequencer.append(sequencer.draft(facts))
+
+
+async def pass_on(lab: World, device: Device) -> int:
+    """Somebody shows the device's token as a bearer."""
+    headers = {"authorization": f"Bearer {device.token}", "user-agent": "curl/8.4"}
+    return (await lab.http.get(f"{lab.url}/v1/models", headers=headers)).status_code
+
+
+def person_of(lab: World, device: Device) -> str:
+    return lab.register.path(lab.register.link_of[device.id])[1].subject
+
+
+async def test_a_token_shown_without_its_key_is_told_and_its_person_signs_in_again(
+    lab: World,
+) -> None:
+    device, other = await lab.device(), await lab.device()
+    since = lab.size
+    assert await pass_on(lab, device) == 401
+    await lab.until(lambda: lab.of(StepUpAsked, since))
+    (finding,) = lab.of(FindingRaised, since)
+    assert (finding.kind, finding.subject) == ("wrong-key", f"device:{device.id}")
+    assert finding.response == "step-up" and person_of(lab, device) in finding.sentence
+    (refused,) = lab.of(AccessRefused, since)
+    assert [at for at, _, facts in lab.news if facts is refused] == list(finding.records)
+    (asked,) = lab.of(StepUpAsked, since)
+    assert (asked.person, asked.finding) == (person_of(lab, device), finding.finding)
+    assert (asked.author, lab.of(HoldAdded, since)) == ("detector:wrong-key", [])
+    assert (await device.ask()).status_code == 403
+    assert lab.refusals(since)[-1] == (Reason.SIGN_IN_TOO_OLD, 1)
+    assert (await other.ask()).status_code == 200
+
+
+async def test_a_decoy_is_refused_like_any_model_and_cuts_off_who_asks(lab: World) -> None:
+    device = await lab.device()
+    unknown = await device.ask(model="no-such-model")
+    since = lab.size
+    answered = await device.ask(model=DECOY)
+    assert answered.status_code == unknown.status_code
+    assert answered.json()["error"] == unknown.json()["error"]
+    await lab.until(lambda: lab.of(HoldAdded, since))
+    assert (await device.ask()).status_code == 403
+    assert lab.refusals(since)[-1] == (Reason.HELD, 1)
+    (finding,) = lab.of(FindingRaised, since)
+    assert (finding.kind, finding.model, finding.response) == ("decoy-model", DECOY, "hold")
+    (hold,) = lab.of(HoldAdded, since)
+    assert (hold.subject, hold.author) == (f"device:{device.id}", "detector:decoy-model")
+    assert finding.finding in hold.reason
+    assert 0 < hold.until - lab.clock.now() <= HOLD_MS
+
+
+async def test_who_asks_whether_there_is_a_decoy_is_told_no_and_noticed(lab: World) -> None:
+    device = await lab.device()
+    unknown = await device.get("/v1/models/no-such-model")
+    since = lab.size
+    answered = await device.get(f"/v1/models/{DECOY}")
+    assert answered.status_code == unknown.status_code
+    assert answered.json()["error"] == unknown.json()["error"]
+    await lab.until(lambda: lab.of(HoldAdded, since))
+    assert lab.of(HoldAdded, since)[0].subject == f"device:{device.id}"
+
+
+async def test_a_stranger_who_asks_about_a_decoy_cuts_off_nobody(lab: World) -> None:
+    since = lab.size
+    await lab.http.get(f"{lab.url}/v1/models/{DECOY}")
+    await lab.until(lambda: lab.of(FindingRaised, since))
+    await lab.settle()
+    (finding,) = lab.of(FindingRaised, since)
+    assert finding.kind == "decoy-model" and not finding.subject
+    assert lab.of(HoldAdded, since) == []
+
+
+async def test_a_honey_credential_names_where_it_leaked_and_cuts_off_nobody(lab: World) -> None:
+    secret = CAPABILITY + secrets.token_urlsafe(32)
+    await lay(lab, "honey", secret)
+    since = lab.size
+    headers = {"authorization": f"Bearer {secret}"}
+    assert (await lab.http.get(f"{lab.url}/v1/models", headers=headers)).status_code == 401
+    await lab.until(lambda: lab.of(FindingRaised, since))
+    await lab.settle()
+    (finding,) = lab.of(FindingRaised, since)
+    assert (finding.kind, finding.subject) == ("honey-credential", "system:wiki")
+    assert "system:wiki" in finding.sentence and secret not in finding.sentence
+    assert not lab.of(HoldAdded, since) and not lab.of(StepUpAsked, since)
+
+
+@pytest.mark.parametrize("forgetting", [False, True])
+async def test_a_restart_neither_forgets_nor_says_it_twice(
+    tmp_path: Path, forgetting: bool
+) -> None:
+    async with world(tmp_path) as lab:
+        device = await lab.device()
+        for _ in range(3):
+            since = lab.size
+            await pass_on(lab, device)
+            await lab.until(lambda since=since: lab.of(AccessRefused, since))
+            await lab.stop()
+            if forgetting:
+                lab.folder.watch.unlink()
+            lab._listener = socket.create_server(("127.0.0.1", lab.port))
+            await lab.start()
+        view = open_view(lab.folder)
+        told = [one.facts for one in view.reader.records()]
+        (finding,) = [one for one in told if isinstance(one, FindingRaised)]
+        assert finding.finding[:16] == group_of("wrong-key", f"device:{device.id}", "")
+        assert sum(isinstance(one, StepUpAsked) for one in told) == 1
+        grouped = [one for one in told if isinstance(one, FindingGrouped)]
+        assert [(one.finding, one.count) for one in grouped] == [(finding.finding, 1)] * 2
+
+
+async def test_the_log_with_all_that_passes_an_audit(lab: World, tmp_path: Path) -> None:
+    view = open_view(lab.folder)
+    await asyncio.to_thread(export_log, lab.folder, view.reader, view.verifier, tmp_path / "export")
+    report = audit_export(tmp_path / "export", view.verifier)
+    assert report.clean, report.findings
+    assert report.types[StepUpAsked.TYPE] and report.types[FindingRaised.TYPE]
