@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +18,7 @@ from bailment.settings import Settings, load_settings
 from bailment.store.folder import Folder
 
 if TYPE_CHECKING:
+    from bailment.cli.serve import Issuer
     from bailment.drills.breach.result import Outcome, Result, Signal
     from bailment.drills.breach.variants import Variant
 
@@ -26,6 +30,9 @@ def run(
     live: Annotated[
         bool, typer.Option("--live", help="On the running issuer, with canary recipients.")
     ] = False,
+    lab: Annotated[
+        bool, typer.Option("--lab", help="On a separate log, SIMULATED, with a fleet's weeks.")
+    ] = False,
     variant: Annotated[
         list[str] | None, typer.Option(help="Only this variant; repeat for more.")
     ] = None,
@@ -36,6 +43,10 @@ def run(
         float, typer.Option(min=0.05, help="Seconds between one's requests (live).")
     ] = 1.5,
     model: Annotated[str, typer.Option(help="The canary to ask; else the first (live).")] = "",
+    recipients: Annotated[int, typer.Option(min=1, help="Of the fleet (lab).")] = 50,
+    weeks: Annotated[float, typer.Option(min=0.2, help="Of the fleet (lab).")] = 3,
+    seed: Annotated[int, typer.Option(help="Of the fleet (lab).")] = 1,
+    plot: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.")] = None,
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
@@ -46,7 +57,14 @@ def run(
     if name not in _NAMES:
         raise BailmentError(f"there is no drill `{name[:40]}`", hint=f"one of {', '.join(_NAMES)}")
     chosen = _chosen(variant or ())
-    result = _live(Folder(directory), chosen, model, seconds, pace)
+    if live == lab:
+        raise typer.BadParameter("say which: --live or --lab")
+    if live:
+        result = _live(Folder(directory), chosen, model, seconds, pace)
+    else:
+        result = _lab(chosen, recipients, weeks, seed)
+    if plot is not None:
+        _draw(result, plot)
     if as_json:
         from msgspec import to_builtins
 
@@ -66,6 +84,57 @@ def _live(folder: Folder, chosen: list[Variant], model: str, seconds: float, pac
         folder, settings, partial(act, folder), note, _canary(settings, model), seconds, pace
     )
     return drill.run(chosen, author())
+
+
+def _lab(chosen: list[Variant], recipients: int, weeks: float, seed: int) -> Result:
+    import logging
+
+    import structlog
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from bailment.drills.breach.lab import Lab
+
+    quiet = structlog.make_filtering_bound_logger(logging.ERROR)
+    structlog.configure(wrapper_class=quiet)
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task("SIMULATED", total=1.0)
+
+        def tell(stage: str, share: float) -> None:
+            bar.update(task, description=f"SIMULATED, {stage}", completed=share)
+
+        return Lab(_served, tell, seed, recipients, weeks).run(chosen)
+
+
+@asynccontextmanager
+async def _served(folder: Folder, settings: str) -> AsyncIterator[Issuer]:
+    """A new issuer, which serves in this process."""
+    from bailment.cli.serve import initialise, listening, opened
+    from bailment.cli.serve import run as serve
+
+    await initialise(folder, settings, "lab.example/drill", "the drill")
+    asked, ready = asyncio.Event(), asyncio.Event()
+    async with opened(folder) as issuer:
+        with listening(issuer.settings.listen) as listener:
+            serving = asyncio.create_task(serve(issuer, listener, asked, ready))
+            waiting = asyncio.create_task(ready.wait())
+            await asyncio.wait((serving, waiting), return_when=asyncio.FIRST_COMPLETED)
+            try:
+                if not serving.done():
+                    yield issuer
+            finally:
+                asked.set()
+                waiting.cancel()
+                await serving
+
+
+def _draw(result: Result, path: Path) -> None:
+    from bailment.drills.breach.plot import draw
+
+    if path.suffix.lower() != ".svg":
+        raise BailmentError(f"`{path}`: a plot is drawn as SVG", hint="name it like drill.svg")
+    path.write_text(draw(result))
 
 
 def _chosen(names: list[str] | tuple[str, ...]) -> list[Variant]:
@@ -92,7 +161,7 @@ def _canary(settings: Settings, name: str) -> str:
 def _show(result: Result) -> None:
     label = "SIMULATED, " if result.simulated else ""
     say(f"{result.name}, {label}{result.form}: {result.geography}")
-    rows = [_row(one) for one in result.variants]
+    rows = [_row(one, simulated=result.simulated) for one in result.variants]
     show_rows(rows, {key: key for key in rows[0]}, as_json=False, none="")
     for one in result.variants:
         if one.outcome == "unseen" and one.unseen:
@@ -101,9 +170,12 @@ def _show(result: Result) -> None:
             say(f"{one.variant}: WENT UNNOTICED, and should not have")
     seen = result.background
     kinds = ", ".join(f"{kind} {count}" for kind, count in seen.findings.items())
+    weekly = seen.false_alerts / max(seen.recipients * seen.weeks, 1e-9)
+    rate = f", {weekly:.2f} a recipient and week" if result.simulated else ""
     say(
         f"background: {seen.recipients} recipients, {seen.requests} requests, "
-        f"{seen.refused} refused, {seen.false_alerts} false alerts" + (f" ({kinds})" * bool(kinds))
+        f"{seen.refused} refused, {seen.false_alerts} false alerts{rate}"
+        + (f" ({kinds})" if kinds else "")
     )
     for text in result.notes:
         note(text)
@@ -111,16 +183,23 @@ def _show(result: Result) -> None:
         note(f"on record as the drill {result.drill}; the recipients' links are ended")
 
 
-def _row(one: Outcome) -> dict[str, str]:
-    return {
+def _row(one: Outcome, *, simulated: bool) -> dict[str, str]:
+    row = {
         "variant": one.variant,
         "outcome": one.outcome,
         "by": _by(one),
-        "requests": str(one.signal.request) if one.signal else f"none of {one.requests}",
+        "request": str(one.signal.request) if one.signal else f"none of {one.requests}",
         "after": _span(one.signal),
         "contained": f"{one.contained.name}, {_span(one.contained)}" if one.contained else "",
         "got": f"{one.answers} answers, {one.tokens} tokens",
     }
+    return row | ({"with shared static keys": _static(one)} if simulated else {})
+
+
+def _static(one: Outcome) -> str:
+    if one.static is None:
+        return f"unseen, {one.static_answers} answers"
+    return f"{one.static.name}, request {one.static.request}, {_span(one.static)}"
 
 
 def _by(one: Outcome) -> str:
@@ -129,10 +208,11 @@ def _by(one: Outcome) -> str:
 
 
 def _span(signal: Signal | None) -> str:
+    """Seconds, minutes or hours."""
     if signal is None:
         return ""
-    return (
-        f"{signal.after / 1000:.1f} s"
-        if signal.after < 60_000
-        else f"{signal.after / 60_000:.1f} min"
-    )
+    seconds = signal.after / 1000
+    for most, unit, name in ((60, 1, "s"), (3600, 60, "min")):
+        if seconds < most:
+            return f"{seconds / unit:.1f} {name}"
+    return f"{seconds / 3600:.1f} h"

@@ -52,7 +52,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def outcome(self) -> str:
         """`refused`, `contained`, `noticed` or `unseen`."""
-        if self.requests and not self.answers:
+        if self.refused is not None and not self.answers:
             return "refused"
         if self.contained is not None:
             return "contained"
@@ -113,7 +113,8 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def as_expected(self) -> bool:
-        return all(one.as_expected for one in self.variants)
+        """Whether every variant was, and nobody was refused who meant no harm."""
+        return not self.background.refused and all(one.as_expected for one in self.variants)
 
 
 def outcome_of(
@@ -168,7 +169,7 @@ def _refused(one: Tried, tried: Sequence[Tried]) -> Signal:
 
 
 def _is_refusal(one: Tried) -> bool:
-    return one.status >= 400
+    return 400 <= one.status < 500
 
 
 def _sent(one: Tried) -> int:
