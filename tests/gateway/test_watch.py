@@ -82,7 +82,7 @@ async def test_a_decoy_is_refused_like_any_model_and_cuts_off_who_asks(lab: Worl
     since = lab.size
     answered = await device.ask(model=DECOY)
     assert answered.status_code == unknown.status_code
-    assert answered.json()["error"] == unknown.json()["error"]
+    assert answered.json()["error"]["message"] == unknown.json()["error"]["message"]
     await lab.until(lambda: lab.of(HoldAdded, since))
     assert (await device.ask()).status_code == 403
     assert lab.refusals(since)[-1] == (Reason.HELD, 1)
@@ -100,7 +100,7 @@ async def test_who_asks_whether_there_is_a_decoy_is_told_no_and_noticed(lab: Wor
     since = lab.size
     answered = await device.get(f"/v1/models/{DECOY}")
     assert answered.status_code == unknown.status_code
-    assert answered.json()["error"] == unknown.json()["error"]
+    assert answered.json()["error"]["message"] == unknown.json()["error"]["message"]
     await lab.until(lambda: lab.of(HoldAdded, since))
     assert lab.of(HoldAdded, since)[0].subject == f"device:{device.id}"
 
