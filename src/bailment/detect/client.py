@@ -17,7 +17,7 @@ import msgspec
 _MOST_READ, _MOST_KEPT = 512, 48
 _WORD = r"[A-Za-z0-9][A-Za-z0-9._+~-]*"
 _SDK = re.compile(rf"({_WORD}/[A-Za-z]+) ({_WORD})")
-_PRODUCT = re.compile(rf"(@?{_WORD}(?:/{_WORD})??)(?:/({_WORD}))?(?=[ (;]|\Z)")
+_PRODUCT = re.compile(rf"(?:(?<= )|\A)(@?{_WORD}(?:/{_WORD})??)(?:/({_WORD}))?(?=[ (;]|\Z)")
 _COMMENT = re.compile(r"\(([^()]{1,200})\)")
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._+:/~-]*")
 #: Names behind which a browser, or what is built on one, tells its own.
@@ -76,7 +76,7 @@ def client_of(headers: Iterable[tuple[bytes, bytes]]) -> Client:
 
 
 def _text(value: bytes) -> str:
-    text = value.decode("ascii", "replace") if len(value) <= _MOST_READ else ""
+    text = value.decode("ascii") if len(value) <= _MOST_READ and value.isascii() else ""
     return text if text.isprintable() else ""
 
 
