@@ -137,7 +137,7 @@ class SinkTasks:
         if not 0 <= since <= size:
             raise _denied(f"the log has {size} entries, and `{since}` is none of them")
         ca = "\n".join(act.ca)
-        sink = Sink(act.sink, act.kind, act.to, act.classes, act.form, act.sinks, act.header, ca)
+        sink = Sink(act.sink, act.kind, act.to, act.classes, act.form, act.names, act.header, ca)
         try:
             sender_of(sink, act.secret, self._key)
         except ConfigurationError as error:
