@@ -136,7 +136,7 @@ class Tables:
             _pack(_differences(layer.starts), index >= 3) + _pack(layer.values, False)
             for index, layer in enumerate(self._layers)
         )
-        packed = lzma.compress(body, preset=9 | lzma.PRESET_EXTREME)
+        packed = lzma.compress(body, preset=6 | lzma.PRESET_EXTREME)
         return _MAGIC + msgspec.json.encode(self.head) + b"\n" + packed
 
 
