@@ -14,7 +14,8 @@ import msgspec
 from bailment.detect.event import Event, Finding
 from bailment.spec.detection import RuleTerms
 
-KIND = "actor-cluster"
+#: Of a rule that leads to nothing by itself.
+KIND = "many-credentials"
 
 
 class Seen(msgspec.Struct):
