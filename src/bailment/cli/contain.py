@@ -50,7 +50,7 @@ def contain(
         if execute is None:
             graph, extended = incidents.graph_of([f"incident:{name}"])
             now, register = now_ms(), view.fold.register
-            recent = incidents.index.everything(now - _WEEK)
+            recent = incidents.index.since(now - _WEEK)
             rotate_ms = register.conditions.response.rotate_ms
             made = plan(register, graph, extended.radius, name, recent, rotate_ms, now)
             told = _told(view, made)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from bailment.access.state import Indexed
-from bailment.incident.blast_radius import Radius, Use
+from bailment.incident.blast_radius import Radius
 from bailment.ledger.incident_records import CustodyDeclared
 
 #: A network and a client that a finding was seen with.
@@ -54,16 +54,6 @@ def first_exposure(
         first = min(radius.uses, key=lambda use: use.first)
         found = [Window(first.began, first.first, "first access")]
     return min(found, key=lambda one: one.since, default=Window(0, -1, "nothing was exposed"))
-
-
-def asked_for(window: Window, asked: int, uses: Iterable[Use]) -> Window:
-    """The window with the beginning that somebody asked for, and what that would miss."""
-    before = 0
-    if asked > window.since:
-        for use in uses:
-            if use.began >= window.since or use.ended >= window.since:
-                before += use.count if use.ended < asked else int(use.began < asked)
-    return msgspec.structs.replace(window, asked=asked, before=before)
 
 
 def _declared(radius: Radius, custody: Iterable[CustodyDeclared]) -> Iterable[tuple[int, str]]:

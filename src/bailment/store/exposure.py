@@ -9,7 +9,7 @@ the log that it begins at, so that no record counts twice.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -30,17 +30,20 @@ _DAY = 86_400_000
 BATCH = 5_000
 _VALUES = "count INTEGER, tokens INTEGER, first INTEGER, last INTEGER, began INTEGER, ended INTEGER"
 _KEY = "device, model, purpose, network, declared, client"
+#: Without a type no index would serve a comparison with another table's.
+_TYPED = ", ".join(f"{one} INTEGER" for one in _KEY.split(", "))
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER);
 INSERT OR IGNORE INTO position VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS names (id INTEGER PRIMARY KEY, name TEXT UNIQUE);
 CREATE TABLE IF NOT EXISTS tokens (token TEXT PRIMARY KEY, device INTEGER, purpose INTEGER,
     until INTEGER) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS open (access TEXT PRIMARY KEY, day INTEGER, {_KEY}) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS days ({_KEY}, day INTEGER, {_VALUES},
+CREATE TABLE IF NOT EXISTS open (access TEXT PRIMARY KEY, day INTEGER, {_TYPED}) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS days ({_TYPED}, day INTEGER, {_VALUES},
     PRIMARY KEY (device, day, model, purpose, network, declared, client)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS uses ({_KEY}, {_VALUES}, PRIMARY KEY ({_KEY})) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS uses ({_TYPED}, {_VALUES}, PRIMARY KEY ({_KEY})) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS used_from ON uses (network);
+CREATE INDEX IF NOT EXISTS declared_as ON uses (declared);
 CREATE TABLE IF NOT EXISTS entries (entry INTEGER PRIMARY KEY, time INTEGER, type TEXT,
     about TEXT, facts BLOB);
 CREATE INDEX IF NOT EXISTS told_of ON entries (about);
@@ -51,13 +54,8 @@ ON CONFLICT DO UPDATE SET count = count + excluded.count, tokens = tokens + excl
     began = min(began, excluded.began), ended = max(ended, excluded.ended)
 """
 _MARKS = ", ".join("?" * 12)
-_COLUMNS = (
-    "d.name, m.name, p.name, n.name, c.name, k.name, count, tokens, first, last, began, ended"
-)
-_JOINS = """
-JOIN names d ON d.id = u.device JOIN names m ON m.id = u.model JOIN names p ON p.id = u.purpose
-JOIN names n ON n.id = u.network JOIN names c ON c.id = u.declared JOIN names k ON k.id = u.client
-"""
+_COLUMNS = f"{_KEY}, count, tokens, first, last, began, ended"
+_SUMS = "sum(count), sum(tokens), min(first), max(last), min(began), max(ended)"
 _NOTED: tuple[type[Facts], ...] = (FindingRaised, *INCIDENT_RECORDS)
 #: device, model, purpose, network, declared, client, by the ids of their names.
 Key = tuple[int, int, int, int, int, int]
@@ -184,37 +182,74 @@ class Exposure:
 
     # Questions
 
-    def uses(self, devices: Collection[str], since: int = 0) -> list[Use]:
-        """What these devices did, from the day (UTC) of `since` (ms) on."""
-        table = "days" if since else "uses"
-        bound = "AND u.day >= ?" if since else ""
-        query = f"SELECT {_COLUMNS} FROM sought s CROSS JOIN {table} u ON u.device = s.id {bound}"
+    def uses(self, devices: Collection[str]) -> list[Use]:
+        """What these devices did."""
         self._seek(devices)
-        found = self._db.execute(query + _JOINS, (since // _DAY,) if since else ()).fetchall()
-        return _merged(found) if since else [Use(*row) for row in found]
+        return self._read(f"SELECT {_COLUMNS} FROM sought s CROSS JOIN uses u ON u.device = s.id")
 
-    def days(self, devices: Collection[str], since: int = 0) -> list[Use]:
-        """The same, with one for each day."""
+    def since(self, time: int) -> list[Use]:
+        """What everybody did from the day (UTC) of a time (ms) on, one for each device, with the
+        model alone told apart."""
+        query = (
+            f"SELECT device, model, 0, 0, 0, 0, {_SUMS} FROM days WHERE day >= ? "
+            "GROUP BY device, model"
+        )
+        return self._read(query, time // _DAY)
+
+    def of(self, kind: str, name: str) -> list[Use]:
+        """What everybody did with a model or for a purpose; networks and clients are not told
+        apart."""
+        known = self._db.execute("SELECT id FROM names WHERE name = ?", (name,)).fetchone()
+        column = {"model": "model", "purpose": "purpose"}[kind]
+        query = (
+            f"SELECT device, model, purpose, 0, 0, 0, {_SUMS} FROM uses WHERE {column} = ? "
+            "GROUP BY device, model, purpose"
+        )
+        return self._read(query, known[0]) if known else []
+
+    def before(
+        self, devices: Collection[str], since: int, asked: int, places: Collection[tuple[str, str]]
+    ) -> int:
+        """How many accesses these devices made between two times (ms), at least: of a day that
+        either lies in one counts. With `places` only those from such a network and client."""
         self._seek(devices)
-        query = f"SELECT {_COLUMNS} FROM sought s CROSS JOIN days u ON u.device = s.id {_JOINS}"
-        found = self._db.execute(query + "WHERE u.day >= ?", (since // _DAY,)).fetchall()
-        return [Use(*row) for row in found]
+        query = (
+            "SELECT network, client, sum(iif(ended < ?1, count, 1)) FROM sought s "
+            "CROSS JOIN days u ON u.device = s.id AND u.day >= ?2 "
+            "WHERE ended >= ?3 AND began < ?1 GROUP BY network, client"
+        )
+        rows = self._db.execute(query, (asked, since // _DAY, since)).fetchall()
+        names = self._texts({one for row in rows for one in row[:2]})
+        found = ((names[network], names[client], count) for network, client, count in rows)
+        return sum(count for *place, count in found if not places or tuple(place) in places)
 
-    def everything(self, since: int = 0) -> list[Use]:
-        """What everybody did."""
-        ids = self._db.execute("SELECT DISTINCT device FROM uses").fetchall()
-        names = dict(self._db.execute("SELECT id, name FROM names"))
-        return self.uses([names[row[0]] for row in ids], since)
+    def _read(self, query: str, *values: int) -> list[Use]:
+        rows = self._db.execute(query, values).fetchall()
+        names = self._texts({one for row in rows for one in row[:6]})
+        return [
+            Use(*map(names.__getitem__, row[:6]), *row[6:])  # type: ignore[arg-type]
+            for row in rows
+        ]
+
+    def _texts(self, ids: Collection[int]) -> dict[int, str]:
+        """The names of ids; all of them, where it is many that are asked for."""
+        if len(ids) > 500:
+            return {0: "", **dict(self._db.execute("SELECT id, name FROM names"))}
+        query = "SELECT name FROM names WHERE id = ?"
+        return {one: self._db.execute(query, (one,)).fetchone()[0] if one else "" for one in ids}
 
     def seen_from(self, network: str) -> list[str]:
         """The devices that were used from a network: an autonomous system, a hashed prefix, or one
         that a delegation declares."""
-        query = f"SELECT DISTINCT d.name FROM uses u {_JOINS} WHERE "
-        if not self._db.execute("SELECT 1 FROM names WHERE name = ?", (network,)).fetchone():
-            like = "',' || c.name || ',' LIKE ?"
-            return [row[0] for row in self._db.execute(query + like, (f"%,{network},%",))]
-        whole = "u.network = (SELECT id FROM names WHERE name = ?1) OR c.name = ?1"
-        return [row[0] for row in self._db.execute(query + whole, (network,))]
+        query = "SELECT id FROM names WHERE name = ?1 OR ',' || name || ',' LIKE ?2"
+        ids = [row[0] for row in self._db.execute(query, (network, f"%,{network},%"))]
+        found: set[int] = set()
+        for column in ("network", "declared"):
+            for one in ids:
+                rows = f"SELECT DISTINCT device FROM uses WHERE {column} = ?"
+                found |= {row[0] for row in self._db.execute(rows, (one,))}
+        names = self._texts(found)
+        return [names[one] for one in found]
 
     def told(self, about: str = "", type: str = "") -> list[Entry]:
         """Findings and the records of incidents: those about something, of a type, or all."""
@@ -239,26 +274,3 @@ class Exposure:
 
 #: By what a record is found, the first that it has.
 _ABOUT = ("incident", "system", "notice", "rotation", "finding")
-
-
-def _merged(rows: Iterable[tuple[object, ...]]) -> list[Use]:
-    """Days of the same key as one."""
-    found: dict[tuple[object, ...], Use] = {}
-    for row in rows:
-        use = Use(*row)  # type: ignore[arg-type]
-        key = row[:6]
-        known = found.get(key)
-        found[key] = use if known is None else _sum(known, use)
-    return list(found.values())
-
-
-def _sum(one: Use, other: Use) -> Use:
-    return Use(
-        *(one.device, one.model, one.purpose, one.network, one.declared, one.client),
-        one.count + other.count,
-        one.tokens + other.tokens,
-        min(one.first, other.first),
-        max(one.last, other.last),
-        min(one.began, other.began),
-        max(one.ended, other.ended),
-    )

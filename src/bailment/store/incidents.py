@@ -13,7 +13,7 @@ from bailment.access.state import Indexed
 from bailment.errors import BailmentError
 from bailment.incident.blast_radius import Extent, Radius, Use
 from bailment.incident.graph import Graph
-from bailment.incident.window import Cluster, Window, asked_for, first_exposure
+from bailment.incident.window import Cluster, Window, first_exposure
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.incident_records import (
@@ -159,11 +159,19 @@ class Incidents:
                 "system:ci-vault or finding:ID",
             )
         extent = Extent(graph, self._register, starts)
-        radius = extent.with_uses(self.index.uses(extent.callers))
+        uses = self.index.uses(extent.callers)
+        for kind, _, name in (start.partition(":") for start in starts):
+            if kind in ("model", "purpose"):
+                uses += self.index.of(kind, name)
+        radius = extent.with_uses(uses)
         window = first_exposure(self._register, radius, custody, clusters)
         if since:
-            days = self.index.days(extent.callers)
-            window = asked_for(window, since, _within(days, clusters))
+            missed = (
+                self.index.before(radius.callers, window.since, since, set(clusters))
+                if since > window.since
+                else 0
+            )
+            window = msgspec.structs.replace(window, asked=since, before=missed)
         return graph, Extended(radius, window, tuple(dict.fromkeys(clusters)))
 
     def _starts(
@@ -203,12 +211,6 @@ class Incidents:
                 facts = record.facts
                 if isinstance(facts, AccessOpened | AccessRefused) and facts.context is not UNSET:
                     yield facts.context.network, facts.context.client
-
-
-def _within(uses: Sequence[Use], clusters: Collection[Cluster]) -> list[Use]:
-    """Those of the clusters; all where there are none."""
-    known = set(clusters)
-    return [one for one in uses if not known or (one.network, one.client) in known]
 
 
 def _once(values: Sequence[str]) -> tuple[str, ...]:
