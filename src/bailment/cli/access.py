@@ -1,4 +1,4 @@
-"""Who did what: accesses, refusals and findings, read from the log."""
+"""Who did what: accesses and refusals, read from the log."""
 
 from __future__ import annotations
 
@@ -9,24 +9,21 @@ from typing import Annotated, Any
 import typer
 
 from bailment.cli.console import Dir
-from bailment.cli.output import Json, show_rows, titled, warn
+from bailment.cli.output import Json, show_rows, titled
 from bailment.cli.subjects import find_person, find_recipient, handle_of, name_of
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
-from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.records import (
     AccessClosed,
     AccessOpened,
     AccessRefused,
     TokenIssued,
 )
-from bailment.settings import load_settings
 from bailment.store.folder import Folder
 from bailment.store.reader import Record
 from bailment.store.view import View, open_view
 
 app = typer.Typer(no_args_is_help=True, help="Who did what.")
-finding = typer.Typer(no_args_is_help=True, help="What somebody should look at.")
 
 Since = Annotated[str, typer.Option(help="How far back: 2h, 7d, 2026-04-07.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="Only the newest so many.")]
@@ -63,40 +60,6 @@ def access_list(
     }
     none = f"no access since {since}"
     show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
-
-
-@finding.command("list")
-def finding_list(
-    since: Since = "7d", limit: Limit = None, directory: Dir = Path(), as_json: Json = False
-) -> None:
-    """List findings."""
-    folder = Folder(directory)
-    view = open_view(folder)
-    rows = [
-        {
-            "time": show_time(record.leaf.time),
-            "kind": record.facts.kind,
-            "subject": record.facts.subject or "",
-            "sentence": record.facts.sentence,
-            "model": record.facts.model,
-            "numbers": record.facts.numbers,
-            "finding": record.facts.finding,
-            "record": record.index,
-        }
-        for record in _since(view, ago(since, now_ms()))
-        if isinstance(record.facts, FindingRaised)
-    ]
-    none = f"no finding since {since}"
-    columns = titled("time", "kind", "subject", "sentence")
-    show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
-    unmetered = [
-        name for name, model in load_settings(folder.settings).models.items() if not model.meter
-    ]
-    if unmetered:
-        warn(
-            f"calls around the gateway to {', '.join(unmetered)} are not found: "
-            "there is no `meter` in the settings"
-        )
 
 
 def _since(view: View, time: int) -> Iterator[Record]:

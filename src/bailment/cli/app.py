@@ -27,6 +27,7 @@ from bailment.cli import (
     evidence,
     exception,
     extent,
+    finding,
     handing,
     hold,
     incident,
@@ -82,7 +83,9 @@ app.add_typer(token.app, name="token", rich_help_panel=_LAB)
 app.add_typer(kill_switch.app, name="kill-switch", rich_help_panel=_LAB)
 app.add_typer(kill_switch.maintenance, name="maintenance", rich_help_panel=_LAB)
 app.add_typer(access.app, name="access", rich_help_panel=_LAB)
-app.add_typer(access.finding, name="finding", rich_help_panel=_LAB)
+app.add_typer(finding.finding, name="finding", rich_help_panel=_LAB)
+app.add_typer(finding.step_up, name="step-up", rich_help_panel=_LAB)
+app.add_typer(finding.tripwire, name="tripwire", rich_help_panel=_LAB)
 app.add_typer(detect.app, name="detect", rich_help_panel=_LAB)
 app.add_typer(incident.app, name="incident", rich_help_panel=_LAB)
 app.command("blast-radius", rich_help_panel=_LAB)(extent.blast_radius)

@@ -28,6 +28,7 @@ from bailment.control.evaluator import Evaluator
 from bailment.control.findings import FindingDesk, RaiseFinding
 from bailment.control.holding import Holding, HoldingActs
 from bailment.control.incidents import IncidentActs, IncidentDesk
+from bailment.control.judging import JudgingActs, judge
 from bailment.control.operators import OperatorActs, Operators
 from bailment.control.operators import perform as operate
 from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body, refusal, waiting
@@ -83,6 +84,7 @@ _ANY = (
     | IncidentActs
     | SinkActs
     | RaiseFinding
+    | JudgingActs
 )
 #: A plan with its spec, and a little around it.
 _MAX_ACT = MAX_PLAN + MAX_BODY
@@ -114,6 +116,8 @@ def console_app(
                 done = await holding.perform(asked)
             elif isinstance(asked, RaiseFinding):
                 done = await findings.take(asked)
+            elif isinstance(asked, JudgingActs):
+                done = await judge(actions, asked)
             elif isinstance(asked, SinkActs):
                 done = await sinks.perform(asked)
             elif isinstance(asked, IncidentActs):

@@ -17,6 +17,7 @@ from bailment.access.slot import slot_of
 from bailment.control.actions import Denied
 from bailment.control.requests import Act
 from bailment.detect.catalogue import INLINE
+from bailment.detect.grouping import response_of
 from bailment.errors import FormatError
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised
 from bailment.ledger.records import decode_facts
@@ -73,8 +74,8 @@ class FindingDesk:
     def _raised(self, facts: FindingRaised) -> FindingRaised:
         if facts.kind not in KINDS or facts.since > facts.until:
             raise FormatError("the worker finds no such thing")
-        rule = self._log.fold.register.conditions.detection.rule(facts.kind)
-        response = "record" if rule.response == "off" else rule.response
+        said = response_of(facts.kind, self._log.fold.register.conditions.detection)
+        response = "record" if said == "off" else said
         return msgspec.structs.replace(facts, response=response)
 
     def _check(self, records: tuple[int, ...]) -> None:

@@ -1,0 +1,279 @@
+"""Findings: what somebody should look at, what was done about it, and what they made of it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bailment.access.tripwire import CAPABILITY, digest
+from bailment.cli.access import Limit, Since
+from bailment.cli.console import Dir, act
+from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
+from bailment.cli.register import Reason
+from bailment.cli.subjects import find_person
+from bailment.cli.times import ago, show_time
+from bailment.clock import now_ms
+from bailment.errors import BailmentError
+from bailment.ledger.detection_records import (
+    FindingGrouped,
+    FindingJudged,
+    FindingRaised,
+    StepUpAsked,
+)
+from bailment.ledger.leaf import decode_leaf
+from bailment.ledger.records import HoldAdded
+from bailment.settings import load_settings
+from bailment.store.folder import Folder
+from bailment.store.reader import Record
+from bailment.store.view import View, open_view
+
+finding = typer.Typer(no_args_is_help=True, help="What somebody should look at.")
+step_up = typer.Typer(no_args_is_help=True, help="Who has to sign in again.")
+tripwire = typer.Typer(no_args_is_help=True, help="What is laid out for thieves.")
+
+Id = Annotated[str, typer.Argument(metavar="FINDING", help="Its id, or how that begins.")]
+_TYPES = {
+    one.TYPE for one in (FindingRaised, FindingGrouped, FindingJudged, StepUpAsked, HoldAdded)
+}
+#: What to do next, by what is done already.
+_NEXT = {
+    "hold": "ask whom it is about; then `bailment finding judge` and, if it was them, "
+    "`bailment hold lift`",
+    "step-up": "the person signs in again, or `bailment finding judge FINDING benign` ends that",
+}
+_USUAL = "ask whom it is about; `bailment hold add` if it was not them, then `finding judge`"
+
+
+class Verdict(StrEnum):
+    """What a finding was."""
+
+    MISUSE = "misuse"
+    BENIGN = "benign"
+    KNOWN = "known"
+
+
+@finding.command("list")
+def finding_list(
+    since: Since = "7d",
+    kind: Annotated[str | None, typer.Option(help="Only of this kind.")] = None,
+    undecided: Annotated[
+        bool, typer.Option("--open", help="Only those that nobody has judged.")
+    ] = False,
+    limit: Limit = None,
+    directory: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """List findings."""
+    folder = Folder(directory)
+    view = open_view(folder)
+    rows = [
+        row
+        for row in _rows(view, ago(since, now_ms())).values()
+        if kind in (None, row["kind"]) and not (undecided and row["verdict"])
+    ]
+    none = f"no finding since {since}"
+    columns = titled("time", "finding", "kind", "subject", "sentence", "more", "verdict")
+    columns["finding"] = lambda row: row["finding"][:8]
+    show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
+    unmetered = [
+        name for name, model in load_settings(folder.settings).models.items() if not model.meter
+    ]
+    if unmetered:
+        warn(
+            f"calls around the gateway to {', '.join(unmetered)} are not found: "
+            "there is no `meter` in the settings"
+        )
+
+
+@finding.command("show")
+def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> None:
+    """Show a finding: what was seen and where, what was done, and what to do next."""
+    view = open_view(Folder(directory))
+    row = _find(view, name)
+    records = [_entry(view, index) for index in row["records"]]
+    if as_json:
+        show_json({**row, "entries": records})
+        return
+    say(f"{row['kind']} {row['finding']}, {row['severity'] or 'medium'}, {row['time']}")
+    say(row["sentence"])
+    for name, number in row["numbers"].items():
+        say(f"  {name}: {number}")
+    for one in records:
+        say(f"  entry {one['record']}: {one['type']} at {one['time']}")
+    if row["more"]:
+        say(f"  and {row['more']} times more since")
+    for done in row["done"]:
+        say(f"done: {done}")
+    if row["verdict"]:
+        say(f"judged {row['verdict']} by {row['author']}: {row['reason']}")
+    else:
+        note(f"next: {_NEXT.get(row['response'], _USUAL) if row['done'] else _USUAL}")
+
+
+@finding.command("judge")
+def finding_judge(
+    name: Id,
+    verdict: Annotated[Verdict, typer.Argument(help="What it was.")],
+    reason: Reason,
+    directory: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """Say what a finding was. What was in order is not unusual from then on."""
+    folder = Folder(directory)
+    row = _find(open_view(folder), name)
+    told = {"finding": row["finding"], "verdict": verdict.value, "reason": reason}
+    done = act(folder, "finding-judge", **told)
+    if as_json:
+        show_json(done)
+        return
+    say(f"judged {row['finding'][:8]} {verdict.value}")
+    for person in done["freed"]:
+        say(f"person:{person} need not sign in again")
+
+
+@step_up.command("list")
+def step_up_list(directory: Dir = Path(), as_json: Json = False) -> None:
+    """List who was asked to sign in again, and did not yet."""
+    asked = open_view(Folder(directory)).fold.register.state.step_ups
+    rows = [
+        {"person": person, "time": show_time(time), "finding": found}
+        for person, (time, found) in asked.items()
+    ]
+    columns = titled("person", "time", "finding")
+    show_rows(rows, columns, as_json=as_json, none="nobody has to sign in again")
+
+
+@step_up.command("end")
+def step_up_end(
+    person: Annotated[str, typer.Argument(help="Their id or email.")],
+    reason: Reason,
+    directory: Dir = Path(),
+) -> None:
+    """Ask it of a person no more to sign in again."""
+    folder = Folder(directory)
+    who = find_person(open_view(folder), person.removeprefix("person:"))
+    act(folder, "step-up-end", person=who, reason=reason)
+    say(f"person:{who} need not sign in again")
+
+
+@tripwire.command("honey")
+def lay_honey(
+    system: Annotated[str, typer.Argument(help="What people call the system it is put in.")],
+    directory: Dir = Path(),
+) -> None:
+    """Make a credential that opens nothing, to put into a shared system.
+
+    It looks like an agent's. Who shows it to the gateway has read what is there.
+    """
+    secret = CAPABILITY + secrets.token_urlsafe(32)
+    _lay(Folder(directory), "honey", secret, system)
+    say(secret)
+    note(f"put it where only a thief looks in {system}; it is shown only now")
+
+
+@tripwire.command("model")
+def lay_model(
+    model: Annotated[str, typer.Argument(help="A name that no model has.")],
+    system: Annotated[str, typer.Option(help="What people call the system it is written in.")],
+    directory: Dir = Path(),
+) -> None:
+    """Lay out a model's name that nobody should know: who asks for it read where it stands."""
+    folder = Folder(directory)
+    if model in open_view(folder).fold.register.state.models:
+        raise BailmentError(f"there is a model `{model}`", hint="choose a name that none has")
+    _lay(folder, "model", model, system)
+    say(f"a request for {model} is a finding from now on")
+
+
+@tripwire.command("list")
+def tripwire_list(directory: Dir = Path(), as_json: Json = False) -> None:
+    """List what is registered: kinds, where, and the hash of each."""
+    known = open_view(Folder(directory)).fold.register.state.tripwires.values()
+    rows = [{"kind": one.kind, "subject": one.subject, "secret": one.secret} for one in known]
+    columns = titled("kind", "subject", "secret")
+    show_rows(rows, columns, as_json=as_json, none="there are no tripwires")
+
+
+def _lay(folder: Folder, kind: str, secret: str, system: str) -> None:
+    act(folder, "tripwire-lay", kind=kind, secret=digest(secret.encode()), system=system)
+
+
+def _find(view: View, name: str) -> dict[str, Any]:
+    found = [row for one, row in _rows(view, 0).items() if name and one.startswith(name)]
+    if len(found) != 1:
+        many = "several findings begin with" if found else "there is no finding"
+        raise BailmentError(f"{many} `{name}`", hint="bailment finding list --since 90d")
+    return found[0]
+
+
+def _rows(view: View, since: int) -> dict[str, dict[str, Any]]:
+    """Findings since then, with what came of each."""
+    rows: dict[str, dict[str, Any]] = {}
+    for record in _records(view, since):
+        match record.facts:
+            case FindingRaised():
+                rows[record.facts.finding] = _row(record, record.facts)
+            case FindingGrouped(finding=name, count=count) if name in rows:
+                rows[name]["more"] += count
+            case FindingGrouped() as grouped if not grouped.finding:
+                rows[f"grouped-{record.index}"] = _flooded(record, grouped)
+            case FindingJudged(finding=name) as judged if name in rows:
+                rows[name] |= {
+                    "verdict": judged.verdict,
+                    "reason": judged.reason,
+                    "author": judged.author,
+                }
+            case StepUpAsked(finding=name, person=person) if name in rows:
+                rows[name]["done"].append(f"person:{person} was asked to sign in again")
+            case HoldAdded() as hold if hold.author.startswith("detector:"):
+                name = hold.reason.removeprefix("finding ")[:32]
+                if name in rows:
+                    ends = show_time(hold.until)
+                    rows[name]["done"].append(f"{hold.subject} is on hold until {ends}")
+    return rows
+
+
+def _row(record: Record, facts: FindingRaised) -> dict[str, Any]:
+    return {
+        "time": show_time(record.leaf.time),
+        "kind": facts.kind,
+        "subject": facts.subject or "",
+        "sentence": facts.sentence,
+        "severity": facts.severity,
+        "model": facts.model,
+        "numbers": facts.numbers,
+        "others": list(facts.others),
+        "response": facts.response,
+        "finding": facts.finding,
+        "record": record.index,
+        "records": list(facts.records),
+        "more": 0,
+        "done": [],
+        "verdict": "",
+        "reason": "",
+        "author": "",
+    }
+
+
+def _flooded(record: Record, facts: FindingGrouped) -> dict[str, Any]:
+    sentence = f"{facts.count} more of {facts.subjects} subjects, too many to be told one by one"
+    told = FindingRaised("", facts.kind, sentence, facts.since, facts.until, records=facts.records)
+    return _row(record, told)
+
+
+def _records(view: View, since: int) -> Iterator[Record]:
+    for stored in view.reader.stored(view.reader.first_since(since)):
+        leaf = decode_leaf(stored.entry)
+        if leaf.type in _TYPES and leaf.time >= since:
+            yield view.reader.open(stored)
+
+
+def _entry(view: View, index: int) -> dict[str, Any]:
+    stored = next(view.reader.stored(index, index + 1))
+    leaf = decode_leaf(stored.entry)
+    return {"record": index, "type": leaf.type, "time": show_time(leaf.time)}
