@@ -29,7 +29,7 @@ from bailment.store.reader import LogReader
 from bailment.store.receipts import make_receipt
 from bailment.store.vault import Vault
 
-from . import certificate_forgeries
+from . import certificate_forgeries, detection_forgeries
 from .conftest import Past, live
 from .forge import Forgery, Row
 from .forgeries import CHANGES, TAMPERS, Change, Tamper, flown
@@ -131,6 +131,13 @@ def test_an_access_by_mtls_that_is_right_is_no_finding(past: Past, tmp_path: Pat
     name, token = certificate_forgeries.honest(forgery, past)
     certificate_forgeries.by_mtls(forgery, past, token, name)
     certificate_forgeries.by_mtls(forgery, past, token, name)
+    report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
+    assert report.clean, report.findings
+
+
+def test_a_finding_that_goes_on_is_answered_and_judged_is_none(past: Past, tmp_path: Path) -> None:
+    forgery = Forgery(past.reader())
+    detection_forgeries.honest(forgery, past)
     report = audit_export(forgery.write(tmp_path / "forged", past.world.secrets.log), past.key)
     assert report.clean, report.findings
 

@@ -54,6 +54,9 @@ class Kind(StrEnum):
     FALSE_OBSERVATION = "false-observation"
     UNEVALUATED = "unevaluated"
 
+    # Detection.
+    UNFOUNDED = "unfounded"
+
     # A recipient's view.
     ALTERED_PERSONAL = "altered-personal"
     BAD_ATTESTATION = "bad-attestation"

@@ -12,6 +12,7 @@ from bailment import canonical
 from bailment.access.fold import Fold
 from bailment.access.slot import slot_of
 from bailment.auditor.decisions import Decisions
+from bailment.auditor.detections import Detections
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.lost_spec import LostSpec
 from bailment.auditor.observations import Observations
@@ -56,6 +57,7 @@ class Performance:
         self.lost = LostSpec()
         self.decisions = Decisions(self.fold, findings, signatures, self.lost)
         self._observations = Observations(self.fold, findings)
+        self._detections = Detections(findings)
         self._standings = Standings(self.fold, findings)
         self._origin = origin
         self._findings = findings
@@ -212,6 +214,7 @@ class Performance:
         if facts.REGISTERS:
             self._register(index, leaf, facts)
         self._observations.follow(index, leaf, facts)
+        self._detections.follow(index, facts)
         if not self.lost:
             self._standings.follow(index, leaf, facts)
 
