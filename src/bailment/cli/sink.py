@@ -11,6 +11,7 @@ import typer
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Json, note, say, show_json, show_rows, warn
 from bailment.cli.times import show_time
+from bailment.detect.ocsf_shapes import CLASSES
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.store.durable import read_private
 from bailment.store.folder import Folder
@@ -20,7 +21,6 @@ app = typer.Typer(
 )
 
 Name = Annotated[str, typer.Argument(help="What you call it, like siem-1.")]
-_Class = Literal["findings", "incidents", "accesses", "sign-ins", "delegations"]
 
 
 @app.command("add")
@@ -38,9 +38,9 @@ def add(
         ),
     ],
     records: Annotated[
-        list[_Class] | None,
-        typer.Option(help="What goes there, again for each; else findings and incidents."),
-    ] = None,
+        str,
+        typer.Option(help=f"What goes there, with commas: {', '.join(CLASSES)}."),
+    ] = "findings,incidents",
     raw: Annotated[bool, typer.Option("--raw", help="The log's own facts, not OCSF.")] = False,
     names: Annotated[
         bool, typer.Option("--names", help="With people's names, and what operators wrote.")
@@ -66,7 +66,7 @@ def add(
         sink=name,
         kind=kind,
         to=to,
-        classes=records or ["findings", "incidents"],
+        classes=_classes(records),
         form="raw" if raw else "ocsf",
         names=names,
         header=header,
@@ -142,6 +142,14 @@ def remove(name: Name, directory: Dir = Path()) -> None:
 def _all(directory: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = act(Folder(directory), "sink-list")["sinks"]
     return rows
+
+
+def _classes(records: str) -> list[str]:
+    given = [one.strip() for one in records.split(",")]
+    for one in given:
+        if one not in CLASSES:
+            raise BailmentError(f"`{one}` is no class of records", hint=", ".join(CLASSES))
+    return given
 
 
 def _lines(file: Path) -> list[str]:
