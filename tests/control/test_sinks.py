@@ -21,10 +21,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from bailment.cli import sink
 from bailment.cli.sink_checks import examine_sinks
 from bailment.control import sinks
 from bailment.control.sending import Parcel
 from bailment.control.syslog import Datagrams, framed, message
+from bailment.detect import ocsf_shapes
 from bailment.store.sinks import path as table
 from bailment.store.sinks import stored
 
@@ -450,6 +452,10 @@ async def test_udp_carries_one_message_in_each_datagram(lab: World) -> None:
     assert [one.split(b" ")[5] for one in got] == [b"hold.added", b"hold.lifted"]
 
 
+def test_the_command_line_knows_every_class_of_records() -> None:
+    assert tuple(ocsf_shapes.CLASSES) == sink.CLASSES
+
+
 def test_a_message_is_framed_and_headed_as_the_rfcs_have_it() -> None:
     parcel = Parcel(41, 1_065_910_455_003, "finding.raised", 5, b'{"a":"\xc3\xa9"}')
     sent = message(parcel, "lab host.example")
@@ -471,7 +477,8 @@ async def test_what_metrics_doctor_and_status_say_of_one_that_fails(
     while not (await standing(lab))["attempts"]:
         await lab.settle()
     assert (await standing(lab))["oldest"] > 0
-    metrics = (await lab.client().get(f"{lab.url}/metrics")).text
+    async with lab.client() as client:
+        metrics = (await client.get(f"{lab.url}/metrics")).text
     assert 'bailment_sink_behind{sink="siem"} ' in metrics
     (found,) = examine_sinks(lab.folder, 10**6)
     assert (found.ok, "status 500" in found.says) == (False, True)

@@ -11,7 +11,6 @@ import typer
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Json, note, say, show_json, show_rows, warn
 from bailment.cli.times import show_time
-from bailment.detect.ocsf_shapes import CLASSES
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.store.durable import read_private
 from bailment.store.folder import Folder
@@ -19,6 +18,9 @@ from bailment.store.folder import Folder
 app = typer.Typer(
     no_args_is_help=True, help="Your own collectors: where findings go, as OCSF events."
 )
+
+#: `detect/ocsf_shapes.py` has what is of each; it takes longer to load than a command to run.
+CLASSES = ("findings", "incidents", "accesses", "sign-ins", "delegations")
 
 Name = Annotated[str, typer.Argument(help="What you call it, like siem-1.")]
 
