@@ -17,6 +17,8 @@ from bailment.detect.context import UNOPENED, Opening
 
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _ACCOUNTS = "x-anthropic-billing-header:"
+#: Of one text so many characters count, and its end does not.
+_MOST = 1 << 17
 _SYSTEM_ROLES = frozenset(("system", "developer"))
 
 
@@ -48,7 +50,7 @@ def _parts(values: Iterable[Any]) -> Iterable[bytes]:
     for value in values:
         if isinstance(value, str):
             if not value.startswith(_ACCOUNTS):
-                yield value.encode("utf-8", "surrogatepass")
+                yield value[:_MOST].encode("utf-8", "surrogatepass")
         elif isinstance(value, list):
             yield from _parts(value)
         elif isinstance(value, dict):
