@@ -300,8 +300,17 @@ def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) ->
         "sentence": str,
         "model": MODEL,
         "numbers": {"input_tokens": int, "output_tokens": int},
+        "severity": "high",
+        "others": [],
+        "response": "person",
         "finding": ID,
         "record": int,
+        "records": [],
+        "more": int,
+        "done": [],
+        "verdict": "",
+        "reason": "",
+        "author": "",
     }
     assert matches(rows[-1], shape), rows
     listed = lab.team("finding", "list", "--limit", "1")

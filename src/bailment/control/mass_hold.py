@@ -78,7 +78,8 @@ class MassHold:
     async def _find(self, kind: str, sentence: str, **numbers: int) -> None:
         now = self._actions.log.sequencer.time
         logger.warning("finding", kind=kind, sentence=sentence)
-        await self._append(FindingRaised(os.urandom(16).hex(), kind, sentence, now, now, numbers))
+        told = (os.urandom(16).hex(), kind, sentence, now, now, numbers)
+        await self._append(FindingRaised(*told, severity="high", response="person"))
 
     async def _append(self, facts: Facts) -> None:
         await self._actions.append(lambda now: facts)

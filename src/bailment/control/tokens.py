@@ -197,9 +197,8 @@ class TokenEndpoint:
             "a token was asked for with a handle that is not the last one given to the device: "
             "somebody else may hold its key"
         )
-        finding = FindingRaised(
-            os.urandom(16).hex(), ratchet.FORKED, sentence, now, now, subject=subject
-        )
+        told = (os.urandom(16).hex(), ratchet.FORKED, sentence, now, now)
+        finding = FindingRaised(*told, subject=subject, severity="critical")  # held below
         try:
             await self._actions.append(lambda now: finding)
             if not held(self._log.fold.register, [subject], now):

@@ -142,7 +142,15 @@ class Reconciler:
         self, kind: str, sentence: str, since: int, until: int, **numbers: int
     ) -> None:
         finding = FindingRaised(
-            os.urandom(16).hex(), kind, sentence, since, until, numbers, self.model
+            os.urandom(16).hex(),
+            kind,
+            sentence,
+            since,
+            until,
+            numbers,
+            self.model,
+            severity="high",
+            response="person",
         )
         self._metrics.findings.labels(finding.kind).inc()
         logger.warning("finding", kind=finding.kind, sentence=finding.sentence)
