@@ -26,6 +26,7 @@ from bailment.gateway.intake import Buffers, Receive, Scope, Send, arrive
 from bailment.gateway.journal import Journal
 from bailment.gateway.journey import Journey
 from bailment.gateway.metrics import Metrics
+from bailment.gateway.prompts import Prompts
 from bailment.gateway.readings import Readings
 from bailment.gateway.reconciler import Reconciler
 from bailment.gateway.tripwires import Tripwires
@@ -66,6 +67,7 @@ class Gateway:
         self.origins = Origins(log.folder)
         report = self.watch.report
         self.freshness = Freshness(log, self.origins, self.metrics, report, now_ms())
+        self.prompts = Prompts(log.folder.prompts, self.metrics)
         self._log = log
         self._settings = settings
         self._upstreams = {
@@ -83,6 +85,7 @@ class Gateway:
             Buffers(settings.limits.buffered_bytes),
             self.tripwires,
             self.origins,
+            self.prompts,
         )
         self._reconcilers = [
             Reconciler(name, model.url, self._upstreams[name], model.meter, log, self.metrics)
@@ -133,6 +136,8 @@ class Gateway:
             self.guard.keep("the log", "the switch was on, and its file was gone")
         self.guard.watch(self._stop_flights)
         self.watch.start()
+        if self._settings.worker.enabled:
+            await self.prompts.start()
         self._tasks.append(asyncio.create_task(self._beat()))
         self._tasks.append(asyncio.create_task(self._every(_JUDGE_SECONDS, self._judge)))
         self._tasks.append(asyncio.create_task(self._every(1.0, self._tick)))
@@ -151,6 +156,7 @@ class Gateway:
             seconds, Refused(Reason.LOG_UNAVAILABLE if failed else Reason.DRAINING)
         )
         self.guard.end()
+        await self.prompts.stop()
         await self.journal.finish()
         await self.watch.finish()
         await self._readings.keep()

@@ -65,11 +65,13 @@ def evidence_of(
 
 
 class Access(msgspec.Struct, frozen=True):
-    """An access that is open, on the record."""
+    """An access that is open: on the record at `index`, since `time` (ms)."""
 
     id: str
     request: Request
     recipient: str
+    index: int = 0
+    time: int = 0
 
 
 class Journal:
@@ -147,7 +149,7 @@ class Journal:
         if not isinstance(answer, Sequenced):
             return answer
         self._metrics.open.inc()
-        return Access(facts.access, request, allowed.recipient)
+        return Access(facts.access, request, allowed.recipient, answer.index, answer.time)
 
     async def close(
         self, access: Access, closed: AccessClosed, epoch: int | None = None

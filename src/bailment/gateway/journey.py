@@ -46,6 +46,7 @@ from bailment.gateway.intake import (
     read_body,
 )
 from bailment.gateway.journal import Access, Journal, evidence_of
+from bailment.gateway.prompts import Prompts
 from bailment.gateway.relay import (
     NOTHING,
     PASSED_ON,
@@ -84,6 +85,7 @@ class Journey:
     buffers: Buffers
     tripwires: Tripwires
     origins: Origins
+    prompts: Prompts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Carry one ASGI request."""
@@ -142,6 +144,7 @@ class Journey:
             await self._refuse(access, caller, exchange, context, request)
             return
         exchange.access = access.id
+        self.prompts.offer(access, ask.prompt)
         await self._carry(arrival, way, ask, access, exchange, receive)
 
     async def _carry(

@@ -26,9 +26,12 @@ class Folder:
     keys.db          the keys of the bodies, wrapped
     accounts.db      what recipients' directories told by SCIM (`store/accounts.py`)
     outbox.db        what recipients are still to be told (`store/outbox.py`)
+    prompts.sock     what was asked, on its way to the worker; never stored (`gateway/prompts.py`)
+    vectors.db       what prompts meant, in numbers, sealed (`worker/vectors.py`)
     worker.state     what the worker knows, and how far it has read (`worker/keeping.py`)
     exposure.db      who used what when, counted (`store/exposure.py`); made again if it is gone
     watch.state      what the inline detectors know (`gateway/watch.py`)
+    sinks.db         the issuer's own receivers, and how far each is (`store/sinks.py`)
     kill-switch      there while nobody may have access (`store/switch.py`)
     """
 
@@ -69,6 +72,14 @@ class Folder:
     @property
     def outbox(self) -> Path:
         return self.root / "outbox.db"
+
+    @property
+    def prompts(self) -> Path:
+        return self.root / "prompts.sock"
+
+    @property
+    def vectors(self) -> Path:
+        return self.root / "vectors.db"
 
     @property
     def worker(self) -> Path:

@@ -17,6 +17,7 @@ import msgspec
 from bailment.detect.catalogue import STREAM
 from bailment.detect.detector import Detector
 from bailment.store.folder import Folder
+from bailment.worker.drifting import Drifting
 from bailment.worker.report import Report
 from bailment.worker.telling import Telling
 from bailment.worker.worker import Worker
@@ -45,10 +46,13 @@ def run(
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for who started it
     telling, reporter = Telling(folder), _Reporter()
     worker = Worker(folder, telling.tell, since, detectors, lambda: reporter.say(Report(0)))
+    drifting = Drifting(folder, telling.tell, lambda: worker.tape.register.conditions.detection)
+    drifting.start()
     more = True
     while not _ended(0 if more else _LOOK):
         more = worker.turn()
         reporter.say(msgspec.structs.replace(worker.report, refused=telling.refused))
+    drifting.finish()
     worker.finish()
 
 

@@ -38,7 +38,8 @@ class Ask:
     `max_output` is the client's own limit in tokens per choice, None if it set none; `choices` is
     how many answers it wants. `body` goes upstream: the client's bytes, except where usage must be
     requested or storing forbidden. `strip_usage` says that the client did not ask for the usage
-    chunk which the answer will carry. `opening` is for detectors.
+    chunk which the answer will carry. `opening` and `prompt`, what the
+    user said last, are for detectors.
     """
 
     action: Action
@@ -49,6 +50,7 @@ class Ask:
     body: bytes
     strip_usage: bool = False
     opening: Opening = UNOPENED
+    prompt: str = ""
 
 
 class Dialect(ABC):

@@ -14,6 +14,7 @@ from bailment.gateway.dialects import body as bodies
 from bailment.gateway.dialects import features
 from bailment.gateway.dialects.base import Action, Ask, Dialect
 from bailment.gateway.dialects.opening import opening_of
+from bailment.gateway.dialects.prompt import prompt_of
 from bailment.gateway.dialects.sse import Fate, StreamReader, Tokens, Usage
 
 
@@ -65,6 +66,7 @@ class Messages(Dialect):
             1,
             body,
             opening=opening,
+            prompt=prompt_of(members),
         )
 
     def _usage(self, body: bytes) -> Usage | None:

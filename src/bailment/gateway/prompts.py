@@ -1,0 +1,116 @@
+"""Hands what was asked to the worker, which looks for use off purpose.
+
+Prompts are never stored: they wait in memory, a thousand at most, and go out by a socket that only
+this user may open. No access waits for it. What finds no room pushes out what is oldest, and that
+is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections import deque
+from pathlib import Path
+
+import structlog
+
+from bailment.detect.prompt import Asked, encode
+from bailment.gateway.journal import Access
+from bailment.gateway.metrics import Metrics
+
+logger = structlog.get_logger("bailment.gateway")
+
+#: How many prompts may wait.
+ROOM = 1_000
+#: Process, user and group of a peer, as the kernel tells them (unix(7), SO_PEERCRED).
+_PEER = struct.Struct("3i")
+
+
+class Prompts:
+    """Those of one gateway. Whoever connects last is handed what waits, and what comes."""
+
+    def __init__(self, path: Path, metrics: Metrics) -> None:
+        self._path = path
+        self._counted = metrics.prompts
+        self._waiting: deque[Asked] = deque()
+        self._came = asyncio.Event()
+        self._server: asyncio.Server | None = None
+        self._handing: asyncio.Task[None] | None = None
+
+    def offer(self, access: Access, text: str) -> None:
+        """Take what an access asked; where nobody can be handed anything it is not even kept."""
+        if self._server is None or not text:
+            return
+        if len(self._waiting) >= ROOM:
+            self._waiting.popleft()
+            self._counted.labels("dropped").inc()
+        token = access.request.token
+        self._waiting.append(
+            Asked(
+                access.index,
+                access.time,
+                access.recipient,
+                token.device,
+                token.purpose,
+                access.request.model,
+                text,
+            )
+        )
+        self._came.set()
+
+    async def start(self) -> None:
+        """Listen. Its path is the owner's alone before anybody can connect."""
+        self._path.unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        try:
+            listener.bind(str(self._path))
+            self._path.chmod(0o600)
+            self._server = await asyncio.start_unix_server(self._connected, sock=listener)
+        except OSError as error:
+            listener.close()
+            logger.warning("nobody will look for use off purpose", why=str(error))
+
+    async def stop(self) -> None:
+        """Let go of whoever listens, and forget what waits."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        if self._handing is not None:
+            self._handing.cancel()
+            await asyncio.gather(self._handing, return_exceptions=True)
+        self._waiting.clear()
+        self._path.unlink(missing_ok=True)
+
+    async def _connected(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if _user_of(writer) != os.geteuid():
+            logger.warning("another user wanted to be handed prompts")
+            writer.close()
+            return
+        if self._handing is not None:
+            self._handing.cancel()
+        self._handing = asyncio.create_task(self._hand(writer))
+
+    async def _hand(self, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                while not self._waiting:
+                    self._came.clear()
+                    await self._came.wait()
+                asked = self._waiting.popleft()
+                try:
+                    writer.write(encode(asked))
+                    await writer.drain()
+                except OSError:
+                    self._waiting.appendleft(asked)
+                    return
+                self._counted.labels("handed").inc()
+        finally:
+            writer.close()
+
+
+def _user_of(writer: asyncio.StreamWriter) -> int:
+    peer = writer.get_extra_info("socket")
+    _, user, _ = _PEER.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    return int(user)

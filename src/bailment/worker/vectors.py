@@ -1,0 +1,97 @@
+"""What is known of prompts' vectors, sealed on disk: a row for each recipient, purpose and model.
+
+Vectors tell much of what was asked, so they are encrypted (AES-256-GCM, under a key derived from
+the issuer's by RFC 5869), expire, and what is deleted is overwritten. A name is the associated
+data. They are a recipient's, not a person's: where a person is erased they stay until they expire,
+or are purged.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from bailment.errors import VerificationError
+from bailment.store.database import open_database
+
+_NONCE = 12
+_SETUP = (
+    # A power cut may take the last of it, which is then learnt again; the log's syncs go first.
+    "PRAGMA synchronous=NORMAL",
+    "PRAGMA secure_delete=ON",
+    "CREATE TABLE IF NOT EXISTS vectors"
+    " (name TEXT PRIMARY KEY, expires INTEGER, count INTEGER, sealed BLOB)",
+)
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A name, when the newest vector under it expires (ms), and how many there are."""
+
+    name: str
+    expires: int
+    count: int
+
+
+class Vectors:
+    """Rows by name. One process writes; whoever purges deletes what it then finds gone."""
+
+    def __init__(self, path: Path, kek: bytes) -> None:
+        key = HKDF(SHA256(), 32, None, b"bailment vectors of prompts").derive(kek)
+        self._cipher = AESGCM(key)
+        self._db = open_database(path, *_SETUP)
+
+    def save(self, row: Row, body: bytes, *, new: bool) -> bool:
+        """Keep a body under a name. False: it was there and is not `new`, but somebody purged it,
+        and nothing is kept."""
+        nonce = os.urandom(_NONCE)
+        sealed = nonce + self._cipher.encrypt(nonce, body, row.name.encode())
+        values = (row.expires, row.count, sealed, row.name)
+        if new:
+            self._db.execute(
+                "REPLACE INTO vectors (expires, count, sealed, name) VALUES (?, ?, ?, ?)", values
+            )
+            return True
+        statement = "UPDATE vectors SET expires = ?, count = ?, sealed = ? WHERE name = ?"
+        return self._db.execute(statement, values).rowcount > 0
+
+    def rows(self) -> list[Row]:
+        """What there is, by name."""
+        found = self._db.execute("SELECT name, expires, count FROM vectors ORDER BY name")
+        return [Row(*one) for one in found]
+
+    def load(self) -> Iterator[tuple[str, bytes]]:
+        """Every name with its body; VerificationError where one was altered or is another's."""
+        for name, sealed in self._db.execute("SELECT name, sealed FROM vectors ORDER BY name"):
+            try:
+                yield name, self._cipher.decrypt(sealed[:_NONCE], sealed[_NONCE:], name.encode())
+            except (InvalidTag, ValueError):
+                raise VerificationError("stored vectors were altered") from None
+
+    def purge(self, prefix: str = "") -> int:
+        """Delete and overwrite what has a name that begins so; how many rows."""
+        names = [row.name for row in self.rows() if row.name.startswith(prefix)]
+        for name in names:
+            self._db.execute("DELETE FROM vectors WHERE name = ?", (name,))
+        self._truncate()
+        return len(names)
+
+    def expire(self, now: int) -> int:
+        """Delete and overwrite what has expired by now (ms); how many rows."""
+        gone = self._db.execute("DELETE FROM vectors WHERE expires < ?", (now,)).rowcount
+        if gone:
+            self._truncate()
+        return gone
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _truncate(self) -> None:
+        """The write-ahead log holds what was overwritten; a reader only puts that off."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
