@@ -81,6 +81,15 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
             assert done["verified"]["decided"] == done["verified"]["refused"] == 1
             refused = ask(variables)
             assert (refused.status_code, "held" in refused.text) == (403, True)
+        told = lab.team.json("notice", "send", incident)
+        assert [(row["recipient"], row["accesses"]) for row in told] == [("acme", 2)]
+        admin = ("--admin", lab.acme, "--gateway", lab.url)
+        (mine,) = lab.admin.json("notice", "list", *admin)
+        assert (mine["rotate"], mine["acknowledged"]) == ([f"device:{device}"], None)
+        assert f"replace: device:{device}" in lab.admin.ok("notice", "show", mine["notice"], *admin)
+        lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)
+        (sent,) = lab.team.json("notice", "sent")
+        assert (sent["recipient"], sent["state"]) == ("acme", "acknowledged")
         with lab.agent("other") as variables:
             assert ask(variables).status_code == 200
 

@@ -9,6 +9,7 @@ from typing import Any
 from bailment.access import (
     certificate,
     drilled,
+    notices,
     rotation,
     signalling,
     signing_in,
@@ -56,6 +57,7 @@ def write(state: State, facts: object, time: int) -> bool:
         case _:
             return (
                 rotation.write(state, facts)
+                or notices.write(state, facts, time)
                 or drilled.write(state, facts)
                 or step_up.write(state, facts, time)
                 or signalling.write(state, facts, time)
@@ -73,6 +75,7 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     DeviceCertified: certificate.certified,
     TokenRevoked: _revoked,
     TripwireSet: tripwire.tripwire_set,
+    **notices.RULES,
     **rotation.RULES,
     **drilled.RULES,
     **step_up.RULES,

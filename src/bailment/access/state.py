@@ -25,7 +25,7 @@ from bailment.ledger.identity_records import (
     SignalSource,
     TripwireSet,
 )
-from bailment.ledger.incident_records import RotationDemanded
+from bailment.ledger.incident_records import NoticeSent, RotationDemanded
 from bailment.ledger.records import (
     EnrolmentRequested,
     HoldAdded,
@@ -146,6 +146,14 @@ class Webhook(msgspec.Struct, frozen=True):
     since: int
 
 
+class Noticed(msgspec.Struct):
+    """A notice, when it was sent and when acknowledged (ms), 0 if it was not."""
+
+    sent: NoticeSent
+    at: int
+    acknowledged: int = 0
+
+
 class State(msgspec.Struct, omit_defaults=True):
     """Everything there is to know. Keys of every table are ids in ASCII.
 
@@ -188,6 +196,7 @@ class State(msgspec.Struct, omit_defaults=True):
     maintenance: int = 0  # until when silence of the log's writer is excused, ms
     submitted: dict[str, str] = {}  # what every report is known again by, and whose it was
     operators: dict[str, Operator] = {}
+    notices: dict[str, Noticed] = {}
     rotations: dict[str, RotationDemanded] = {}  # not done, by subject
     drilled: dict[str, str] = {}  # recipients of drills that are over, and which
     proposals: dict[str, Proposal] = {}  # not done yet; those that expired go with the next

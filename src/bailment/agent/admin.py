@@ -309,6 +309,15 @@ class Admin:
         """Where the organisation is told, and how that goes."""
         return await self._client.get("/webhooks", dict[str, Any])
 
+    async def notices(self) -> list[dict[str, Any]]:
+        """What the organisation was told of incidents, the newest first."""
+        found = await self._client.get("/notices", dict[str, list[dict[str, Any]]])
+        return found["notices"]
+
+    async def acknowledge(self, notice: str) -> dict[str, Any]:
+        """Say that a notice was read."""
+        return await self._client.post("/notices", {"notice": notice}, dict[str, Any])
+
     async def standing(self) -> dict[str, Any]:
         """How the organisation stands, as the issuer's log has it."""
         return await self._client.get("/standing", dict[str, Any])

@@ -52,7 +52,7 @@ def add(
             "ssf takes an issuer and a token, scim neither", hint="--issuer URL --token-file FILE"
         )
     token = token_file.read_text().strip() if token_file else ""
-    done = _asked(admin, gateway, lambda asking: asking.add_source(kind, issuer, token))
+    done = asked_by(admin, gateway, lambda asking: asking.add_source(kind, issuer, token))
     if as_json:
         show_json(done)
         return
@@ -69,7 +69,7 @@ def add(
 @app.command("rotate")
 def rotate(source: Source, admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
     """Give a SCIM source another credential in the place of the one before."""
-    done = _asked(admin, gateway, lambda asking: asking.change_source(source, "rotate"))
+    done = asked_by(admin, gateway, lambda asking: asking.change_source(source, "rotate"))
     if as_json:
         show_json(done)
         return
@@ -80,7 +80,7 @@ def rotate(source: Source, admin: AdminFolder, gateway: Gateway, as_json: Json =
 @app.command("end")
 def end(source: Source, admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
     """Hear a source no more. Holds that it set stay, for nobody else lifts them by themselves."""
-    done = _asked(admin, gateway, lambda asking: asking.change_source(source, "end"))
+    done = asked_by(admin, gateway, lambda asking: asking.change_source(source, "end"))
     if as_json:
         show_json(done)
         return
@@ -91,7 +91,7 @@ def end(source: Source, admin: AdminFolder, gateway: Gateway, as_json: Json = Fa
 @app.command("show")
 def show(admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
     """Your sources, and when each was last heard."""
-    rows = _asked(admin, gateway, lambda asking: asking.sources())
+    rows = asked_by(admin, gateway, lambda asking: asking.sources())
     _rows(rows, as_json, "you have no source", ("source", "kind", "issuer"))
 
 
@@ -130,7 +130,7 @@ def webhook_set(
 
     What was given up is tried again.
     """
-    done = _asked(admin, gateway, lambda asking: asking.set_webhook(url))
+    done = asked_by(admin, gateway, lambda asking: asking.set_webhook(url))
     if as_json:
         show_json(done)
         return
@@ -141,7 +141,7 @@ def webhook_set(
 @webhook.command("end")
 def webhook_end(admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
     """Be told nothing any more."""
-    done = _asked(admin, gateway, lambda asking: asking.set_webhook(""))
+    done = asked_by(admin, gateway, lambda asking: asking.set_webhook(""))
     if as_json:
         show_json(done)
         return
@@ -151,7 +151,7 @@ def webhook_end(admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> 
 @webhook.command("show")
 def webhook_show(admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
     """Where you are told, by which key, and what still waits."""
-    found = _asked(admin, gateway, lambda asking: asking.webhook())
+    found = asked_by(admin, gateway, lambda asking: asking.webhook())
     last = show_time(found["last"]) if found["last"] else None
     if as_json:
         show_json(found | {"last": last})
@@ -164,7 +164,8 @@ def webhook_show(admin: AdminFolder, gateway: Gateway, as_json: Json = False) ->
         warn(found["error"])
 
 
-def _asked(admin: Path, gateway: str, ask: Callable[[Admin], Awaitable[T]]) -> T:
+def asked_by(admin: Path, gateway: str, ask: Callable[[Admin], Awaitable[T]]) -> T:
+    """What a recipient's admin is answered."""
     from bailment.agent.admin import Admin
 
     async def run() -> T:

@@ -17,6 +17,7 @@ from bailment.control.holding import AddHold, Holding
 from bailment.control.requests import Act, Line
 from bailment.incident.containment import Act as Planned
 from bailment.incident.containment import still_allowed
+from bailment.incident.notices import Draft
 from bailment.ledger.incident_records import (
     ContainmentExecuted,
     ContainmentPlanned,
@@ -26,6 +27,7 @@ from bailment.ledger.incident_records import (
     IncidentClosed,
     IncidentNoted,
     IncidentOpened,
+    NoticeSent,
     RotationDemanded,
     Times,
 )
@@ -108,6 +110,13 @@ class VerifyContainment(Act, frozen=True, tag="containment-verify"):
     dead: int = 0
 
 
+class SendNotices(Act, frozen=True, tag="notice-send"):
+    """Tell organisations of an incident."""
+
+    incident: str
+    notices: tuple[Draft, ...]
+
+
 IncidentActs = (
     OpenIncident
     | NoteIncident
@@ -116,6 +125,7 @@ IncidentActs = (
     | PlanContainment
     | ExecuteContainment
     | VerifyContainment
+    | SendNotices
 )
 
 
@@ -150,6 +160,8 @@ class IncidentDesk:
                 return await self._execute(act)
             case VerifyContainment():
                 return await self._verify(act)
+            case SendNotices():
+                return {"notices": [await self._send(one, act) for one in act.notices]}
         return {}
 
     async def _open(self, act: OpenIncident) -> dict[str, Any]:
@@ -235,6 +247,18 @@ class IncidentDesk:
         told = {"decided": number, "refused": number - len(allowed), "allowed": allowed}
         contained = not allowed and not left and act.tried == act.dead
         return {**told, "open": left, "contained": contained, "record": record.index}
+
+    async def _send(self, one: Draft, act: SendNotices) -> str:
+        """The id of the notice."""
+        name, response = os.urandom(16).hex(), self._actions.log.fold.register.conditions.response
+
+        def make(now: int) -> NoticeSent:
+            until, due = now + response.rotate_ms, now + response.acknowledge_ms
+            told = (one.since, until, due, act.author, one.subjects, one.check, one.rotate)
+            return NoticeSent(name, act.incident, one.organisation, *told, one.accesses)
+
+        await self._actions.append(make)
+        return name
 
     async def _open_of(self, devices: Iterable[str]) -> int:
         """How many accesses of these devices' people the log has as open, after some patience."""

@@ -243,6 +243,21 @@ OPERATIONS = (
         s.WEBHOOK,
         proof="required",
     ),
+    _get(
+        "/notices",
+        "notices",
+        "What the organisation was told of incidents",
+        s.struct({"notices": {"type": "array", "items": s.ANYTHING}}),
+        proof="required",
+    ),
+    _post(
+        "/notices",
+        "acknowledge",
+        "The organisation has read a notice",
+        (JSON, s.closed({"notice": s.ID})),
+        {201: s.struct({"notice": s.ID})},
+        proof="required",
+    ),
     Operation(
         "GET",
         "/log/checkpoint",

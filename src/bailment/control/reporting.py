@@ -16,6 +16,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.control.actions import Actions, Denied
 from bailment.control.event_push import EventPush
 from bailment.control.hearing import Hearing
+from bailment.control.notices import Notices
 from bailment.control.outbound import Outbound, OutboundError
 from bailment.control.requests import Typed, answer, refusal
 from bailment.control.scim import Scim
@@ -117,16 +118,19 @@ class Reporting:
         events = EventPush(signals, transmitters)
         sources = Sources(actions, nonces, transmitters)
         webhooks = WebhookRoutes(actions, nonces, outbound, self._webhooks)
+        self._notices = Notices(actions, nonces)
         self.routes = [
             _either("/signals/sources", sources.show, sources.add),
             Route("/signals/sources/{id}", sources.change, methods=["POST"]),
             Route(EVENTS_PATH + "/{id}", events.push, methods=["POST"]),
             _either("/webhooks", webhooks.show, webhooks.register),
+            _either("/notices", self._notices.show, self._notices.acknowledge),
         ]
 
     def runs(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on as long as the process does."""
-        return [self.scim.begin(), self._hearing.run(), self._webhooks.run(), self.sinks.run()]
+        told = (self._webhooks.run(), self.sinks.run(), self._notices.run())
+        return [self.scim.begin(), self._hearing.run(), *told]
 
     def close(self) -> None:
         """Nothing runs any more."""

@@ -28,13 +28,17 @@ from bailment.control.outbound import Outbound, OutboundError
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import SourceSilent, WebhookRegistered
+from bailment.ledger.incident_records import NoticeSent
 from bailment.ledger.records import DelegationEnded, HoldAdded, HoldLifted
 from bailment.store.outbox import Message, Outbox
 from bailment.store.sequencer import News
 
 logger = structlog.get_logger("bailment.webhooks")
 
-_TOLD = (HoldAdded, HoldLifted, DelegationEnded, FindingRaised, SourceSilent, WebhookRegistered)
+_TOLD = (
+    *(HoldAdded, HoldLifted, DelegationEnded, FindingRaised, SourceSilent, WebhookRegistered),
+    NoticeSent,
+)
 #: How long after each failure it is tried again, s: for about three days.
 _PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 57600, 57600, 57600)
 #: Messages in flight: of one organisation (more would overtake each other, and a hold would seem to
@@ -210,6 +214,8 @@ def _told(facts: Facts, holds: dict[str, str]) -> dict[str, Any]:
                 "sentence": facts.sentence,
                 "subject": facts.subject,
             }
+        case NoticeSent():
+            return {k: v for k, v in msgspec.to_builtins(facts).items() if k != "author"}
         case SourceSilent():
             return {"source": facts.source, "silent": facts.silent, "since": facts.since}
     return {}
@@ -228,7 +234,7 @@ def _for(
     whom: Callable[[str], set[str]],
 ) -> dict[str, Any] | None:
     """What this organisation is told of a record; None if the record is none of its business."""
-    if isinstance(facts, WebhookRegistered):
+    if isinstance(facts, WebhookRegistered | NoticeSent):
         return told if facts.organisation == organisation else None
     if isinstance(facts, SourceSilent):
         source = register.state.sources.get(facts.source)

@@ -172,6 +172,7 @@ class NoticeSent(Facts, frozen=True):
     what to look at, what to replace and by when. `chases` is the notice that was not answered."""
 
     TYPE: ClassVar[str] = "notice.sent"
+    REGISTERS: ClassVar[bool] = True
     notice: str
     incident: str
     organisation: str
@@ -190,6 +191,7 @@ class NoticeAcknowledged(Facts, frozen=True):
     """The organisation has read a notice: its admin's signed request says so."""
 
     TYPE: ClassVar[str] = "notice.acknowledged"
+    REGISTERS: ClassVar[bool] = True
     notice: str
     organisation: str
     proof: str

@@ -1,0 +1,147 @@
+"""Notices of incidents: the lab sends each recipient its own; its admin reads and acknowledges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from bailment.cli.console import Dir, act
+from bailment.cli.delegate import AdminFolder, Gateway
+from bailment.cli.extent import opened
+from bailment.cli.incident import Id
+from bailment.cli.output import Json, say, show_json, show_rows, titled
+from bailment.cli.signals import asked_by
+from bailment.cli.subjects import handle_of
+from bailment.cli.times import show_time
+from bailment.clock import now_ms
+from bailment.incident.notices import drafts
+from bailment.store.folder import Folder
+from bailment.store.view import open_view
+
+app = typer.Typer(no_args_is_help=True, help="What recipients are told of an incident.")
+
+Notice = Annotated[str, typer.Argument(help="Its id, or how that begins.")]
+
+
+@app.command()
+def send(
+    incident: Id,
+    check: Annotated[
+        list[str] | None, typer.Option(help="What to look at besides; repeat for more.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would be sent.")
+    ] = False,
+    directory: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """Send every recipient of whose something is concerned its own notice: what of theirs, from
+    when, what to check, what to replace, by when."""
+    folder = Folder(directory)
+    with opened(folder) as (view, incidents):
+        name = incidents.incident(incident).opened.incident
+        found = incidents.extent([f"incident:{name}"])
+        made = drafts(view.fold.register, found.radius, found.window, found.misused)
+        made = [msgspec.structs.replace(one, check=(*one.check, *(check or ()))) for one in made]
+        rows = [
+            {"recipient": handle_of(view, one.organisation)}
+            | msgspec.to_builtins(one)
+            | {"since": show_time(one.since) if one.since else None}
+            for one in made
+        ]
+    if not dry_run:
+        notices = msgspec.to_builtins(made)
+        done = act(folder, "notice-send", incident=name, notices=notices)
+        for row, notice in zip(rows, done["notices"], strict=True):
+            row["notice"] = notice
+    columns = titled("recipient", "since", "accesses") | {
+        "concerned": lambda row: str(len(row["subjects"])),
+        "to replace": lambda row: str(len(row["rotate"])),
+        "notice": lambda row: row.get("notice", "not sent")[:8],
+    }
+    show_rows(rows, columns, as_json=as_json, none="nothing of any recipient's is concerned")
+
+
+@app.command("sent")
+def show_sent(directory: Dir = Path(), as_json: Json = False) -> None:
+    """For the lab: which notices were acknowledged, and which are overdue."""
+    view, now = open_view(Folder(directory)), now_ms()
+    rows = [
+        {
+            "notice": one.sent.notice,
+            "incident": one.sent.incident,
+            "recipient": handle_of(view, one.sent.organisation),
+            "sent": show_time(one.at),
+            "due": show_time(one.sent.due),
+            "acknowledged": show_time(one.acknowledged) if one.acknowledged else None,
+            "state": "acknowledged"
+            if one.acknowledged
+            else ("overdue" if one.sent.due <= now else "sent"),
+            "chases": one.sent.chases or None,
+        }
+        for one in view.fold.register.state.notices.values()
+    ]
+    columns = {
+        "notice": lambda row: row["notice"][:8],
+        **titled("recipient", "sent", "due", "state"),
+    }
+    show_rows(rows, columns, as_json=as_json, none="no notice was sent")
+
+
+@app.command("list")
+def show_list(admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
+    """For a recipient's admin: your notices."""
+    rows = asked_by(admin, gateway, lambda asking: asking.notices())
+    shown = [_row(one) for one in rows]
+    columns = {"notice": lambda row: row["notice"][:8]}
+    columns |= titled("sent", "since", "accesses", "until", "acknowledged")  # type: ignore[arg-type]
+    show_rows(shown, columns, as_json=as_json, none="you have no notice")
+
+
+@app.command()
+def show(notice: Notice, admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
+    """For a recipient's admin: all of a notice."""
+    row = _row(_find(admin, gateway, notice))
+    if as_json:
+        show_json(row)
+        return
+    say(f"notice {row['notice']}, of the incident {row['incident'][:8]}")
+    say(f"exposed since {row['since']}; {row['accesses']} accesses were made")
+    for title in ("subjects", "check", "rotate"):
+        for one in row[title]:
+            say(f"{_TITLES[title]}: {one}")
+    say(f"replace them by {row['until']}; say that you read this by {row['due']}")
+
+
+@app.command()
+def acknowledge(
+    notice: Notice, admin: AdminFolder, gateway: Gateway, as_json: Json = False
+) -> None:
+    """For a recipient's admin: say that you have read it. Your signed request goes on record."""
+    name = _find(admin, gateway, notice)["notice"]
+    done = asked_by(admin, gateway, lambda asking: asking.acknowledge(name))
+    if as_json:
+        show_json(done)
+    else:
+        say(f"acknowledged {name}")
+
+
+_TITLES = {"subjects": "concerned", "check": "look at", "rotate": "replace"}
+
+
+def _find(admin: Path, gateway: str, notice: str) -> dict[str, Any]:
+    rows = asked_by(admin, gateway, lambda asking: asking.notices())
+    found = [row for row in rows if row["notice"].startswith(notice)]
+    if len(found) != 1:
+        raise typer.BadParameter(f"{len(found)} notices begin so")
+    return found[0]
+
+
+def _row(told: dict[str, Any]) -> dict[str, Any]:
+    times = ("since", "until", "due", "sent", "acknowledged")
+    shown = {name: show_time(told[name]) if told.get(name) else None for name in times}
+    empty: dict[str, Any] = {"subjects": [], "check": [], "rotate": [], "accesses": 0}
+    return {**empty, **told, **shown}
