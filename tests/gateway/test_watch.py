@@ -56,24 +56,52 @@ def person_of(lab: World, device: Device) -> str:
     return lab.register.path(lab.register.link_of[device.id])[1].subject
 
 
-async def test_a_token_shown_without_its_key_is_told_and_its_person_signs_in_again(
-    lab: World,
-) -> None:
-    device, other = await lab.device(), await lab.device()
+async def suspect(lab: World, device: Device, kind: str = "relay") -> FindingRaised:
+    """What the worker hands in."""
+    now = lab.clock.now()
+    facts = {"finding": secrets.token_hex(16), "kind": kind, "sentence": "seen", "since": now}
+    about = {"until": now, "subject": f"device:{device.id}", "records": [0], "response": "hold"}
+    since = lab.size
+    await lab.act("finding-raise", type="finding.raised", facts=facts | about)
+    (found,) = lab.of(FindingRaised, since)
+    return found
+
+
+async def test_a_token_shown_without_its_key_is_told_and_cuts_off_nobody(lab: World) -> None:
+    device = await lab.device()
     since = lab.size
     assert await pass_on(lab, device) == 401
-    await lab.until(lambda: lab.of(StepUpAsked, since))
+    await lab.until(lambda: lab.of(FindingRaised, since))
+    await lab.settle()
     (finding,) = lab.of(FindingRaised, since)
     assert (finding.kind, finding.subject) == ("wrong-key", f"device:{device.id}")
     assert finding.response == "step-up" and person_of(lab, device) in finding.sentence
     (refused,) = lab.of(AccessRefused, since)
     assert [at for at, _, facts in lab.news if facts is refused] == list(finding.records)
+    # Anybody could do that to them, and there is no provider to sign in at.
+    assert not lab.of(StepUpAsked, since) and not lab.of(HoldAdded, since)
+    assert (await device.ask()).status_code == 200
+
+
+async def test_what_the_worker_finds_has_its_person_sign_in_again(lab: World) -> None:
+    device, other = await lab.device(), await lab.device()
+    since = lab.size
+    found = await suspect(lab, device)
+    await lab.until(lambda: lab.of(StepUpAsked, since))
     (asked,) = lab.of(StepUpAsked, since)
-    assert (asked.person, asked.finding) == (person_of(lab, device), finding.finding)
-    assert (asked.author, lab.of(HoldAdded, since)) == ("detector:wrong-key", [])
+    assert (asked.person, asked.finding) == (person_of(lab, device), found.finding)
+    assert (asked.author, lab.of(HoldAdded, since)) == ("detector:relay", [])
     assert (await device.ask()).status_code == 403
     assert lab.refusals(since)[-1] == (Reason.SIGN_IN_TOO_OLD, 1)
     assert (await other.ask()).status_code == 200
+
+
+async def test_what_cites_entries_that_are_not_there_is_refused(lab: World) -> None:
+    facts = {"finding": "0" * 32, "kind": "relay", "sentence": "seen", "since": 1, "until": 1}
+    body = {"act": "finding-raise", "author": "worker", "type": "finding.raised"}
+    for wrong in ({"records": [lab.size]}, {"records": [-1]}, {"kind": "wrong-key"}):
+        sent = await lab.console.post("http://console/act", json=body | {"facts": facts | wrong})
+        assert sent.status_code == 400, sent.text
 
 
 async def test_a_decoy_is_refused_like_any_model_and_cuts_off_who_asks(lab: World) -> None:
@@ -148,9 +176,27 @@ async def test_a_restart_neither_forgets_nor_says_it_twice(
         told = [one.facts for one in view.reader.records()]
         (finding,) = [one for one in told if isinstance(one, FindingRaised)]
         assert finding.finding[:16] == group_of("wrong-key", f"device:{device.id}", "")
-        assert sum(isinstance(one, StepUpAsked) for one in told) == 1
         grouped = [one for one in told if isinstance(one, FindingGrouped)]
         assert [(one.finding, one.count) for one in grouped] == [(finding.finding, 1)] * 2
+
+
+async def test_a_restart_holds_nobody_twice(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        await lay(lab, "model", DECOY)
+        device, other = await lab.device(), await lab.device()
+        await device.ask(model=DECOY)
+        await lab.until(lambda: lab.of(HoldAdded))
+        await suspect(lab, other)
+        await lab.until(lambda: lab.of(StepUpAsked))
+        for _ in range(2):
+            await lab.stop()
+            lab.folder.watch.unlink()
+            lab._listener = socket.create_server(("127.0.0.1", lab.port))
+            await lab.start()
+        await lab.settle()
+        view = open_view(lab.folder)
+        told = [one.facts.TYPE for one in view.reader.records()]
+        assert told.count(HoldAdded.TYPE) == told.count(StepUpAsked.TYPE) == 1
 
 
 async def test_the_log_with_all_that_passes_an_audit(lab: World, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 Whatever wrote a finding into the log, what the spec says of its kind is done here, once. A hold is
 on one device, person or workload and ends by itself; on more only people decide. Where a hold
 takes two people, the person has to sign in again until those have decided.
+
+What anybody can bring about, without a key, cuts nobody off: it leads to signing in again only
+where there is a provider to do that at.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ import structlog
 
 from bailment.access.holds import held
 from bailment.access.reasons import Refused
+from bailment.access.signing_in import provider_of
 from bailment.access.slot import slot_of
+from bailment.detect.grouping import BY_ANYBODY
 from bailment.ledger.detection_records import FindingRaised, StepUpAsked
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import HoldAdded
@@ -66,11 +71,13 @@ class Responding:
         register = self._log.fold.register
         kind, _, name = subject.partition(":")
         path = register.path(name if kind == "link" else register.link_of.get(name, ""))
-        people = [one.subject for one in path[-2:] if one.kind == "person"]
-        if not people or people[0] in register.state.step_ups:
+        people = [one for one in path[-2:] if one.kind == "person"]
+        if not people or people[0].subject in register.state.step_ups:
+            return
+        if finding.kind in BY_ANYBODY and provider_of(register, people[0].id) is None:
             return
         author = f"detector:{finding.kind}"
-        asked = StepUpAsked(people[0], finding.finding, finding.kind, author)
+        asked = StepUpAsked(people[0].subject, finding.finding, finding.kind, author)
         await self._append(asked, finding)
 
     async def _append(self, facts: HoldAdded | StepUpAsked, finding: FindingRaised) -> bool:

@@ -38,10 +38,10 @@ RULES: dict[str, RuleTerms] = {
     "honey-credential": RuleTerms("person", 1, _HOUR),
     "decoy-model": RuleTerms("hold", 1, _HOUR),
     "quota": RuleTerms("person", 80, _DAY),
-    # Seconds later, in the worker.
-    "actor-cluster": RuleTerms("step-up", 1, 30 * _DAY),
     "two-countries": RuleTerms("step-up", 2, _HOUR // 4),
     "many-clusters": RuleTerms("hold", 2, _DAY),
+    # Seconds later, in the worker.
+    "actor-cluster": RuleTerms("step-up", 1, 30 * _DAY),
     "many-credentials": RuleTerms("person", 8, _DAY),
     "relay": RuleTerms("step-up", 1, _DAY),
     "purpose-drift": RuleTerms("person", 10, 14 * _DAY),
