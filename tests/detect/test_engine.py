@@ -245,7 +245,10 @@ _WHATS = {"quota": "closed", "wrong-key": "refused", "decoy-model": "refused"} |
 }
 
 
-@pytest.mark.parametrize("detector", [*INLINE, *STREAM], ids=lambda one: one.KIND)
+_ALL = [*INLINE, *(pytest.param(one, marks=pytest.mark.slow) for one in STREAM)]
+
+
+@pytest.mark.parametrize("detector", _ALL, ids=lambda one: one.KIND)
 def test_a_flood_of_subjects_does_not_grow_a_detectors_memory(detector: object) -> None:
     sizes, kind = [], detector.KIND  # type: ignore[attr-defined]
     what = _WHATS.get(kind, "opened")
