@@ -1,0 +1,128 @@
+"""A plan cuts nobody whom it did not list, and what was cut is refused when it is decided again."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bailment.access.coverage import covered
+from bailment.incident.blast_radius import Extent
+from bailment.incident.containment import Plan, plan, read_plan, still_allowed
+from bailment.incident.graph import Graph
+from bailment.incident.notices import drafts
+from bailment.incident.window import Window
+
+from .test_blast_radius import Town, node, use
+
+HOUR = 3_600_000
+
+
+def planned(town: Town, *starts: str, recent: tuple[object, ...] = ()) -> Plan:
+    register = town.book.register
+    graph = Graph(register, town.custody)
+    radius = Extent(graph, register, starts).with_uses(())
+    return plan(register, graph, radius, "1" * 32, recent, HOUR, town.book.time)  # type: ignore[arg-type]
+
+
+def execute(town: Town, made: Plan) -> None:
+    for act in made.acts:
+        if act.act == "hold":
+            town.book.hold(act.subject)
+
+
+def devices(town: Town) -> list[str]:
+    return [town.device.its.subject, town.theirs.its.subject]
+
+
+def test_what_is_held_is_refused_and_what_is_not_is_allowed() -> None:
+    town = Town()
+    assert set(still_allowed(town.book.register, devices(town), town.book.time)) == {
+        node(town.device),
+        node(town.theirs),
+    }
+    execute(town, planned(town, node(town.sub)))
+    left = still_allowed(town.book.register, devices(town), town.book.time)
+    assert left == [node(town.theirs)]
+
+
+def test_a_vendor_is_contained_by_what_it_could_reach() -> None:
+    town = Town()
+    made = planned(town, "vendor:vaultly")
+    assert [(one.act, one.subject) for one in made.acts] == [
+        ("hold", node(town.theirs)),
+        ("rotate", node(town.theirs)),
+    ]
+    assert made.acts[1].organisation == town.other.its.subject
+
+
+def test_who_is_cut_is_told_with_why_and_how_much_they_work() -> None:
+    town = Town()
+    recent = (use(town.device, 15),)
+    (cut,) = planned(town, node(town.sub), recent=recent).cut
+    assert (cut.subject, cut.why, cut.per_day, cut.already) == (
+        node(town.maria),
+        "exposed",
+        3,
+        False,
+    )
+    (own,) = planned(town, node(town.maria)).cut
+    assert own.why == "subject"
+
+
+def test_who_is_cut_without_being_exposed_is_said_loudly() -> None:
+    town = Town()
+    made = planned(town, "model:small")
+    assert {one.why for one in made.cut} == {"beside"}
+    assert len(made.beside) == 2
+
+
+def test_a_plan_is_read_as_it_was_saved() -> None:
+    import msgspec
+
+    made = planned(Town(), "vendor:vaultly")
+    again = read_plan(msgspec.json.format(msgspec.json.encode(made), indent=1))
+    assert (again, again.digest) == (made, made.digest)
+
+
+def test_what_is_held_already_is_not_held_twice() -> None:
+    town = Town()
+    execute(town, planned(town, node(town.sub)))
+    assert [one for one in planned(town, node(town.sub)).acts if one.act == "hold"] == []
+
+
+def test_each_recipient_is_told_its_own_alone() -> None:
+    town = Town()
+    town.custody = [town.vault(node(town.theirs), node(town.device))]
+    register = town.book.register
+    radius = Extent(Graph(register, town.custody), register, ["vendor:vaultly"]).with_uses(
+        (use(town.device, 5), use(town.theirs, 2))
+    )
+    found = {one.organisation: one for one in drafts(register, radius, Window(7, -1, "kept"))}
+    assert found.keys() == {town.acme.its.subject, town.other.its.subject}
+    mine = found[town.acme.its.subject]
+    assert (mine.subjects, mine.accesses, mine.since) == ((node(town.device),), 5, 7)
+    assert mine.rotate == (node(town.device),)
+
+
+PARTIES = ("acme", "other", "sub", "maria", "otto", "device", "theirs")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    starts=st.lists(st.sampled_from(PARTIES), min_size=1, max_size=3, unique=True),
+    kept=st.lists(st.sampled_from(PARTIES), max_size=3, unique=True),
+)
+def test_containment_never_cuts_whom_it_did_not_list(starts: list[str], kept: list[str]) -> None:
+    town = Town()
+    town.custody = [town.vault(*(node(getattr(town, one)) for one in kept))]
+    made = planned(town, "vendor:vaultly", *(node(getattr(town, one)) for one in starts))
+    now, register = town.book.time, town.book.register
+    before = set(still_allowed(register, devices(town), now))
+    execute(town, made)
+    after = set(still_allowed(register, devices(town), now))
+    listed = {f"device:{one}" for cut in made.cut for one in cut.devices}
+    assert before - after == listed & before
+    for act in made.acts:
+        if act.act == "hold":
+            people = {one.subject for one in covered(register, act.subject, now)}
+            assert people <= {cut.subject for cut in made.cut}
