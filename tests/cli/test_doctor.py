@@ -14,6 +14,7 @@ import pytest
 from bailment.cli.checks import Finding
 from bailment.cli.device_checks import examine_device
 from bailment.cli.issuer_checks import examine_issuer
+from bailment.detect.networks import Source, layer_of, tables_of
 from bailment.store.folder import Folder
 
 from .lab import KEY, MARIA, MODEL, PATIENCE, Lab, Shell, line_of, private, stop, wait
@@ -21,7 +22,7 @@ from .lab import KEY, MARIA, MODEL, PATIENCE, Lab, Shell, line_of, private, stop
 pytestmark = pytest.mark.journey
 
 ISSUER = (
-    *("folder", "settings", "secrets", "log", "disk", "clock", "spec"),
+    *("folder", "settings", "secrets", "log", "disk", "clock", "networks", "spec"),
     *("model smollm2", "model other", "meter other"),
 )
 
@@ -38,15 +39,17 @@ def wrongs(shell: Shell, *words: str) -> dict[str, dict[str, Any]]:
 
 def test_an_issuer_that_serves_is_well(lab: Lab) -> None:
     done = lab.team("doctor", "--json")
-    assert [row["check"] for row in done.json] == [*ISSUER, "issuer", "url"]
+    assert [row["check"] for row in done.json] == [*ISSUER, "issuer", "worker", "url"]
     assert wrongs(lab.team) == {}
     lines = lab.team.ok("doctor").splitlines()
-    assert len(lines) == len(ISSUER) + 4
+    assert len(lines) == len(ISSUER) + 6
     assert [line for line in lines if not line.startswith("ok     ")] == [
         "warn   spec: NO SPEC IS IN FORCE: recipients have to prove nothing, whatever the model",
         "       try: bailment spec init FILE; then bailment spec plan FILE",
         "warn   meter other: there is none, so that calls around the gateway are not found",
         "       try: add `meter = {}` to [models.other], with the names of its server's counters",
+        "warn   worker: it is off: what only it sees is not seen",
+        "       try: set worker.enabled = true",
     ]
 
 
@@ -241,3 +244,16 @@ def test_a_clock_that_is_not_the_gateways_is_said_and_is_no_fault(lab: Lab) -> N
     assert clock.ok
     assert "s behind the gateway's, which the agent makes up for" in clock.says
     assert clock.mend
+
+
+def test_tables_of_networks_that_are_older_than_the_spec_allows_are_a_warning(copied: Lab) -> None:
+    def networks(data: bytes) -> Finding:
+        (copied.folder / "networks.bin").write_bytes(data)
+        examined = examine_issuer(Folder(copied.folder))
+        return next(one for one in examined if one.check == "networks")
+
+    empty = [layer_of(())] * 3 + [layer_of((), 64)] * 3
+    found = networks(tables_of((Source("list", "", 1_700_000_000_000, 0),), empty).encode())
+    assert (found.ok, found.mend) == (True, "bailment network refresh --from FOLDER")
+    assert "the spec allows 30" in found.says
+    assert not networks(b"damaged").ok

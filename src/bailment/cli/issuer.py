@@ -89,4 +89,5 @@ def status(
         show_json(found)
     else:
         for name, value in found.items():
-            say(f"{name:8} {value}")
+            many = value.items() if isinstance(value, dict) else ()
+            say(f"{name:8} {', '.join(f'{part} {one}' for part, one in many) or value}")

@@ -34,6 +34,8 @@ _MENDS = {
 #: What a probe of a server may take, seconds.
 _PATIENCE = 5.0
 _RENEWAL = timedelta(days=14)
+#: A worker that is behind the log for longer than this is told of, seconds.
+_LATE = 60.0
 
 
 def examine_issuer(folder: Folder) -> Iterator[Finding]:
@@ -97,6 +99,7 @@ def _served(folder: Folder, settings: Settings, view: View | None) -> Iterator[F
         if left := running["maintenance"]:
             says = f"silence of the log is excused for another {left / 1000:.0f} s"
             yield Finding("maintenance", True, says, "bailment maintenance end --reason …")
+        yield _worker(running["worker"])
     yield attempt("url", lambda: _reachable(settings.issuer.url))
 
 
@@ -203,6 +206,18 @@ def _issuer(running: dict[str, Any], settings: Settings, view: View | None) -> F
         late = f"but by version {running['version']}, and this is {__version__}"
         return Finding("issuer", False, f"{says}served, {late}", "restart it")
     return Finding("issuer", True, f"{says}served")
+
+
+def _worker(told: dict[str, Any]) -> Finding:
+    """The process beside it, in which the detectors run that take seconds."""
+    state = told["state"]
+    if state == "disabled":
+        mend = "set worker.enabled = true"
+        return Finding("worker", True, "it is off: what only it sees is not seen", mend)
+    says = f"{state}, {told['behind']} entries behind for {told['seconds']:.0f} s"
+    late = state == "failed" or told["seconds"] > _LATE
+    mend = "see what it wrote to standard error; docs/detection.md, `The worker`"
+    return Finding("worker", not late, says, mend if late else "")
 
 
 def _reachable(url: str) -> str:
