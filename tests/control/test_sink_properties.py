@@ -65,7 +65,7 @@ class Flaky:
 
     async def send(self, parcels: Sequence[Parcel]) -> None:
         took = self._outcomes.pop(0) if self._outcomes else len(parcels)
-        self.got += [one.index for one in parcels[:took]]
+        self.got += [one.entry for one in parcels[:took]]
         if took is None:
             self._died.set()
             await asyncio.Event().wait()

@@ -150,20 +150,18 @@ async def run(
     await _register_models(issuer)
     nonces = Nonces(os.urandom(32), _NONCE_PERIOD_MS)
     gateway = Gateway(issuer.log, issuer.settings, nonces, issuer.folder.root)
-    journal = gateway.journal
     signers = known_signers(issuer.settings.assessors, issuer.folder.root)
     assurance = Assurance(issuer.actions, signers)
     observer = Observer(issuer.log)
     evaluator = Evaluator(issuer.actions, assurance, observer)
-    reporting = Reporting(
-        issuer.actions, nonces, Outbound(frozenset(issuer.settings.outbound.hosts))
-    )
+    outbound = Outbound(frozenset(issuer.settings.outbound.hosts))
+    reporting = Reporting(issuer.actions, nonces, outbound)
     public = public_app(
         issuer.actions,
         StandingRoutes(issuer.actions, assurance, evaluator, nonces),
         nonces,
         issuer.settings,
-        journal.refusals,
+        gateway.journal.refusals,
         gateway.available,
         issuer.authority if issuer.settings.listen.certificate else None,
         reporting.routes,
@@ -178,12 +176,10 @@ async def run(
         issuer.actions, assurance, evaluator, status, operators, holding, reporting.sinks
     )
     with _control_socket(issuer.folder) as control:
+        front, bounds = _Front(gateway, public, pages, reporting.scim), Bounds(connections=64)
         servers = [
-            (_public_server(_Front(gateway, public, pages, reporting.scim), issuer), listener),
-            (
-                build_server(console, bounds=Bounds(connections=64), drain_seconds=_LAST_WORDS),
-                control,
-            ),
+            (_public_server(front, issuer), listener),
+            (build_server(console, bounds=bounds, drain_seconds=_LAST_WORDS), control),
         ]
         _warn(issuer)
         await gateway.start()
@@ -197,10 +193,9 @@ async def run(
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             reporting.close()
-    if issuer.log.sequencer.failed.done():
-        cause = issuer.log.sequencer.failed.result()
+    if (failed := issuer.log.sequencer.failed).done():
         raise BailmentError(
-            f"the log failed and the process ends: {cause}",
+            f"the log failed and the process ends: {failed.result()}",
             hint="nothing acknowledged is lost; find the cause, then start again",
         )
 

@@ -28,7 +28,7 @@ class SendError(BailmentError):
 class Parcel(NamedTuple):
     """One event on its way: `body` is its JSON, `severity` OCSF's; `time` in ms."""
 
-    index: int
+    entry: int
     time: int
     type: str
     severity: int
@@ -83,7 +83,7 @@ class SignedWebhook:
             at = datetime.fromtimestamp(one.time / 1000, UTC).isoformat(timespec="milliseconds")
             head = f'{{"type":"{one.type}","timestamp":"{at.replace("+00:00", "Z")}","data":'
             body = head.encode() + one.body + b"}"
-            name, stamp = f"msg_{one.index}_{self._sink}", str(now_ms() // 1000)
+            name, stamp = f"msg_{one.entry}_{self._sink}", str(now_ms() // 1000)
             signatures = [signature_v1a(self._key, name, stamp, body)]
             if self._secret:
                 signatures.insert(0, signature_v1(self._secret, name, stamp, body))

@@ -136,7 +136,7 @@ class Following:
             one = self.progress
             one.sent, one.last = one.sent + len(batch), now_ms()
             one.attempts, one.error = 0, ""
-            one.next = self._waiting[0].index if self._waiting else self._at
+            one.next = self._waiting[0].entry if self._waiting else self._at
             await self._keep()
         return _LAG
 

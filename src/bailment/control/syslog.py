@@ -37,7 +37,7 @@ def message(parcel: Parcel, host: str) -> bytes:
     priority = _FACILITY * 8 + _SEVERITY.get(parcel.severity, _NOTICE)
     stamp = datetime.fromtimestamp(parcel.time / 1000, UTC).isoformat(timespec="milliseconds")
     name = re.sub(r"[^!-~]", "", host)[:255] or "-"
-    number = parcel.index % (2**31 - 1) + 1
+    number = parcel.entry % (2**31 - 1) + 1
     head = (
         f"<{priority}>1 {stamp.replace('+00:00', 'Z')} {name} bailment - {parcel.type[:32]} "
         f'[meta sequenceId="{number}"] '
