@@ -26,6 +26,8 @@ from typing import IO, Any, TypeVar, cast
 
 import httpx2
 
+from bailment.detect.networks import Source, layer_of, tables_of
+
 T = TypeVar("T")
 PROGRAM = Path(__file__).with_name("quick.py")
 FIXTURES = Path(__file__).parents[1] / "gateway" / "fixtures"
@@ -278,6 +280,9 @@ class Lab:
         with (self.folder / "bailment.toml").open("a") as settings:
             settings.write(_MODELS.format(socket=self.model.path, worker=str(self.worker).lower()))
         private(self.folder / "model.key", KEY)
+        fresh = Source("list", "", time.time_ns() // 1_000_000, 0)  # those of the package grow old
+        empty = [layer_of(())] * 3 + [layer_of((), 64)] * 3
+        (self.folder / "networks.bin").write_bytes(tables_of((fresh,), empty).encode())
 
     @contextmanager
     def serving(self) -> Iterator[subprocess.Popen[str]]:
