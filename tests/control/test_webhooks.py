@@ -272,3 +272,33 @@ async def test_who_wants_to_be_told_nothing_is_told_nothing(
     assert problem(await acme.admin.post("/webhooks", {"url": ""})) == (403, "chain-broken")
     assert len(lab.of(HoldAdded)) == 1
     assert hooked.got == []
+
+
+async def test_what_fails_is_overtaken_by_nothing_of_the_same_recipient(
+    lab: World, acme: Recipient, hooked: Hook
+) -> None:
+    hooked.status = 500
+    hold = await lab.hold(f"recipient:{acme.id}")
+    while (await status(acme))["error"] == "":
+        await lab.settle()
+    await lab.lift(hold)  # while the first one waits for its next time
+    hooked.status = 200
+    while (await status(acme))["waiting"] < 2:
+        await lab.settle()
+    lab.clock.ahead += 10_000
+    await lab.lift(await lab.hold("model:other"))  # which is news, though not acme's
+    await hooked.until("hold.added", "hold.lifted")
+
+
+async def test_one_that_hangs_delays_no_other(lab: World, acme: Recipient, hooked: Hook) -> None:
+    other = await lab.recipient()
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}/"
+        assert (await other.admin.post("/webhooks", {"url": url})).status_code == 201
+        deaf.setblocking(False)
+        loop = asyncio.get_running_loop()
+        called, _ = await asyncio.wait_for(loop.sock_accept(deaf), PATIENCE)
+        with called:  # and is answered nothing
+            await lab.hold(f"recipient:{acme.id}")
+            await hooked.until("hold.added")
+            assert (await status(other))["error"] == ""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
@@ -41,9 +42,9 @@ _TOLD = (
 )
 #: How long after each failure it is tried again, s: for about three days.
 _PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 57600, 57600, 57600)
-#: Messages in flight: of one organisation (more would overtake each other, and a hold would seem to
-#: be lifted before it is there), and of all.
-_EACH, _MOST = 1, 16
+#: Organisations that are being told at once. Each is told one thing at a time, in the log's order:
+#: else a hold would seem to be lifted before it is there.
+_MOST = 64
 #: How long the position may lag behind a log in which nothing is to be told, s.
 _LAG = 30.0
 _Entry = tuple[int, int, Facts]
@@ -64,6 +65,7 @@ class Webhooks:
         #: The log was read by others up to here when this began, and is up to there by now.
         self._from = self._seen = actions.log.fold.size
         self._holds: dict[str, str] = {}
+        self._busy: dict[str, asyncio.Task[None]] = {}  # by organisation
         actions.log.sequencer.listeners.append(self._notice)
 
     @property
@@ -82,11 +84,15 @@ class Webhooks:
             while True:
                 self._wake.clear()
                 await self._read()
-                await self._send()
-                await self._rest()
+                await self._rest(await self._send())
         except Exception as error:
             self._actions.log.sequencer.fail(error)
             raise
+        finally:
+            sending = tuple(self._busy.values())
+            for task in sending:
+                task.cancel()
+            await asyncio.gather(*sending, return_exceptions=True)
 
     # From the log into the outbox
 
@@ -148,11 +154,26 @@ class Webhooks:
 
     # From the outbox to recipients
 
-    async def _send(self) -> None:
-        while messages := await self.outbox.due(now_ms(), _EACH, _MOST):
-            await asyncio.gather(*map(self._deliver, messages))
-            if self._news:
-                await self._read()
+    async def _send(self) -> int | None:
+        """Begin to tell whom something is due; when (ms) the next is, None if nothing waits but for
+        those who are just being told."""
+        for due, message in await self.outbox.first():
+            if message.organisation in self._busy:
+                continue
+            if len(self._busy) >= _MOST:
+                return None
+            if due > now_ms():
+                return due
+            task = asyncio.create_task(self._deliver(message))
+            self._busy[message.organisation] = task
+            task.add_done_callback(partial(self._delivered, message.organisation))
+        return None
+
+    def _delivered(self, organisation: str, task: asyncio.Task[None]) -> None:
+        del self._busy[organisation]
+        self._wake.set()
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._actions.log.sequencer.fail(error)
 
     async def _deliver(self, message: Message) -> None:
         webhook = self._actions.log.fold.register.state.webhooks.get(message.organisation)
@@ -185,14 +206,11 @@ class Webhooks:
             return str(error)
         return "" if 200 <= answer.status < 300 else f"it answers with status {answer.status}"
 
-    async def _rest(self) -> None:
-        """Until there is news, or something is due."""
-        due = await self.outbox.next_due()
+    async def _rest(self, due: int | None) -> None:
+        """Until there is news, somebody was told, or something is due."""
         seconds = _LAG if due is None else min(_LAG, max(0.0, (due - now_ms()) / 1000))
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), seconds)
-        except TimeoutError:
-            return
 
 
 def _told(facts: Facts, holds: dict[str, str]) -> dict[str, Any]:

@@ -33,12 +33,10 @@ _SCHEMA = (
     )
     """,
 )
-_DUE = """
-SELECT id, organisation, body, attempts FROM (
-    SELECT *, rowid AS at,
-        row_number() OVER (PARTITION BY organisation ORDER BY due, rowid) AS place
-    FROM messages WHERE due <= ?
-) WHERE place <= ? ORDER BY due, at LIMIT ?
+#: The first message of each organisation that waits: those after it wait for it, too.
+_FIRST = """
+SELECT id, organisation, body, attempts, due FROM messages WHERE rowid IN
+    (SELECT min(rowid) FROM messages WHERE due IS NOT NULL GROUP BY organisation)
 """
 _TOLD = """
 INSERT INTO told VALUES (?, 1, ?)
@@ -125,15 +123,10 @@ class Outbox:
 
         await self._run(run)
 
-    async def due(self, now: int, each: int, most: int) -> list[Message]:
-        """Messages to send now: the oldest few of each organisation, and so many in all."""
-        rows = await self._run(lambda db: db.execute(_DUE, (now, each, most)).fetchall())
-        return [Message(*row) for row in rows]
-
-    async def next_due(self) -> int | None:
-        """When (ms) the next message is to be sent; None if none waits."""
-        found = await self._run(lambda db: db.execute("SELECT min(due) FROM messages").fetchone())
-        return found[0]  # type: ignore[no-any-return]
+    async def first(self) -> list[tuple[int, Message]]:
+        """Of each organisation the message to be sent next, and when (ms), the soonest first."""
+        rows = await self._run(lambda db: db.execute(_FIRST + "ORDER BY due, rowid").fetchall())
+        return [(due, Message(*row)) for *row, due in rows]
 
     async def told(self, message: Message, now: int) -> None:
         """The message arrived."""
