@@ -12,7 +12,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        counter, gauge = (partial(one, registry=self.registry) for one in (Counter, Gauge))
+        counter = partial(Counter, registry=self.registry)
+        gauge = partial(Gauge, registry=self.registry)
         self.accesses = counter("bailment_accesses", "Accesses by how they ended.", ["outcome"])
         self.refusals = counter("bailment_refusals", "Refusals by reason.", ["reason"])
         self.open = gauge("bailment_accesses_open", "Accesses open now.")
