@@ -90,6 +90,12 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)
         (sent,) = lab.team.json("notice", "sent")
         assert (sent["recipient"], sent["state"]) == ("acme", "acknowledged")
+        rotated = lab.team.json("rotate", "vendor:vaultly", "--within", "2h")
+        assert [(row["subject"], row["recipient"]) for row in rotated] == [
+            (f"device:{device}", "acme")
+        ]
+        (left,) = lab.team.json("rotate")
+        assert (left["subject"], left["state"]) == (f"device:{device}", "asked")
         with lab.agent("other") as variables:
             assert ask(variables).status_code == 200
 

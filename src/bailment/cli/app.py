@@ -39,6 +39,7 @@ from bailment.cli import (
     operator,
     recipient,
     register,
+    rotate,
     sign_in,
     signals,
     sink,
@@ -92,6 +93,7 @@ app.add_typer(incident.app, name="incident", rich_help_panel=_LAB)
 app.command("blast-radius", rich_help_panel=_LAB)(extent.blast_radius)
 app.command("contain", rich_help_panel=_LAB)(contain.contain)
 app.add_typer(notice.app, name="notice", rich_help_panel=_RECIPIENT)
+app.command("rotate", rich_help_panel=_LAB)(rotate.rotate)
 app.add_typer(custody.app, name="custody", rich_help_panel=_LAB)
 app.add_typer(network.app, name="network", rich_help_panel=_LAB)
 app.add_typer(sink.app, name="sink", rich_help_panel=_LAB)

@@ -15,6 +15,7 @@ from bailment.clock import now_ms, steady_ms
 from bailment.control.actions import Actions, Denied, Proposed
 from bailment.control.holding import AddHold, Holding
 from bailment.control.requests import Act, Line
+from bailment.control.rotation import at_once_worthless, demand
 from bailment.incident.containment import Act as Planned
 from bailment.incident.containment import still_allowed
 from bailment.incident.notices import Draft
@@ -28,7 +29,6 @@ from bailment.ledger.incident_records import (
     IncidentNoted,
     IncidentOpened,
     NoticeSent,
-    RotationDemanded,
     Times,
 )
 
@@ -110,6 +110,22 @@ class VerifyContainment(Act, frozen=True, tag="containment-verify"):
     dead: int = 0
 
 
+class Rotated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A credential to replace: whose, by which organisation, and why."""
+
+    subject: str
+    organisation: str
+    why: str
+
+
+class Rotate(Act, frozen=True, tag="rotate"):
+    """Make credentials worthless where the issuer can, and have the rest replaced in time."""
+
+    credentials: tuple[Rotated, ...]
+    within: int = 0
+    incident: str = ""
+
+
 class SendNotices(Act, frozen=True, tag="notice-send"):
     """Tell organisations of an incident."""
 
@@ -126,6 +142,7 @@ IncidentActs = (
     | ExecuteContainment
     | VerifyContainment
     | SendNotices
+    | Rotate
 )
 
 
@@ -160,6 +177,10 @@ class IncidentDesk:
                 return await self._execute(act)
             case VerifyContainment():
                 return await self._verify(act)
+            case Rotate():
+                within = act.within or self._actions.log.fold.register.conditions.response.rotate_ms
+                done = [await self._rotated(one, within, act) for one in act.credentials]
+                return {"rotated": done}
             case SendNotices():
                 return {"notices": [await self._send(one, act) for one in act.notices]}
         return {}
@@ -220,16 +241,22 @@ class IncidentDesk:
             hold = AddHold(act.author, one.subject, reason, selects=one.selects)
             told = await self._holding.hold(hold)
             return str(told["hold"]), int(told["cut"])
-        name, why = os.urandom(16).hex(), f"incident {act.incident[:8]}: {one.why}"
+        why = f"incident {act.incident[:8]}: {one.why}"
+        given = (one.subject, one.organisation, why, act.author, act.incident)
+        return await demand(self._actions, *given, within=one.within), 0
 
-        def make(now: int) -> RotationDemanded:
-            until = now + one.within
-            return RotationDemanded(
-                *(name, one.subject, one.organisation, until, why, act.author, act.incident)
-            )
-
-        await self._actions.append(make)
-        return name, 0
+    async def _rotated(self, one: Rotated, within: int, act: Rotate) -> dict[str, Any]:
+        """What was done at once, and what was asked of the organisation."""
+        told = {"subject": one.subject, "organisation": one.organisation}
+        try:
+            at_once = await at_once_worthless(self._actions, one.subject, one.why, act.author)
+            given = (one.subject, one.organisation, one.why, act.author, act.incident)
+            rotation = await demand(self._actions, *given, within=within)
+        except Denied as denied:
+            return {**told, "failed": str(denied)[:300]}
+        known = self._actions.log.fold.register.state.rotations.get(one.subject)
+        until = known.until if known is not None else 0
+        return {**told, "rotation": rotation, "at_once": at_once, "until": until}
 
     async def _verify(self, act: VerifyContainment) -> dict[str, Any]:
         """Whether everything that a plan cut is refused, and nothing of it is in flight."""

@@ -20,7 +20,7 @@ from bailment.access.holds import held, subject_exists
 from bailment.access.reasons import Refused
 from bailment.access.register import Register
 from bailment.access.state import Indexed
-from bailment.incident.blast_radius import Radius, Use
+from bailment.incident.blast_radius import CALLERS, Radius, Use
 from bailment.incident.graph import Graph
 from bailment.ledger.records import TokenIssued
 
@@ -101,7 +101,10 @@ def plan(
         Act("hold", subject, _reason(radius, subject), selects=digest_of(covers[subject]))
         for subject in holds
     ]
-    acts += _rotations(register, graph, radius, rotate_ms)
+    acts += (
+        Act("rotate", subject, why, organisation=organisation, within=rotate_ms)
+        for subject, organisation, why in credentials(register, graph, radius, below=False)
+    )
     cut = _cut(radius, covers, recent)
     return Plan(incident, now, register.epoch, radius.starts, tuple(acts), cut)
 
@@ -156,22 +159,26 @@ def _held_by(register: Indexed, graph: Graph, starts: Iterable[str], now: int) -
             yield subject
 
 
-def _rotations(register: Indexed, graph: Graph, radius: Radius, within: int) -> Iterator[Act]:
-    """Every credential that it is about, or that a shared system keeps which could be reached."""
-    nodes = [*radius.starts, *(one.node for one in radius.reached)]
-    kept = [
+def credentials(
+    register: Indexed, graph: Graph, radius: Radius, *, below: bool = True
+) -> Iterator[tuple[str, str, str]]:
+    """Every credential that it is about, that could be reached (where `below`), or that a shared
+    system keeps which could be reached: whose it is, which organisation can replace it, and why."""
+    reached = [one.node for one in radius.reached]
+    kept = {
         subject
-        for node in nodes
+        for node in (*radius.starts, *reached)
         if node.startswith("system:") and (one := graph.custody.get(node.partition(":")[2]))
         for subject in one.stored
-    ]
-    wanted = [one for one in radius.starts if one.partition(":")[0] in ("device", "workload")]
-    for subject in dict.fromkeys((*wanted, *kept)):
+    }
+    wanted = [one for one in radius.starts if one.partition(":")[0] in CALLERS]
+    wanted += [one for one in reached if below and one.partition(":")[0] in CALLERS]
+    for subject in dict.fromkeys((*wanted, *sorted(kept))):
         kind, _, name = subject.partition(":")
         organisation = _keeper(register, kind, name)
         if kind in _ROTATED and organisation:
-            why = "kept in a shared system that was exposed" if subject in kept else "exposed"
-            yield Act("rotate", subject, why, organisation=organisation, within=within)
+            kept_there = "kept in a shared system that was exposed"
+            yield subject, organisation, kept_there if subject in kept else "exposed"
 
 
 def _keeper(register: Indexed, kind: str, name: str) -> str:
