@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import ipaddress
 import lzma
-import sys
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +35,7 @@ _MAGIC = b"bailment-networks 1\n"
 MAX_FILE, _MAX_HEAD, _MAX_UNPACKED = 64 << 20, 64 << 10, 256 << 20
 _MEMORY = 128 << 20
 _DAY_MS = 86_400_000
+_BIG_ENDIAN = array("H", [1]).tobytes() == b"\0\1"
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -245,7 +245,7 @@ def _differences(starts: Sequence[int]) -> list[int]:
 
 def _pack(numbers: Sequence[int], wide: bool) -> bytes:
     column = array("Q" if wide else "I", numbers)
-    if sys.byteorder == "big":
+    if _BIG_ENDIAN:
         column.byteswap()
     raw, width = column.tobytes(), column.itemsize
     return b"".join(raw[plane::width] for plane in range(width))
@@ -257,6 +257,6 @@ def _unpack(planes: bytes, width: int) -> array[int]:
     for plane in range(width):
         raw[plane::width] = planes[plane * size : (plane + 1) * size]
     column = array("Q" if width == 8 else "I", bytes(raw))
-    if sys.byteorder == "big":
+    if _BIG_ENDIAN:
         column.byteswap()
     return column
