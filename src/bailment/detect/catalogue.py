@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bailment.detect import actor_cluster, many_credentials, relay
 from bailment.detect.detector import Detector
 from bailment.detect.rules import (
     decoy_model,
@@ -30,4 +31,4 @@ INLINE: tuple[Detector[Any], ...] = (
     many_clusters,
 )
 #: Seconds later.
-STREAM: tuple[Detector[Any], ...] = ()
+STREAM: tuple[Detector[Any], ...] = (actor_cluster, relay, many_credentials)

@@ -41,9 +41,9 @@ RULES: dict[str, RuleTerms] = {
     "two-countries": RuleTerms("step-up", 2, _HOUR // 4),
     "many-clusters": RuleTerms("hold", 2, _DAY),
     # Seconds later, in the worker.
-    "actor-cluster": RuleTerms("step-up", 1, 30 * _DAY),
+    "actor-cluster": RuleTerms("step-up", 859_460, 30 * _DAY),
     "many-credentials": RuleTerms("person", 8, _DAY),
-    "relay": RuleTerms("step-up", 1, _DAY),
+    "relay": RuleTerms("step-up", 987_521, _DAY),
     "purpose-drift": RuleTerms("person", 10, 14 * _DAY),
     # About the system itself.
     "around-the-gateway": RuleTerms("person", 1, _HOUR),

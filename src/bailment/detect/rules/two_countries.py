@@ -1,7 +1,7 @@
 """One credential used in two countries within minutes.
 
 `threshold` is how many countries within `window_ms`. Who switches a VPN on or off does the same
-with one client, and so counts only where the client is another too; between two VPNs or hosting
+on one machine, and so counts only where the system is another too; between two VPNs or hosting
 networks nothing counts, since neither is where anybody is.
 """
 
@@ -18,11 +18,11 @@ _CREDENTIALS, _COUNTRIES = 20_000, 8
 
 
 class Sight(msgspec.Struct, frozen=True):
-    """When a country was last seen, from what kind of address, by what client, in which entry."""
+    """When a country was last seen, from what kind of address, by what system, in which entry."""
 
     time: int
     address: str
-    client: str
+    system: str
     index: int
 
 
@@ -43,8 +43,7 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
     seen = entry(state.credentials, event.credential, _CREDENTIALS, dict[str, Sight])
     for country in [name for name, one in seen.items() if now - one.time > terms.window_ms]:
         del seen[country]
-    client = f"{context.client} {context.system}"
-    here = Sight(now, context.address, client, event.index)
+    here = Sight(now, context.address, context.system, event.index)
     others = {
         country: one
         for country, one in seen.items()
@@ -85,4 +84,6 @@ def _apart(one: Sight, other: Sight) -> bool:
     """Whether two sights in two countries are of two places where somebody is."""
     if one.address and other.address:
         return False
-    return not (one.address or other.address) or one.client != other.client
+    if not (one.address or other.address):
+        return True
+    return bool(one.system and other.system) and one.system != other.system

@@ -10,7 +10,7 @@ What it takes for granted is in `assumptions.py`; what is measured, in `ground.p
 from __future__ import annotations
 
 import heapq
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from random import Random
 
 from bailment.drills.fleet.asks import Ask, Client, context_of, events
@@ -53,13 +53,16 @@ class Fleet:
 
         It is the same request for request whichever part is asked for.
         """
-        last = self.days if last is None else last
         staff = [
             person
             for number, group in enumerate(self.staff)
             if recipients is None or number in recipients
             for person in group
         ]
+        return self.of(staff, first, self.days if last is None else last)
+
+    def of(self, staff: Sequence[Person], first: int, last: int) -> Iterator[Ask]:
+        """The same of the people named."""
         waiting: list[Ask] = []
         since = EPOCH + first * DAY
         # A day of somebody's calendar reaches half a day into the one before, and sessions into

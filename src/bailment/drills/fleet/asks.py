@@ -6,6 +6,7 @@ import ipaddress
 from collections.abc import Iterable, Iterator
 from functools import cache, lru_cache
 from hashlib import sha256
+from itertools import count
 from typing import Literal
 
 import msgspec
@@ -103,13 +104,15 @@ def context_of(ask: Ask) -> Context:
     )
 
 
-def events(asks: Iterable[Ask], *, bound: bool = False, start: int = 0) -> Iterator[Event]:
-    """The events of requests in order of time, numbered from `start`.
+def events(
+    asks: Iterable[Ask], *, bound: bool = False, start: int = 0, step: int = 1
+) -> Iterator[Event]:
+    """The events of requests in order of time, numbered from `start` in steps of `step`.
 
     With bearer keys a person has one, and everything that shows it is let in. With bound keys each
     device has its own, and a token that was passed on is refused.
     """
-    for index, ask in enumerate(asks, start):
+    for index, ask in zip(count(start, step), asks, strict=False):
         person, device = _id("person", ask.person), _id("device", ask.device)
         refused = bound and ask.means == "bearer"
         recipient = _id("recipient", ask.recipient)

@@ -146,7 +146,7 @@ def _devices(
     devices: list[Device] = []
     first = -1
     machine = clients.machine(rng, installs)
-    while first < days and len(devices) < 6:
+    while first <= days + 7 and len(devices) < 6:
         last = int(first + 1 + rng.expovariate(assumed("swaps") / MONTH))
         devices.append(Device(number * 8 + len(devices), machine, first, last))
         again = tuple(  # what is installed anew is the newest

@@ -1,0 +1,1 @@
+"""What training and evaluating detectors have in common."""
