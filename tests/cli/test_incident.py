@@ -106,6 +106,12 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         shown = lab.team.json("incident", "show", incident)
         assert (shown["state"], shown["names"]) == ("closed", ["vendor mercury"])
         texts = " ".join(f"{one['what']} {one['text']}" for one in shown["timeline"])
-        for told in ("sold in a forum", "contained: 2 of 2", "1 of 1 refused", "key was copied"):
+        for told in (
+            "has read its notice",
+            "sold in a forum",
+            "contained: 2 of 2",
+            "1 of 1 refused",
+            "key was copied",
+        ):
             assert told in texts
         assert re.search(r"closed +a report|a report .*closed", lab.team.ok("incident", "list"))

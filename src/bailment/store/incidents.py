@@ -21,6 +21,8 @@ from bailment.ledger.incident_records import (
     IncidentClosed,
     IncidentNoted,
     IncidentOpened,
+    NoticeSent,
+    RotationDemanded,
 )
 from bailment.ledger.records import AccessOpened, AccessRefused
 from bailment.store.exposure import Entry, Exposure
@@ -116,9 +118,11 @@ class Incidents:
         return found
 
     def told_of(self, incident: Incident) -> list[Entry]:
-        """The records of an incident and of its findings."""
+        """The records of an incident, of its findings, notices and rotations."""
         found = self.index.told(incident.opened.incident)
-        for name in incident.findings:
+        later = [facts.notice for _, _, facts in found if isinstance(facts, NoticeSent)]
+        later += [facts.rotation for _, _, facts in found if isinstance(facts, RotationDemanded)]
+        for name in (*incident.findings, *later):
             found += self.index.told(name)
         return found
 
