@@ -31,6 +31,7 @@ STEPS = (
     "So acme has earned T3, and nobody gave it",
     "The unmodified OpenAI and Anthropic SDKs talk to the model",
     "A thief has her access token, but not her key",
+    "Something was unusual, so she has to sign in again; a thief could not",
     "Somebody calls the model around the gateway",
     "Maria is put on hold while a stream is on its way to her",
     "Brook and cove register, enrol and rehearse in the same way",
@@ -44,6 +45,10 @@ STEPS = (
     "The contract ends while a stream is on its way: one record, and Maria works on",
     "Who did what",
     "An outsider checks all of it, from an export and the pinned key alone",
+    "Four strangers are given Maria's token",
+    "Four strangers copy her device's key, each onto a machine of their own",
+    "That is an incident: what could be reached, and what was",
+    "The plan is shown with whom it cuts off, then carried out, then tried",
 )
 SAID = (
     "she signs in at acme's provider (it is simulated): You are signed in",

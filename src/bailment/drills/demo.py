@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx2
 
 from bailment.drills import calls, contractor, earning, misuse, others
+from bailment.drills.breach import act
 from bailment.drills.lab import Lab
 from bailment.drills.local_model import NAME
 from bailment.drills.recipient import Recipient
@@ -38,7 +39,7 @@ def demo(*, once: bool) -> None:
     with Stage(story.typed) as stage:
         story.says(f"everything happens in {stage.root}, which is removed at the end")
         try:
-            endpoint = _tell(story, stage)
+            endpoint = _tell(story, stage, once=once)
         except httpx2.HTTPError as error:
             raise NotAsTold(f"a call failed: {error}; {stage.log('issuer')}") from error
         story.console.print(f"\nall of it went as it says, in {story.elapsed():.0f} s")
@@ -46,7 +47,7 @@ def demo(*, once: bool) -> None:
             _stay(story, stage, endpoint)
 
 
-def _tell(story: Story, stage: Stage) -> calls.Endpoint:
+def _tell(story: Story, stage: Stage, *, once: bool) -> calls.Endpoint:
     """Act by act; where Maria's SDKs call."""
     lab, acme = Lab(stage), Recipient(stage, earning.ACME)
     lab.set_up(story)
@@ -61,6 +62,8 @@ def _tell(story: Story, stage: Stage) -> calls.Endpoint:
     others.lapse(story, lab, coves)
     contractor.contract(story, lab, acme, endpoint)
     misuse.examine(story, stage, lab.vkey)
+    if once:  # who stays goes on to use what this ends
+        act.breach(story, acme, endpoint)
     return endpoint
 
 

@@ -90,6 +90,16 @@ class Recipient:
         self._run("delegate", "device", code, "--yes", *admin)
         expect(enrolling.wait(30) == 0, f"enrolment failed: {stage.log(log)}")
 
+    def sign_in(self) -> str:
+        """Its person signs in again at its provider; what the device says of it."""
+        log = f"{self.name}-sign-in"
+        signing = self.stage.start("sign-in", *self._profile(), log=log, quiet=self.quiet)
+        page = self.stage.wait_for_line(signing, "sign in: ", 30).partition("sign in: ")[2]
+        browser.sign_in(page, self.of.email)
+        said = self.stage.wait_for_line(signing, "signed in at", 30)
+        expect(signing.wait(30) == 0, f"signing in failed: {self.stage.log(log)}")
+        return said
+
     def agent(self) -> calls.Endpoint:
         """Its person's agent, for whose SDKs it prints the variables."""
         log = f"{self.name}-agent"
