@@ -17,6 +17,7 @@ import httpx2
 import pytest
 
 from bailment.access.tripwire import CAPABILITY, PATH, SLUG, digest, registration_body
+from bailment.detect.rules import wrong_key
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.identity_records import TripwireSet
 from bailment.ledger.records import AccessOpened, AccessRefused, HoldAdded
@@ -77,6 +78,8 @@ class Watch:
         (one,) = self.lab.of(AccessRefused, self.since)
         assert (one.reason, one.device, one.count) == (reason, device.id, 1)
         assert one.person == person_of(device)
+        if reason in wrong_key.HOW:
+            return f"{await self.finding(f'device:{device.id}', wrong_key.KIND)}, of `{reason}`"
         return f"refusal `{reason}` on record"
 
     async def finding(self, subject: str, kind: str = "tripwire") -> str:
