@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
@@ -66,7 +67,7 @@ class Gateway:
         self.tripwires = Tripwires(log, self.watch.report, settings.listen.proxies)
         self.origins = Origins(log.folder)
         report = self.watch.report
-        self.freshness = Freshness(log, self.origins, self.metrics, report, now_ms())
+        self.freshness = Freshness(log, self.origins, self.metrics, report)
         self.prompts = Prompts(log.folder.prompts, self.metrics)
         self._log = log
         self._settings = settings
@@ -205,7 +206,7 @@ class Gateway:
         """Once a second."""
         await self.journal.tick()
         await self._record_kill()
-        await self.freshness.tick(now_ms())
+        await self.freshness.tick(now_ms(), time.monotonic())
 
     async def _record_kill(self) -> None:
         """Put the kill switch on the record once the log can be written: as a hold, so that the

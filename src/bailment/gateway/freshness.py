@@ -17,9 +17,10 @@ from bailment.store.tables import Origins
 logger = structlog.get_logger("bailment.networks")
 
 KIND = "tables-old"
-_HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
-#: Whoever starts with old tables has an hour to bring new ones before that is a finding.
-_GRACE_MS = _HOUR_MS
+_DAY_MS = 86_400_000
+#: Seconds between looks; the first of them is what whoever starts with old tables has to bring new
+#: ones before that is a finding.
+_HOUR = 3_600.0
 
 
 class Freshness:
@@ -31,23 +32,23 @@ class Freshness:
         origins: Origins,
         metrics: Metrics,
         report: Callable[[Finding], None],
-        began: int,
     ) -> None:
         self._log = log
         self._origins = origins
-        self._due = began + _GRACE_MS
+        self._due = 0.0
         self._told = log.folder.root / "networks.told"
         metrics.tables_age.set_function(lambda: (now_ms() - origins.tables.built) / 1000)
         self._report = report
 
-    async def tick(self, now: int) -> None:
-        """Once a second; `now` in ms."""
+    async def tick(self, now: int, running: float) -> None:
+        """Once a second; `now` in ms, `running` in seconds of a clock that nobody sets."""
         if self._origins.changed() and await asyncio.to_thread(self._origins.refresh):
             days = self._origins.tables.age_days(now)
             logger.info("took new tables of networks", own=self._origins.own, days_old=days)
-        if now < self._due:
+        self._due = self._due or running + _HOUR
+        if running < self._due:
             return
-        self._due = now + _HOUR_MS
+        self._due = running + _HOUR
         terms = self._log.fold.register.conditions.detection
         age = now - self._origins.tables.built
         off = terms.rule(KIND).response == "off"
