@@ -21,6 +21,7 @@ from starlette.routing import Route
 from bailment.access.coverage import covered
 from bailment.control import webhooks
 from bailment.ledger.identity_records import WebhookRegistered
+from bailment.ledger.incident_records import NoticeSent, RotationDemanded
 from bailment.ledger.records import HoldAdded
 
 from ..world import PATIENCE, Recipient, World, world
@@ -302,3 +303,23 @@ async def test_one_that_hangs_delays_no_other(lab: World, acme: Recipient, hooke
             await lab.hold(f"recipient:{acme.id}")
             await hooked.until("hold.added")
             assert (await status(other))["error"] == ""
+
+
+async def test_a_recipient_is_told_that_there_is_a_notice_and_what_it_must_replace(
+    lab: World, acme: Recipient, hooked: Hook
+) -> None:
+    other = await lab.recipient()
+    log = lab.issuer.actions
+    a, b, c = (one * 32 for one in "abc")
+    for whose, name in ((other.id, "d" * 32), (acme.id, a)):
+        sent = NoticeSent(name, b, whose, 1, 2, 3, "tests", rotate=(f"recipient:{whose}",))
+        await log.append(lambda now, sent=sent: sent)
+        asked = RotationDemanded(
+            c[:-1] + name[0], f"recipient:{whose}", whose, 2**41, "copied", "tests", b
+        )
+        await log.append(lambda now, asked=asked: asked)
+    notice, rotation = await hooked.until("notice.sent", "rotation.demanded")
+    assert (notice["incident"], notice["rotate"]) == (b, [f"recipient:{acme.id}"])
+    assert notice["notice"] == a
+    assert rotation["subject"] == f"recipient:{acme.id}"
+    assert "tests" not in json.dumps(hooked.got)

@@ -29,7 +29,7 @@ from bailment.control.outbound import Outbound, OutboundError
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import SourceSilent, WebhookRegistered
-from bailment.ledger.incident_records import NoticeSent
+from bailment.ledger.incident_records import NoticeSent, RotationDemanded
 from bailment.ledger.records import DelegationEnded, HoldAdded, HoldLifted
 from bailment.store.outbox import Message, Outbox
 from bailment.store.sequencer import News
@@ -39,6 +39,7 @@ logger = structlog.get_logger("bailment.webhooks")
 _TOLD = (
     *(HoldAdded, HoldLifted, DelegationEnded, FindingRaised, SourceSilent, WebhookRegistered),
     NoticeSent,
+    RotationDemanded,
 )
 #: How long after each failure it is tried again, s: for about three days.
 _PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 57600, 57600, 57600)
@@ -236,6 +237,9 @@ def _told(facts: Facts, holds: dict[str, str]) -> dict[str, Any]:
             return {k: v for k, v in msgspec.to_builtins(facts).items() if k != "author"}
         case SourceSilent():
             return {"source": facts.source, "silent": facts.silent, "since": facts.since}
+        case RotationDemanded():
+            rotation, subject, until = facts.rotation, facts.subject, facts.until
+            return {"rotation": rotation, "subject": subject, "until": until}
     return {}
 
 
@@ -252,7 +256,7 @@ def _for(
     whom: Callable[[str], set[str]],
 ) -> dict[str, Any] | None:
     """What this organisation is told of a record; None if the record is none of its business."""
-    if isinstance(facts, WebhookRegistered | NoticeSent):
+    if isinstance(facts, WebhookRegistered | NoticeSent | RotationDemanded):
         return told if facts.organisation == organisation else None
     if isinstance(facts, SourceSilent):
         source = register.state.sources.get(facts.source)
