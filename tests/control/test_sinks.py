@@ -348,6 +348,7 @@ class Syslog:
         self.got: list[bytes] = []
         self.connections = 0
         self.drop_after = -1
+        self.dropped = False
         self._came = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -362,6 +363,8 @@ class Syslog:
             pass
         finally:
             writer.transport.abort()
+            self.dropped = True
+            self._came.set()
 
     async def until(self, enough: Callable[[], object]) -> None:
         async with asyncio.timeout(PATIENCE):
@@ -388,9 +391,11 @@ async def test_syslog_over_tcp_counts_octets_and_survives_a_dropped_connection(l
     async with syslog_server() as (server, port):
         server.drop_after = 2
         await add(lab, "syslog", f"tcp://127.0.0.1:{port}")
-        for _ in range(3):
-            await holds(lab, 1)
+        await holds(lab, 1)
+        await server.until(lambda: server.dropped)
+        await holds(lab, 2)
         await server.until(lambda: len(set(entries(server.events))) == 6)
+    assert server.connections == 2
     seen = list(dict.fromkeys(entries(server.events)))
     assert seen == sorted(seen)
     head = server.got[0].partition(b" [")[0].split(b" ")

@@ -29,6 +29,7 @@ _NOTICE = 5
 #: Bytes of a datagram that any receiver of today takes.
 DATAGRAM = 8192
 _PATIENCE = 10.0
+_ESTABLISHED = 1
 _PORTS = {"tls": 6514, "tcp": 601, "udp": 514}
 
 
@@ -65,16 +66,16 @@ class Stream:
         """Send all; SendError unless the receiver's system has every byte."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                if self._open is None or self._open[0].at_eof():
+                if self._open is None or not _established(self._open[1]):
                     await self.close()
                     host, port = self._where
                     self._open = await asyncio.open_connection(host, port, ssl=self._context)
-                reader, writer = self._open
+                writer = self._open[1]
                 for one in parcels:
                     writer.write(framed(message(one, self._name)))
                 await writer.drain()
                 await _acknowledged(writer)
-                if reader.at_eof() or writer.is_closing():
+                if not _established(writer):
                     raise ConnectionResetError("it closed the connection")
         except TimeoutError:
             await self.close()
@@ -90,6 +91,14 @@ class Stream:
             opened[1].transport.abort()
             with suppress(OSError):
                 await opened[1].wait_closed()
+
+
+def _established(writer: asyncio.StreamWriter) -> bool:
+    """Whether the other end still hears us, as this system knows it (`TCP_INFO`, first byte)."""
+    if writer.is_closing():
+        return False
+    found = writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+    return bool(found[0] == _ESTABLISHED)
 
 
 async def _acknowledged(writer: asyncio.StreamWriter) -> None:
