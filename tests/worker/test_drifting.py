@@ -226,5 +226,5 @@ async def test_what_a_device_asks_reaches_the_worker(tmp_path: Path) -> None:
         device = await at.device()
         assert (await device.ask()).status_code == 200
         async with asyncio.timeout(PATIENCE):
-            while not await at.metric('bailment_prompts_total{outcome="handed"}'):
+            while not await at.metric('bailment_prompts_total{outcome="handed"}'):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
