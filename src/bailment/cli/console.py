@@ -19,7 +19,7 @@ from bailment.access.reasons import Reason
 from bailment.cli.output import Exit, note, say
 from bailment.cli.times import show_time
 from bailment.errors import BailmentError
-from bailment.store.folder import Folder
+from bailment.store.folder import Folder, owner
 from bailment.store.socket import ControlConnection
 
 Dir = Annotated[
@@ -30,6 +30,8 @@ Dir = Annotated[
 _NO_HINTS: Mapping[Reason, str] = {}
 #: What the running issuer may take for one act: longer than its slowest disk.
 _SECONDS = 30.0
+#: Who owned the folder and has not for so long is not waited for, seconds.
+_GONE = 2.0
 
 
 class NotRunning(BailmentError):
@@ -72,15 +74,18 @@ def hand_in(folder: Folder, file: bytes, **query: str) -> dict[str, Any]:
 
 
 def status(folder: Folder, wait: float = 0, patience: float = _SECONDS) -> dict[str, Any]:
-    """What the running issuer says of itself; waits for so many seconds until it does.
+    """What the running issuer says of itself; waits for so many seconds until it does, but not for
+    one that was about to and has ended.
 
     `patience` is what it may take for an answer, in seconds."""
-    end = time.monotonic() + wait
+    end, owned = time.monotonic() + wait, 0.0
     while True:
         try:
             return _call(folder, "GET", "/status", None, patience=patience)
         except NotRunning:
-            if time.monotonic() >= end:
+            now = time.monotonic()
+            owned = now if owner(folder) else owned
+            if now >= end or (owned and now - owned > _GONE):
                 raise
             time.sleep(0.1)
 
