@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from bailment.access.reasons import Reason
+from bailment.access.slot import slot_of
 from bailment.access.tripwire import CAPABILITY, digest
 from bailment.auditor.audit import audit_export
 from bailment.detect.grouping import group_of
@@ -94,6 +95,31 @@ async def test_what_the_worker_finds_has_its_person_sign_in_again(lab: World) ->
     assert (await device.ask()).status_code == 403
     assert lab.refusals(since)[-1] == (Reason.SIGN_IN_TOO_OLD, 1)
     assert (await other.ask()).status_code == 200
+
+
+async def write(lab: World, subject: str, response: str) -> None:
+    """A finding comes into the log, whoever wrote it, and what it leads to is done."""
+    told = (secrets.token_hex(16), "many-clusters", "seen", 1, 1)
+    found = FindingRaised(*told, subject=subject, response=response)
+    sequencer = lab.issuer.log.sequencer
+    await sequencer.append(sequencer.draft(found, slot_of(found, lab.register)))
+    await lab.settle()
+
+
+async def test_no_more_than_one_person_is_held_by_itself_and_nobody_twice(lab: World) -> None:
+    device, since = await lab.device(), lab.size
+    path = lab.register.path(lab.register.link_of[device.id])
+    model = next(iter(lab.register.state.models))
+    for subject in (f"recipient:{path[0].subject}", f"model:{model}", "everything", "system:x", ""):
+        await write(lab, subject, "hold")
+    for response in ("person", "record", ""):
+        await write(lab, f"person:{path[1].subject}", response)
+    assert lab.of(HoldAdded, since) == [] == lab.of(StepUpAsked, since)
+    for _ in range(2):
+        await write(lab, f"device:{device.id}", "hold")
+    await lab.until(lambda: lab.of(HoldAdded, since))
+    assert [one.subject for one in lab.of(HoldAdded, since)] == [f"device:{device.id}"]
+    assert not lab.of(StepUpAsked, since)
 
 
 async def test_what_cites_entries_that_are_not_there_is_refused(lab: World) -> None:
