@@ -6,15 +6,19 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
 import pytest
 
 from bailment.access.tripwire import CAPABILITY
+from bailment.auditor.audit import audit_export
 from bailment.cli import finding
 from bailment.errors import BailmentError
 from bailment.ledger.detection_records import FindingJudged, FindingRaised, StepUpAsked, StepUpEnded
+from bailment.store.export import export_log
+from bailment.store.view import open_view
 
 from ..world import Device, World, world
 
@@ -121,3 +125,11 @@ async def test_a_decoy_has_a_name_that_no_model_has(lab: World, run: Run) -> Non
 async def test_no_finding_is_judged_that_is_not_there(lab: World, run: Run) -> None:
     with pytest.raises(BailmentError, match="there is no finding"):
         await run(finding.finding_judge, "0" * 32, finding.Verdict.BENIGN, "why not")
+
+
+async def test_the_log_with_all_that_passes_an_audit(lab: World, tmp_path: Path) -> None:
+    view = open_view(lab.folder)
+    await asyncio.to_thread(export_log, lab.folder, view.reader, view.verifier, tmp_path / "export")
+    report = audit_export(tmp_path / "export", view.verifier)
+    assert report.clean, report.findings
+    assert report.types[FindingJudged.TYPE] and report.types[StepUpEnded.TYPE]
