@@ -1,0 +1,59 @@
+"""The simulated fleet: one per seed, in order, and what it takes for granted is on a page."""
+
+from __future__ import annotations
+
+from itertools import islice, pairwise
+from pathlib import Path
+
+import pytest
+
+from bailment.drills import fleet
+from bailment.drills.fleet import assumptions
+
+DOCS = Path(__file__).parents[2] / "docs"
+WORLD = fleet.Fleet(7, 3, 28)
+
+
+def test_a_seed_is_one_world_and_another_is_another() -> None:
+    first, again = (list(islice(fleet.background(7, 1, 3), 500)) for _ in range(2))
+    assert first == again
+    assert first != list(islice(fleet.background(8, 1, 3), 500))
+
+
+def test_requests_come_in_order_from_many_networks() -> None:
+    asks = list(WORLD.background(0, 7))
+    assert all(one.time <= other.time for one, other in pairwise(asks))
+    assert {ask.recipient for ask in asks} == {0, 1, 2}
+    assert len({ask.network.asn for ask in asks}) > 5
+    assert asks[0].time >= fleet.EPOCH and asks[-1].time < fleet.EPOCH + 7 * fleet.DAY
+
+
+def test_a_part_of_the_weeks_and_of_the_recipients_is_a_part_of_the_whole() -> None:
+    whole = [ask for ask in WORLD.background(0, 7) if ask.recipient == 1]
+    since = fleet.EPOCH + 3 * fleet.DAY
+    part = list(WORLD.background(3, 7, {1}))
+    key = fleet.Ask.__struct_fields__
+    assert sorted([str([getattr(ask, name) for name in key]) for ask in part]) == sorted(
+        str([getattr(ask, name) for name in key]) for ask in whole if ask.time >= since
+    )
+
+
+@pytest.mark.parametrize("name", fleet.SCENARIOS)
+def test_a_breach_comes_in_order_in_the_holders_name(name: str) -> None:
+    scenario, victim = fleet.SCENARIOS[name], WORLD.victims(16)[0]
+    asks = list(WORLD.attack(name, victim, 16, seed=3))
+    assert asks == list(WORLD.attack(name, victim, 16, seed=3))
+    assert all(one.time <= other.time for one, other in pairwise(asks))
+    assert {ask.person for ask in asks} == {victim.number}
+    assert {ask.outsider for ask in asks} <= set(range(1, scenario.outsiders + 1))
+    assert {ask.means for ask in asks} == {scenario.means}
+
+
+def test_a_token_that_was_passed_on_is_refused_where_keys_are_bound() -> None:
+    asks = list(WORLD.attack("A", WORLD.victims(16)[0], 16, seed=3))
+    assert {event.what for event in fleet.events(asks)} == {"opened"}
+    assert {event.what for event in fleet.events(asks, bound=True)} == {"refused"}
+
+
+def test_every_assumption_is_on_the_page_of_the_evaluation() -> None:
+    assert assumptions.table() in (DOCS / "detection-evaluation.md").read_text()
