@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 import time
 from pathlib import Path
@@ -11,7 +12,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from bailment.cli.app import app
 from bailment.detect import drift
 from bailment.detect.grouping import Recorded
 from bailment.detect.prompt import Asked, decode, encode
@@ -228,3 +231,18 @@ async def test_what_a_device_asks_reaches_the_worker(tmp_path: Path) -> None:
         async with asyncio.timeout(PATIENCE):
             while not await at.metric('bailment_prompts_total{outcome="handed"}'):  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
+
+
+async def test_what_is_kept_is_shown_and_purged_on_the_command_line(tmp_path: Path) -> None:
+    async with world(tmp_path) as at:
+        root = ["-d", str(at.issuer.folder.root)]
+        store = Vectors(at.issuer.folder.vectors, at.issuer.secrets.kek)
+        store.save(Row("r m/static on call", 2_000_000_000_000, 7), b"x", new=True)
+        run = CliRunner()
+        shown = run.invoke(app, ["detect", "vectors", "show", "--json", *root])
+        (row,) = json.loads(shown.stdout)
+        assert (row["recipient"], row["purpose"], row["vectors"]) == ("r", "on call", 7)
+        assert run.invoke(app, ["detect", "vectors", "purge", "nobody", *root]).exit_code == 1
+        assert run.invoke(app, ["detect", "vectors", "purge", "r", *root]).exit_code == 0
+        assert store.rows() == []
+        store.close()

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from bailment.auditor.export import Export
+from bailment.cli import vectors
 from bailment.cli.console import Dir
 from bailment.cli.output import Json, following, note, show_rows, titled, warn
 from bailment.cli.spec import load
@@ -31,6 +32,7 @@ from bailment.worker.following import Following
 from bailment.worker.replay import Hit, Replay
 
 app = typer.Typer(no_args_is_help=True, help="What detectors find in a log.")
+app.add_typer(vectors.app, name="vectors")
 
 _WEEK_MS = 7 * 86_400_000
 _EVERY = 256

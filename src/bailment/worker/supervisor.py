@@ -122,7 +122,7 @@ class Supervisor:
             logger.warning("the worker says what is no report, and is ended", why=str(error))
         finally:
             self._kill()
-        status = await self._process.wait()
+            status = await self._process.wait()  # its pipes are closed with it, before the loop is
         self._process = None
         return status
 
