@@ -42,6 +42,7 @@ class Graph:
     ) -> None:
         self._register = register
         self._seen = seen or {}
+        self._allowed: dict[tuple[str, str], tuple[str, ...]] = {}
         self._links = list(register.links.values())
         self._below: dict[str, list[Link]] = defaultdict(list)
         self._owned: dict[str, list[Link]] = defaultdict(list)
@@ -120,11 +121,14 @@ class Graph:
 
     def _effective(self, link: Link, member: str) -> tuple[str, ...]:
         """What a link allows: the narrowest that stands above it, since each link only narrows."""
-        for one in reversed(self._register.path(link.id)):
-            named: tuple[str, ...] = getattr(one, member)
-            if named:
-                return named
-        return ()
+        key = (link.parent, member)
+        named: tuple[str, ...] = getattr(link, member)
+        if named or not link.parent:
+            return named
+        if key not in self._allowed:  # the same for all below one parent
+            above = self._register.links.get(link.parent)
+            self._allowed[key] = self._effective(above, member) if above is not None else ()
+        return self._allowed[key]
 
     def _own_links(self, kind: str, name: str) -> Iterator[Link]:
         return (link for link in self._register.links_of(name) if link.kind == kind)
