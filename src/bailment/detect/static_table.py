@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from array import array
-from sys import byteorder
+from struct import Struct
 
 from bailment.detect.wordpiece import pieces
 from bailment.errors import FormatError
@@ -26,13 +26,14 @@ class StaticTable:
     name = "static"
 
     def __init__(self, vocabulary: dict[str, int], lanes: list[int], size: int) -> None:
-        self._vocabulary, self._lanes, self._size = vocabulary, lanes, size
+        self._vocabulary, self._lanes = vocabulary, lanes
+        self._row = _row(size)
 
     def embed(self, text: str) -> list[float]:
         """What a text is about; all noughts where no word is known."""
         found = pieces(text, self._vocabulary, _UNKNOWN, MOST_PIECES)
         known = [self._lanes[number] for number in found if number != _UNKNOWN]
-        summed = array("H", sum(known).to_bytes(2 * self._size, byteorder))
+        summed = self._row.unpack(sum(known).to_bytes(self._row.size, "little"))
         bias = 128 * len(known)
         return [float(lane - bias) for lane in summed]
 
@@ -56,6 +57,10 @@ def parse(data: bytes) -> StaticTable:
     lanes = []
     for number in range(count):
         row = array("b", numbers[number * size : (number + 1) * size])
-        biased = array("H", (value + 128 for value in row))
-        lanes.append(int.from_bytes(biased.tobytes(), byteorder))
+        biased = _row(size).pack(*(value + 128 for value in row))
+        lanes.append(int.from_bytes(biased, "little"))
     return StaticTable({name: number for number, name in enumerate(names)}, lanes, size)
+
+
+def _row(size: int) -> Struct:
+    return Struct(f"<{size}H")
