@@ -53,13 +53,16 @@ Vectors = dict[str, list[bytes]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("prompts", type=Path)
+    parser.add_argument("prompts", type=Path, nargs="?")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--development", action="store_true", help="on those sources alone")
     parser.add_argument("--system", action="store_true", help="with a system prompt before each")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
     asked = parser.parse_args()
+    if asked.prompts is None:
+        print("nothing is measured: name a file of prompts, which do not come with the project")
+        return
     trials = IN_DEVELOPMENT if asked.development else TRIALS
     texts = _texts(asked.prompts, {name for on, off, more in trials for name in (on, *off, more)})
     rows = []
