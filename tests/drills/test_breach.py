@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from bailment.assurance.adapters import recognition
+from bailment.assurance.adapters.report import Report
 from bailment.clock import now_ms, simulated
 from bailment.drills.breach.order import Tried
 from bailment.drills.breach.plot import draw
+from bailment.drills.breach.report import report_of
 from bailment.drills.breach.result import Background, Outcome, Result, outcome_of
 from bailment.drills.breach.variants import NAMES, VARIANTS, strangers
 
@@ -99,3 +102,22 @@ def test_a_labs_clock_goes_forward_only_and_is_put_right_at_the_end() -> None:
         move(real)
         assert now_ms() >= real + 10**9
     assert now_ms() < real + 10**9
+
+
+def test_a_live_drill_is_evidence_that_the_adapter_reads() -> None:
+    result = Result(
+        drill="d",
+        name="breach-2026",
+        form="live",
+        simulated=False,
+        started=1_000,
+        ended=9_000,
+        geography="",
+        background=Background(2, 10, 0, {"quota": 1}, 0.0),
+        variants=(_outcome([_tried(1, 401, "proof-key")]),),
+    )
+    report = recognition.read(report_of(result, "drill.alert", "acme.example"))
+    assert isinstance(report, Report)
+    assert report.claims["noticed_after_ms"] == 5
+    assert report.claims["false_alerts"] == 1
+    assert report.checks["acme.example"] == {"breach-drill": "pass"}

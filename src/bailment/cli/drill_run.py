@@ -47,6 +47,11 @@ def run(
     weeks: Annotated[float, typer.Option(min=0.2, help="Of the fleet (lab).")] = 3,
     seed: Annotated[int, typer.Option(help="Of the fleet (lab).")] = 1,
     plot: Annotated[Path | None, typer.Option(help="Draw it into this SVG file.")] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write what `evidence submit` takes (live).")
+    ] = None,
+    kind: Annotated[str, typer.Option(help="Of that evidence.")] = "drill.alert",
+    scope: Annotated[str, typer.Option(help="The organisation that it is about.")] = "",
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
@@ -59,10 +64,16 @@ def run(
     chosen = _chosen(variant or ())
     if live == lab:
         raise typer.BadParameter("say which: --live or --lab")
+    if report is not None and (lab or not scope):
+        raise typer.BadParameter("a --report is of a --live drill, and about a --scope")
     if live:
         result = _live(Folder(directory), chosen, model, seconds, pace)
     else:
         result = _lab(chosen, recipients, weeks, seed)
+    if report is not None:
+        from bailment.drills.breach.report import report_of
+
+        report.write_bytes(report_of(result, kind, scope))
     if plot is not None:
         _draw(result, plot)
     if as_json:
