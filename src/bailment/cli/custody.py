@@ -22,7 +22,9 @@ _WHO = "recipient:HANDLE, subcontractor:HANDLE, person:… or vendor:NAME"
 @app.command()
 def declare(
     system: Annotated[str, typer.Argument(help="A handle, like ci-vault.")],
-    kind: Annotated[str, typer.Option(help="What it is: secrets, ci, support, backup, …")] = "",
+    kind: Annotated[
+        str, typer.Option(help="What it is: secrets, ci, support, backup and so on.")
+    ] = "",
     runs: Annotated[str, typer.Option(help=f"Who operates it: {_WHO}.")] = "",
     reach: Annotated[
         list[str] | None, typer.Option(help=f"Who can get into it: {_WHO}; repeat for more.")
