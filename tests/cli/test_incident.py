@@ -84,11 +84,11 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         told = lab.team.json("notice", "send", incident)
         assert [(row["recipient"], row["accesses"]) for row in told] == [("acme", 2)]
         admin = ("--admin", lab.acme, "--gateway", lab.url)
-        (mine,) = lab.admin.json("notice", "list", *admin)
+        (mine,) = lab.admin.json("notice", "mine", *admin)
         assert (mine["rotate"], mine["acknowledged"]) == ([f"device:{device}"], None)
         assert f"replace: device:{device}" in lab.admin.ok("notice", "show", mine["notice"], *admin)
         lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)
-        (sent,) = lab.team.json("notice", "sent")
+        (sent,) = lab.team.json("notice", "list")
         assert (sent["recipient"], sent["state"]) == ("acme", "acknowledged")
         rotated = lab.team.json("rotate", "vendor:vaultly", "--within", "2h")
         assert [(row["subject"], row["recipient"]) for row in rotated] == [

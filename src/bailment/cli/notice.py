@@ -65,8 +65,8 @@ def send(
     show_rows(rows, columns, as_json=as_json, none="nothing of any recipient's is concerned")
 
 
-@app.command("sent")
-def show_sent(directory: Dir = Path(), as_json: Json = False) -> None:
+@app.command("list")
+def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
     """For the lab: which notices were acknowledged, and which are overdue."""
     view, now = open_view(Folder(directory)), now_ms()
     rows = [
@@ -91,8 +91,8 @@ def show_sent(directory: Dir = Path(), as_json: Json = False) -> None:
     show_rows(rows, columns, as_json=as_json, none="no notice was sent")
 
 
-@app.command("list")
-def show_list(admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
+@app.command("mine")
+def show_mine(admin: AdminFolder, gateway: Gateway, as_json: Json = False) -> None:
     """For a recipient's admin: your notices."""
     rows = asked_by(admin, gateway, lambda asking: asking.notices())
     shown = [_row(one) for one in rows]
