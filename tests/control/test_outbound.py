@@ -302,3 +302,11 @@ async def describing(described: object) -> AsyncIterator[int]:
     async with server:
         served.append(server.sockets[0].getsockname()[1])
         yield served[0]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.1.2.3", "[::1]", "[::ffff:10.0.0.1]"])
+def test_what_can_be_seen_to_be_inside_is_refused_before_it_is_called(host: str) -> None:
+    with pytest.raises(OutboundError, match="is inside"):
+        Outbound().check(f"https://{host}/hook")
+    Outbound(frozenset((host.strip("[]"),))).check(f"https://{host}/hook")
+    Outbound().check("https://93.184.216.34/hook")

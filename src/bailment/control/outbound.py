@@ -84,7 +84,15 @@ class Outbound:
 
     def check(self, url: str) -> None:
         """OutboundError if the URL can be seen not to be one to call; its host is not looked up."""
-        self._check(url)
+        if self._check(url):
+            return
+        host = urlsplit(url).hostname or ""
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return  # a name, of which is seen when it is called
+        if not is_public(host):
+            raise OutboundError(f"`{url[:200]}` is inside, where nothing is called")
 
     def _check(self, url: str) -> bool:
         """Whether the operator lets this URL's host be anywhere."""
