@@ -151,8 +151,8 @@ class WebhookRegistered(Facts, frozen=True):
 
 class TripwireSet(Facts, frozen=True):
     """A visible secret that is worthless elsewhere and tells where it leaked: its SHA-256, what it
-    is (`capability`, `slug`, `honey`, `model`), and whose (`device:<id>`, `recipient:<id>`) or where
-    it was laid (`system:<name>`).
+    is (`capability`, `slug`, `honey`, `model`), and whose (`device:<id>`, `recipient:<id>`) or
+    where it was laid (`system:<name>`).
 
     `proof` is the DPoP proof by the device's key with which its agent registered it.
     """

@@ -32,7 +32,7 @@ class Folder:
     exposure.db      who used what when, counted (`store/exposure.py`); made again if it is gone
     watch.state      what the inline detectors know (`gateway/watch.py`)
     sinks.db         the issuer's own receivers, and how far each is (`store/sinks.py`)
-    networks.bin     tables of networks (`store/tables.py`); those of the package where it is not there
+    networks.bin     tables of networks (`store/tables.py`), in place of the package's
     kill-switch      there while nobody may have access (`store/switch.py`)
     """
 
