@@ -126,3 +126,27 @@ def test_containment_never_cuts_whom_it_did_not_list(starts: list[str], kept: li
         if act.act == "hold":
             people = {one.subject for one in covered(register, act.subject, now)}
             assert people <= {cut.subject for cut in made.cut}
+
+
+def test_what_is_on_hold_already_is_in_the_plan_and_is_decided_again() -> None:
+    town = Town()
+    town.book.hold(node(town.device))
+    made = planned(town, node(town.device))
+    assert [(one.act, one.subject) for one in made.acts] == [
+        ("held", node(town.device)),
+        ("rotate", node(town.device)),
+    ]
+    assert [(one.subject, one.state) for one in made.credentials] == [(node(town.device), "held")]
+    assert [one.already for one in made.cut] == [True]
+
+
+def test_every_credential_of_the_extent_is_in_the_plan_whatever_cuts_it() -> None:
+    town = Town()
+    town.book.hold(node(town.maria))
+    made = planned(town, node(town.sub), node(town.theirs))
+    states = {one.subject: one.state for one in made.credentials}
+    assert states == {node(town.device): "held", node(town.theirs): "live"}
+    assert {one.subject: one.already for one in made.cut} == {
+        node(town.maria): True,
+        node(town.otto): False,
+    }

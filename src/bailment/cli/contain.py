@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,11 +14,12 @@ from bailment.cli.extent import named, opened
 from bailment.cli.incident import Id
 from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
 from bailment.cli.subjects import handle_of
-from bailment.cli.trying import refuses_token
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
-from bailment.incident.containment import Cut, Plan, plan, read_plan
+from bailment.incident.containment import Plan, plan, read_plan
+from bailment.ledger.incident_records import ContainmentExecuted
 from bailment.store.folder import Folder
+from bailment.store.incidents import Incidents
 from bailment.store.view import View
 
 _WEEK = 7 * 86_400_000
@@ -31,48 +33,58 @@ def contain(
     execute: Annotated[
         Path | None, typer.Option("--execute", help="Do exactly what this saved plan says.")
     ] = None,
-    try_token: Annotated[
-        list[Path] | None,
-        typer.Option(help="A file with an old access token; it is tried afterwards."),
-    ] = None,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Do nothing; only see whether it holds, at any time.")
+    ] = False,
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
     """Plan the containment of an incident, and show whom it cuts off besides; or execute a plan.
 
-    Nothing is done without `--execute`. Afterwards each credential is decided about again, and old
-    tokens are shown to the public port: all must be refused.
+    Nothing is done without `--execute`. Afterwards, and with `--verify`, each credential in the
+    incident's extent is decided about again: all must be refused, and none have an access open.
     """
+    if verify and (execute or plan_out):
+        raise typer.BadParameter("it makes and executes no plan", param_hint="--verify")
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
-        found = incidents.incident(incident)
-        name = found.opened.incident
-        if execute is None:
-            graph, extended = incidents.graph_of([f"incident:{name}"])
-            now, register = now_ms(), view.fold.register
-            recent = incidents.index.since(now - _WEEK)
-            rotate_ms = register.conditions.response.rotate_ms
-            made = plan(register, graph, extended.radius, name, recent, rotate_ms, now)
-            told = _told(view, made)
-        else:
-            made = _read(execute)
-            if made.incident != name:
-                raise BailmentError(f"the plan is for the incident {made.incident[:8]}")
-            told = _told(view, made)
-        url = view.fold.register.state.url
-    if execute is None:
+        name = incidents.incident(incident).opened.incident
+        made = _made(view, incidents, name) if execute is None else _read(execute)
+        if made.incident != name:
+            raise BailmentError(f"the plan is for the incident {made.incident[:8]}")
+        told, digest = _told(view, made), made.digest
+        if verify:
+            digest = _executed(incidents, name)
+    if verify:
+        told["verified"] = _verify(folder, made, digest)
+    elif execute is None:
         _plan(folder, made, plan_out)
         told["saved"] = str(plan_out) if plan_out else None
     else:
         told |= _execute(folder, made)
-        tried = [refuses_token(url, path) for path in try_token or ()]
-        told["verified"] = _verify(folder, made, tried)
+        told["verified"] = _verify(folder, made, digest)
     if as_json:
         show_json(told)
     else:
         _show(told)
-    if execute is not None and not told["verified"]["contained"]:
+    if "verified" in told and not told["verified"]["contained"]:
         raise BailmentError("NOT contained: see above", hint="bailment kill-switch on")
+
+
+def _made(view: View, incidents: Incidents, incident: str) -> Plan:
+    """A plan, as things are now."""
+    graph, extended = incidents.graph_of([f"incident:{incident}"])
+    now, register = now_ms(), view.fold.register
+    recent = incidents.index.since(now - _WEEK)
+    rotate_ms = register.conditions.response.rotate_ms
+    return plan(register, graph, extended.radius, incident, recent, rotate_ms, now)
+
+
+def _executed(incidents: Incidents, incident: str) -> str:
+    """The digest of the plan that was executed last; empty if none was."""
+    told = (facts for _, _, facts in incidents.index.told(incident))
+    done = [facts.plan for facts in told if isinstance(facts, ContainmentExecuted)]
+    return done[-1] if done else ""
 
 
 def _plan(folder: Folder, made: Plan, out: Path | None) -> None:
@@ -109,22 +121,9 @@ def _execute(folder: Folder, made: Plan) -> dict[str, Any]:
     return {"executed": done}
 
 
-def _verify(folder: Folder, made: Plan, tried: list[bool]) -> dict[str, Any]:
-    devices = [one for cut in made.cut for one in _credentials(cut)]
-    return act(
-        folder,
-        "containment-verify",
-        incident=made.incident,
-        plan=made.digest,
-        devices=devices,
-        tried=len(tried),
-        dead=sum(tried),
-    )
-
-
-def _credentials(cut: Cut) -> tuple[str, ...]:
-    kind, _, name = cut.subject.partition(":")
-    return (name,) if kind == "workload" else cut.devices
+def _verify(folder: Folder, made: Plan, digest: str) -> dict[str, Any]:
+    devices = [one.subject.partition(":")[2] for one in made.credentials]
+    return act(folder, "containment-verify", incident=made.incident, plan=digest, devices=devices)
 
 
 def _told(view: View, made: Plan) -> dict[str, Any]:
@@ -149,10 +148,36 @@ def _told(view: View, made: Plan) -> dict[str, Any]:
             for one in made.cut
         ],
         "beside": len(made.beside),
+        "credentials": msgspec.to_builtins(made.credentials),
     }
 
 
 def _show(told: dict[str, Any]) -> None:
+    if "saved" in told or "executed" in told:
+        _show_plan(told)
+    if "saved" in told:
+        brief = told["incident"][:8]
+        if told["saved"]:
+            note(f"do it: bailment contain {brief} --execute {told['saved']}")
+        else:
+            note("nothing was done; --plan-out FILE saves the plan")
+        return
+    for one in told.get("executed", {}).get("acts", ()):
+        was = " already" * one.get("already", False)
+        if one.get("proposal"):
+            sign = f"bailment approve sign {one['proposal'][:8]}"
+            warn(f"{one['act']} {one['subject']} waits{was}: {sign}")
+        elif one.get("failed"):
+            warn(f"{one['act']} {one['subject']} was not done: {one['failed']}")
+        else:
+            say(f"{one['act']} {one['subject']}: done{was}")
+    seen = told["verified"]
+    say(f"{seen['refused']} of {seen['decided']} credentials refused; {seen['open']} accesses open")
+    for one in seen["allowed"]:
+        warn(f"{one} is NOT refused")
+
+
+def _show_plan(told: dict[str, Any]) -> None:
     show_rows(told["acts"], titled("act", "name", "why"), as_json=False, none="nothing is to do")
     columns = {
         **titled("name", "recipient"),
@@ -163,27 +188,12 @@ def _show(told: dict[str, Any]) -> None:
     show_rows(told["cut"], columns, as_json=False, none="nobody is cut off")
     if told["beside"]:
         warn(f"{told['beside']} of them are not exposed and are cut off all the same")
-    done = told.get("executed")
-    if done is None:
-        if told["saved"]:
-            brief = told["incident"][:8]
-            note(f"do it: bailment contain {brief} --execute {told['saved']}")
-        else:
-            note("nothing was done; --plan-out FILE saves the plan")
-        return
-    for one in done["acts"]:
-        if one.get("proposal"):
-            warn(
-                f"{one['act']} {one['subject']} waits: bailment approve sign {one['proposal'][:8]}"
-            )
-        elif one.get("failed"):
-            warn(f"{one['act']} {one['subject']} was not done: {one['failed']}")
-    seen = told["verified"]
-    say(f"{seen['refused']} of {seen['decided']} credentials refused; {seen['open']} accesses open")
-    for one in seen["allowed"]:
-        warn(f"{one} is NOT refused")
+    states = Counter(one["state"] for one in told["credentials"])
+    counted = ", ".join(f"{number} {_STATES[state]}" for state, number in states.items())
+    say(f"{len(told['credentials'])} credentials in its extent: {counted or 'none'}")
 
 
+_STATES = {"live": "live", "held": "on hold already", "ended": "ended already"}
 _WHY = {
     "subject": "the incident is about it",
     "exposed": "could be reached from there",

@@ -9,8 +9,11 @@ from typing import Any, Literal
 
 import msgspec
 
+from bailment.access.coverage import dead
+from bailment.access.details import person_of
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed
+from bailment.access.two_person import record_of
 from bailment.clock import now_ms, steady_ms
 from bailment.control.actions import Actions, Denied, Proposed
 from bailment.control.holding import AddHold, Holding
@@ -31,6 +34,7 @@ from bailment.ledger.incident_records import (
     NoticeSent,
     Times,
 )
+from bailment.ledger.records import HoldAdded
 
 #: What a person tells at length; it is kept in the personal part, under the incident's own key.
 Text = str
@@ -100,14 +104,11 @@ class ExecuteContainment(Act, frozen=True, tag="containment-execute"):
 
 
 class VerifyContainment(Act, frozen=True, tag="containment-verify"):
-    """Decide again for these devices and workloads. `tried` secrets were shown to the public port,
-    of which it refused `dead`."""
+    """Decide again for these devices and workloads."""
 
     incident: str
     plan: str
     devices: tuple[str, ...]
-    tried: int = 0
-    dead: int = 0
 
 
 class Rotated(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -218,6 +219,10 @@ class IncidentDesk:
         done, cut = [], 0
         for one in act.acts:
             try:
+                before = self._before(one, act.incident)
+                if before is not None:
+                    done.append(before)
+                    continue
                 made, number = await self._do(one, act)
                 done.append(Done(one.act, one.subject, made))
                 cut += number
@@ -233,6 +238,25 @@ class IncidentDesk:
             "record": record.index,
             "executed": now_ms(),
         }
+
+    def _before(self, one: Planned, incident: str) -> Done | None:
+        """What was done of an act already; Denied if it should have been, and was not."""
+        register, now = self._actions.log.fold.register, self._actions.log.sequencer.time
+        if one.act == "rotate":
+            rotation = register.state.rotations.get(one.subject)
+            if rotation is not None and rotation.incident == incident:
+                return Done(one.act, one.subject, rotation.rotation, already=True)
+            over = dead(register, one.subject, now)
+            return Done(one.act, one.subject, already=True) if over else None
+        for hold in register.holds_on.get(one.subject, ()):
+            if not hold.until or now < hold.until:
+                return Done(one.act, one.subject, hold.hold, already=True)
+        for name, proposal in register.state.proposals.items():
+            if now < proposal.until and _proposes(proposal.act, one.subject):
+                return Done(one.act, one.subject, proposal=name, already=True)
+        if one.act == "held":
+            raise _denied("it is not on hold any more: make another plan")
+        return None
 
     async def _do(self, one: Planned, act: ExecuteContainment) -> tuple[str, int]:
         """The id of what was made, and how many streams it cut."""
@@ -266,13 +290,11 @@ class IncidentDesk:
         number = len(act.devices)
         verified = ContainmentVerified(
             *(act.incident, act.plan, number, number - len(allowed), left, act.author),
-            tried=act.tried,
-            dead=act.dead,
             allowed=tuple(allowed[:256]),
         )
         record = await self._actions.append(lambda now: verified)
         told = {"decided": number, "refused": number - len(allowed), "allowed": allowed}
-        contained = not allowed and not left and act.tried == act.dead
+        contained = not allowed and not left
         return {**told, "open": left, "contained": contained, "record": record.index}
 
     async def _send(self, one: Draft, act: SendNotices) -> str:
@@ -291,12 +313,18 @@ class IncidentDesk:
         """How many accesses of these devices' people the log has as open, after some patience."""
         fold = self._actions.log.fold
         paths = (fold.register.path(fold.register.link_of.get(one, "")) for one in devices)
-        people, end = {path[-2].subject for path in paths if len(path) > 1}, steady_ms() + _PATIENCE
+        people, end = {person_of(path) for path in paths if path}, steady_ms() + _PATIENCE
         while True:
             left = sum(one.person in people for one in fold.admission.open.values())
             if not left or steady_ms() >= end:
                 return left
             await asyncio.sleep(0.02)
+
+
+def _proposes(act: dict[str, Any], subject: str) -> bool:
+    """Whether a proposed act is a hold on the subject."""
+    record = record_of(act)
+    return isinstance(record, HoldAdded) and record.subject == subject
 
 
 def _known(register: Indexed, subject: str) -> bool:

@@ -63,7 +63,8 @@ def _tell(story: Story, stage: Stage, *, once: bool) -> calls.Endpoint:
     contractor.contract(story, lab, acme, endpoint)
     misuse.examine(story, stage, lab.vkey)
     if once:  # who stays goes on to use what this ends
-        act.breach(story, acme, endpoint)
+        others.recover(story, lab, coves)
+        act.breach(story, acme, endpoint, coves)
     return endpoint
 
 

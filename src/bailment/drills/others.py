@@ -83,6 +83,15 @@ def lapse(story: Story, lab: Lab, endpoint: calls.Endpoint) -> None:
         _watch(story, endpoint, end)
 
 
+def recover(story: Story, lab: Lab, endpoint: calls.Endpoint) -> None:
+    """Cove hands in today's roster, and is let in again."""
+    with story.step("Cove hands in today's roster, and has T3 back"):
+        story.says(earning.enlist(Recipient(lab.stage, COVE), datetime.now(UTC)))
+        refused = calls.refusal(endpoint)
+        expect(not refused, f"with a new roster Cleo saw: {refused}")
+        story.says("Cleo, of cove: answered")
+
+
 def _watch(story: Story, endpoint: calls.Endpoint, end: datetime) -> None:
     """Call once a second until the end; a stream that is then on its way is cut."""
     with ThreadPoolExecutor(1) as pool:

@@ -16,7 +16,7 @@ from bailment.access.chain import Link
 from bailment.access.coverage import Covered, covered, dead
 from bailment.access.coverage import digest as digest_of
 from bailment.access.decision import Request, standing
-from bailment.access.holds import held, subject_exists
+from bailment.access.holds import held, subject_exists, subjects_of
 from bailment.access.reasons import Refused
 from bailment.access.register import Register
 from bailment.access.state import Indexed
@@ -30,16 +30,18 @@ _HELD = ("recipient", "subcontractor", "person", "device", "workload", "link", "
 _ROTATED = ("device", "workload", "link", "recipient", "subcontractor", "source")
 _DAY = 86_400_000
 Why = Literal["subject", "exposed", "beside"]
+State = Literal["live", "held", "ended"]
 
 
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One thing to do.
 
-    `act` is `hold` or `rotate`; of a hold `selects` is the digest of whom it covers, of a rotation
-    `organisation` is who must replace the credential within `within` ms.
+    `act` is `hold`, `rotate`, or `held` for what is on hold already and must stay so. Of a hold
+    `selects` is the digest of whom it covers, of a rotation `organisation` is who must replace the
+    credential within `within` ms.
     """
 
-    act: Literal["hold", "rotate"]
+    act: Literal["hold", "held", "rotate"]
     subject: str
     why: str
     selects: str = ""
@@ -52,7 +54,7 @@ class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `why` is `subject` for whom the incident is about, `exposed` for who could be reached from
     there, and `beside` for who is cut all the same. `per_day` is how many accesses a day they made
-    in the last week, rounded up. `already`: on hold before.
+    in the last week, rounded up. `already`: none of them was let in before.
     """
 
     subject: str
@@ -64,8 +66,17 @@ class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     already: bool
 
 
+class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A device or workload of the extent, and what its key was good for when the plan was made."""
+
+    subject: str
+    state: State
+
+
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """All of it: `made` in ms, `epoch` the register's position that it was made at."""
+    """All of it: `made` in ms, `epoch` the register's position that it was made at. `credentials`
+    are all that the incident is about, that could be reached, or that are cut: whoever verifies the
+    containment decides about each of them again, by whatever it was cut."""
 
     incident: str
     made: int
@@ -73,6 +84,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     starts: tuple[str, ...]
     acts: tuple[Act, ...]
     cut: tuple[Cut, ...]
+    credentials: tuple[Credential, ...]
 
     @property
     def digest(self) -> str:
@@ -95,18 +107,21 @@ def plan(
     now: int,
 ) -> Plan:
     """What would contain this; `recent` is what everybody did in the last seven days."""
-    holds = [*_held_by(register, graph, radius.starts, now)]
-    covers = {subject: covered(register, subject, now) for subject in holds}
+    covers = {one: covered(register, one, now) for one in _held_by(register, graph, radius, now)}
     acts = [
-        Act("hold", subject, _reason(radius, subject), selects=digest_of(covers[subject]))
-        for subject in holds
+        Act("held", subject, "on hold already")
+        if held(register, [subject], now)
+        else Act("hold", subject, _reason(radius, subject), selects=digest_of(people))
+        for subject, people in covers.items()
     ]
     acts += (
         Act("rotate", subject, why, organisation=organisation, within=rotate_ms)
         for subject, organisation, why in credentials(register, graph, radius, below=False)
     )
-    cut = _cut(radius, covers, recent)
-    return Plan(incident, now, register.epoch, radius.starts, tuple(acts), cut)
+    states = {one: _state(register, one, now) for one in _extent(radius, covers)}
+    cut = _cut(radius, covers, recent, states)
+    found = tuple(Credential(*one) for one in states.items())
+    return Plan(incident, now, register.epoch, radius.starts, tuple(acts), cut, found)
 
 
 def read_plan(data: bytes) -> Plan:
@@ -141,11 +156,33 @@ def _allowed(register: Register, path: list[Link], model: str, now: int) -> bool
     )
 
 
-def _held_by(register: Indexed, graph: Graph, starts: Iterable[str], now: int) -> Iterator[str]:
+def _extent(radius: Radius, covers: dict[str, list[Covered]]) -> list[str]:
+    """The devices and workloads that it is about, that could be reached, or that a hold covers."""
+    found = [*radius.starts, *(one.node for one in radius.reached)]
+    for one in (one for people in covers.values() for one in people):
+        found += _callers(one)
+    return [one for one in dict.fromkeys(found) if one.partition(":")[0] in CALLERS]
+
+
+def _callers(one: Covered) -> list[str]:
+    workload = one.subject.startswith("workload:")
+    return [one.subject] if workload else [f"device:{name}" for name in one.devices]
+
+
+def _state(register: Indexed, subject: str, now: int) -> State:
+    name = subject.partition(":")[2]
+    path = register.path(register.link_of.get(name, ""))
+    if not path or dead(register, subject, now):
+        return "ended"
+    key = register.key(path[-1].key).thumbprint if path[-1].key is not None else ""
+    return "held" if held(register, subjects_of(path, "", "", (), key), now) else "live"
+
+
+def _held_by(register: Indexed, graph: Graph, radius: Radius, now: int) -> Iterator[str]:
     """The subjects to hold: what it is about itself, or, where nobody can hold that (a shared
     system, a vendor, a network that no delegation declares), the first behind it that somebody
     can."""
-    left, known = list(starts), set()
+    left, known = list(radius.starts), set()
     while left:
         subject = left.pop(0)
         if subject in known:
@@ -155,7 +192,7 @@ def _held_by(register: Indexed, graph: Graph, starts: Iterable[str], now: int) -
         can = kind in _HELD and subject_exists(register, subject)
         if not can:
             left += (to for to, _ in graph.after(subject))
-        elif not dead(register, subject, now) and not held(register, [subject], now):
+        elif not dead(register, subject, now):
             yield subject
 
 
@@ -194,7 +231,10 @@ def _keeper(register: Indexed, kind: str, name: str) -> str:
 
 
 def _cut(
-    radius: Radius, covers: dict[str, list[Covered]], recent: Sequence[Use]
+    radius: Radius,
+    covers: dict[str, list[Covered]],
+    recent: Sequence[Use],
+    states: dict[str, State],
 ) -> tuple[Cut, ...]:
     rates: dict[str, int] = {}
     for use in recent:
@@ -207,6 +247,8 @@ def _cut(
             devices = tuple(dict.fromkeys((*(known.devices if known else ()), *one.devices)))
             by = (*known.by, subject) if known else (subject,)
             theirs = devices or (one.subject.partition(":")[2],)
+            was = {states[name] for name in _callers(one)}
+            already = "live" not in was and (bool(was) or bool(one.held))
             per_day = -(-sum(rates.get(device, 0) for device in theirs) // 7)
             found[one.link] = Cut(
                 one.subject,
@@ -215,7 +257,7 @@ def _cut(
                 by,
                 _why(one, starts, reached),
                 per_day,
-                bool(one.held),
+                already and (known is None or known.already),
             )
     return tuple(found.values())
 

@@ -64,8 +64,7 @@ def _moment(index: int, time: int, facts: Facts) -> Moment | None:
             return Moment(time, what + (f", {waiting} wait for signatures" * bool(waiting)), index)
         case ContainmentVerified():
             what = f"verified: {facts.refused} of {facts.decided} refused, {facts.open} open"
-            tried = f", {facts.dead} of {facts.tried} old secrets dead" * bool(facts.tried)
-            return Moment(time, what + tried, index)
+            return Moment(time, what, index)
         case RotationDemanded():
             return Moment(time, f"asked to replace {facts.subject}", index)
         case RotationDone():

@@ -90,13 +90,14 @@ class CustodyDeclared(Facts, frozen=True):
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """One act of a plan and what became of it: the id of the hold or rotation that it made, or the
-    `proposal` that waits for signatures, or why it `failed`."""
+    `proposal` that waits for signatures, or why it `failed`. `already`: it was so before."""
 
     act: str
     subject: str
     made: str = ""
     proposal: str = ""
     failed: str = ""
+    already: bool = False
 
 
 class ContainmentPlanned(Facts, frozen=True):
@@ -123,11 +124,10 @@ class ContainmentExecuted(Facts, frozen=True):
 
 
 class ContainmentVerified(Facts, frozen=True):
-    """What was found when everything that a plan cut was tried again.
+    """What was found when everything in the incident's extent was decided about again.
 
-    `decided` decisions were made again and `refused` of them refused; `allowed` names those that
-    did not. `tried` secrets were shown to the public port, of which `dead` were refused. Left
-    were `open` flights.
+    `plan` is the plan that was executed last, or empty. `decided` decisions were made again and
+    `refused` of them refused; `allowed` names those that did not. Left were `open` flights.
     """
 
     TYPE: ClassVar[str] = "containment.verified"
@@ -137,8 +137,6 @@ class ContainmentVerified(Facts, frozen=True):
     refused: int
     open: int
     author: str
-    tried: int = 0
-    dead: int = 0
     allowed: tuple[str, ...] = ()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from bailment.agent.client import fetch_token
@@ -22,15 +21,15 @@ from bailment.drills.story import Story, expect
 _SECONDS, _PACE, _PEOPLE = 6.0, 0.4, 4
 
 
-def breach(story: Story, acme: Recipient, endpoint: calls.Endpoint) -> None:
-    """A token and a key in other hands, and the incident that follows."""
+def breach(
+    story: Story, acme: Recipient, endpoint: calls.Endpoint, bystander: calls.Endpoint
+) -> None:
+    """A token and a key in other hands, and the incident that follows; the bystander is let in
+    before, and must be after."""
     stage = acme.stage
     profile = stage.root / "home" / ".config" / "bailment" / "default"
     device = load(profile)
     token = asyncio.run(fetch_token(device, PURPOSE))
-    old = stage.root / "old-token"
-    old.touch(mode=0o600)
-    old.write_text(token)
     with story.step("Four strangers are given Maria's token"):
         group = _play(stage, 0, "token", text=token)
         reasons = Counter(one.reason for one in group.tried)
@@ -48,7 +47,7 @@ def breach(story: Story, acme: Recipient, endpoint: calls.Endpoint) -> None:
         refused = calls.refusal(endpoint)
         expect(refused, "the device whose key was copied is still let in")
         story.says(f"nobody can tell which of them is Maria, so her device is cut too: {refused}")
-    _contain(story, stage, old, files)
+    _contain(story, stage, bystander, files)
 
 
 def _play(stage: Stage, number: int, loot: Loot, text: str = "", **more: dict[str, str]) -> Group:
@@ -79,7 +78,7 @@ def _kept(group: Group) -> str:
     return f"their process ({group.protected.how}) was denied the issuer's {', '.join(tried)}"
 
 
-def _contain(story: Story, stage: Stage, old: Path, files: dict[str, str]) -> None:
+def _contain(story: Story, stage: Stage, bystander: calls.Endpoint, files: dict[str, str]) -> None:
     with story.step("That is an incident: what could be reached, and what was"):
         finding = _finding(stage, "ratchet-forked")
         opened = stage.run_json("incident", "open", "--finding", finding)["incident"]
@@ -88,12 +87,16 @@ def _contain(story: Story, stage: Stage, old: Path, files: dict[str, str]) -> No
     with story.step("The plan is shown with whom it cuts off, then carried out, then tried"):
         plan = str(stage.root / "containment.json")
         story.says(stage.run("contain", opened[:8], "--plan-out", plan))
-        said = stage.run("contain", opened[:8], "--execute", plan, "--try-token", str(old))
+        said = stage.run("contain", opened[:8], "--execute", plan)
         story.says(said)
+        expect("1 of 1 credentials refused; 0 accesses open" in said, f"it said: {said}")
         group = _play(stage, 1, "key", files=files)
         reasons = Counter(one.reason for one in group.tried)
         expect(all(one.status == 403 for one in group.tried), f"the old key got {reasons}")
         story.says(f"the old key, tried again {len(group.tried)} times: {', '.join(reasons)}")
+        refused = calls.refusal(bystander)
+        expect(not refused, f"Cleo of cove, who has nothing to do with it, saw: {refused}")
+        story.says("not cut: Cleo, of cove: answered")
         stage.run("incident", "close", opened[:8], "--reason", "contained; the device is replaced")
 
 
