@@ -79,6 +79,10 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
             done = lab.team.json("contain", incident[:8], "--execute", saved)
             assert done["verified"]["contained"] is True
             assert done["verified"]["decided"] == done["verified"]["refused"] == 1
+            said = lab.team.ok("contain", incident[:8], "--verify")
+            assert "1 of 1 credentials refused; 0 accesses open" in said
+            again = lab.team.json("contain", incident[:8], "--execute", saved)
+            assert [one["already"] for one in again["executed"]["acts"]] == [True, True]
             refused = ask(variables)
             assert (refused.status_code, "held" in refused.text) == (403, True)
         told = lab.team.json("notice", "send", incident)
