@@ -201,3 +201,12 @@ async def test_the_worker_cannot_write_what_is_not_its_own(
         raised = at.of(FindingRaised)
         assert len(raised) == 1
         assert raised[0].response == at.register.conditions.detection.rule(toy.KIND).response
+
+
+async def test_one_that_cannot_even_be_started_is_tried_again(tmp_path: Path) -> None:
+    missing = str(tmp_path / "missing")
+    async with world(tmp_path) as at, supervised(at, missing, first_pause=0.001) as supervisor:
+        await at.until(lambda: at.of(FindingRaised))
+        assert f"status {supervisor_module.NOT_STARTED}" in at.of(FindingRaised)[-1].sentence
+        assert supervisor.state == "failed"
+        await at.settle()

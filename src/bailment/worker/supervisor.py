@@ -27,6 +27,8 @@ FIRST_PAUSE = 0.5
 IN_A_ROW, LONG_PAUSE = 5, 900.0
 #: Who ran for so long before it ended begins a new row; who says nothing for so long hangs.
 HEALTHY, SILENT = 60.0, 120.0
+#: The status of one that could not be started, as shells have it.
+NOT_STARTED = 127
 #: What the worker's finding is called, as that of any detector that fails.
 KIND = "detector-failed"
 
@@ -106,9 +108,13 @@ class Supervisor:
     async def _once(self) -> int:
         """Start one, and listen to it until it has ended; its status."""
         pipe = asyncio.subprocess.PIPE
-        self._process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe
-        )
+        try:
+            self._process = await asyncio.create_subprocess_exec(
+                *self._command, stdin=pipe, stdout=pipe
+            )
+        except OSError as error:  # no memory, or too many processes: it may pass
+            logger.warning("the worker cannot be started", why=str(error))
+            return NOT_STARTED
         began, said = time.monotonic(), self._process.stdout
         try:
             while said and (line := await asyncio.wait_for(said.readline(), self._silent)):
