@@ -224,6 +224,40 @@ async def test_prompts_wait_in_memory_for_a_dead_worker_and_what_finds_no_room_i
         assert not path.exists()
 
 
+async def test_a_prompt_that_one_worker_did_not_take_is_handed_to_the_next() -> None:
+    with TemporaryDirectory() as folder:
+        metrics, path = Metrics(), Path(folder) / "prompts.sock"
+        prompts = Prompts(path, metrics)
+        await prompts.start()
+        prompts.offer(Said(1), "x" * 5_000_000)  # type: ignore[arg-type]
+        async with asyncio.timeout(PATIENCE):
+            reader, slow = await asyncio.open_unix_connection(str(path))
+            await reader.readexactly(1)  # it is being handed out, and most of it has no room
+            prompts.offer(Said(2), "prompt 2")  # type: ignore[arg-type]
+            reader, writer = await asyncio.open_unix_connection(str(path), limit=1 << 24)
+            assert [decode(await reader.readline()).index for _ in range(2)] == [1, 2]
+        assert b'outcome="dropped"' not in metrics.expose()
+        for one in (slow, writer):
+            one.close()
+        await prompts.stop()
+
+
+async def test_a_prompt_waits_for_a_dead_worker_only_so_long(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bailment.gateway.prompts.KEPT", 0.01)
+    with TemporaryDirectory() as folder:
+        metrics = Metrics()
+        prompts = Prompts(Path(folder) / "prompts.sock", metrics)
+        await prompts.start()
+        for index in range(3):
+            prompts.offer(Said(index), f"prompt {index}")  # type: ignore[arg-type]
+        async with asyncio.timeout(PATIENCE):
+            while b'outcome="dropped"} 3.0' not in metrics.expose():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        await prompts.stop()
+
+
 async def test_what_a_device_asks_reaches_the_worker(tmp_path: Path) -> None:
     async with world(tmp_path, worker=True) as at:
         device = await at.device()

@@ -1,8 +1,8 @@
 """Hands what was asked to the worker, which looks for use off purpose.
 
-Prompts are never stored: they wait in memory, a thousand at most, and go out by a socket that only
-this user may open. No access waits for it. What finds no room pushes out what is oldest, and that
-is counted.
+Prompts are never stored: they wait in memory, a thousand at most and a minute at most, and go out
+by a socket that only this user may open. No access waits for it. What finds no room pushes out what
+is oldest; that, and what waited too long, is counted.
 """
 
 from __future__ import annotations
@@ -24,6 +24,9 @@ logger = structlog.get_logger("bailment.gateway")
 
 #: How many prompts may wait.
 ROOM = 1_000
+#: And for how long, s: a worker that ended is back within seconds, and one that is not back by then
+#: is tried again so late that what people asked had better not lie about until then.
+KEPT = 60.0
 #: Process, user and group of a peer, as the kernel tells them (unix(7), SO_PEERCRED).
 _PEER = struct.Struct("3i")
 
@@ -34,7 +37,8 @@ class Prompts:
     def __init__(self, path: Path, metrics: Metrics) -> None:
         self._path = path
         self._counted = metrics.prompts
-        self._waiting: deque[Asked] = deque()
+        self._waiting: deque[tuple[float, Asked]] = deque()  # since when, by the loop's clock
+        self._timer: asyncio.TimerHandle | None = None
         self._came = asyncio.Event()
         self._server: asyncio.Server | None = None
         self._handing: asyncio.Task[None] | None = None
@@ -47,17 +51,19 @@ class Prompts:
             self._waiting.popleft()
             self._counted.labels("dropped").inc()
         token = access.request.token
-        self._waiting.append(
-            Asked(
-                access.index,
-                access.time,
-                access.recipient,
-                token.device,
-                token.purpose,
-                access.request.model,
-                text,
-            )
+        asked = Asked(
+            access.index,
+            access.time,
+            access.recipient,
+            token.device,
+            token.purpose,
+            access.request.model,
+            text,
         )
+        loop = asyncio.get_running_loop()
+        self._waiting.append((loop.time(), asked))
+        if self._timer is None:
+            self._timer = loop.call_later(KEPT, self._expire)
         self._came.set()
 
     async def start(self) -> None:
@@ -80,8 +86,21 @@ class Prompts:
         if self._handing is not None:
             self._handing.cancel()
             await asyncio.gather(self._handing, return_exceptions=True)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._waiting.clear()
         self._path.unlink(missing_ok=True)
+
+    def _expire(self) -> None:
+        """Drop what waited too long, and look again when the next will have."""
+        loop = asyncio.get_running_loop()
+        while self._waiting and self._waiting[0][0] + KEPT <= loop.time():
+            self._waiting.popleft()
+            self._counted.labels("dropped").inc()
+        self._timer = None
+        if self._waiting:
+            self._timer = loop.call_at(self._waiting[0][0] + KEPT, self._expire)
 
     async def _connected(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if _user_of(writer) != os.geteuid():
@@ -98,16 +117,27 @@ class Prompts:
                 while not self._waiting:
                     self._came.clear()
                     await self._came.wait()
-                asked = self._waiting.popleft()
+                since, asked = self._waiting.popleft()
                 try:
                     writer.write(encode(asked))
                     await writer.drain()
-                except OSError:
-                    self._waiting.appendleft(asked)
-                    return
+                except (OSError, asyncio.CancelledError):  # who connects next is handed it
+                    self._again(since, asked)
+                    raise
                 self._counted.labels("handed").inc()
+        except OSError:
+            return
         finally:
             writer.close()
+
+    def _again(self, since: float, asked: Asked) -> None:
+        """Put back what did not go out; dropped if there is no room by now."""
+        if len(self._waiting) >= ROOM:
+            self._counted.labels("dropped").inc()
+            return
+        self._waiting.appendleft((since, asked))
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_at(since + KEPT, self._expire)
 
 
 def _user_of(writer: asyncio.StreamWriter) -> int:
