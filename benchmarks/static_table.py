@@ -4,7 +4,7 @@
 
 Each of the most frequent words, by their order in the vocabulary, is shown to the model alone. What
 that says is brought down to a few dimensions (principal components), and weighed by the logarithm
-of the word's rank. No prompt is looked at. It needs the extra `detect` and the group `model`.
+of the word's rank. No prompt is looked at. It needs the extra `detect` and the group `embedding`.
 """
 
 from __future__ import annotations

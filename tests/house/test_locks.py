@@ -27,10 +27,11 @@ def _names(requirements: list[str | dict[str, str]]) -> set[str]:
     return {canonicalize_name(Requirement(r).name) for r in requirements if isinstance(r, str)}
 
 
-def test_the_four_locks_are_there() -> None:
+def test_the_five_locks_are_there() -> None:
     assert [lock.stem for lock in LOCKS] == [
         "requirements-demo",
         "requirements-dev",
+        "requirements-embedding",
         "requirements-model",
         "requirements",
     ]
@@ -65,7 +66,8 @@ def test_the_locks_hold_what_the_project_asks_for() -> None:
     assert runtime <= _pins(ROOT / "requirements.lock").keys()
     assert runtime | demo | groups["build"] <= _pins(ROOT / "requirements-demo.lock").keys()
     assert groups["dev"] <= _pins(ROOT / "requirements-dev.lock").keys()
-    assert groups["model"] == _pins(ROOT / "requirements-model.lock").keys()
+    for group in ("model", "embedding"):
+        assert groups[group] == _pins(ROOT / f"requirements-{group}.lock").keys()
 
 
 def test_no_package_runs_code_when_python_starts() -> None:

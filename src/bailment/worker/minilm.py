@@ -117,7 +117,7 @@ def load_minilm() -> MiniLm | None:
         if not found or _digest(found[0]) != digest:
             raise ConfigurationError(
                 f"the package `{PACKAGE}` does not hold the `{name}` that is known",
-                hint="install the version that requirements-model.lock names",
+                hint="install the version that requirements-embedding.lock names",
             )
         paths.append(found[0])
     return MiniLm(paths[0], paths[1])
