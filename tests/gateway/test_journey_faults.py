@@ -7,6 +7,7 @@ import asyncio
 import errno
 import sqlite3
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -260,3 +261,26 @@ async def test_a_restart_forgets_no_token_hold_or_budget(lab: World) -> None:
         device.nonce = (await lab.http.get(lab.url + "/v1/models")).headers["dpop-nonce"]
     assert refused(await held.ask()) == (403, "held")
     assert (await free.ask()).status_code == 200
+
+
+# What runs beside
+
+
+@pytest.mark.parametrize(
+    "run",
+    ["control.notices.Notices", "control.sink_acts.SinkTasks", "worker.supervisor.Supervisor"],
+)
+async def test_what_runs_beside_the_servers_does_not_stop_without_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: str
+) -> None:
+    broke = asyncio.Event()
+
+    async def breaks(_: object) -> None:
+        await broke.wait()
+        raise RuntimeError("a malfunction of it")
+
+    monkeypatch.setattr(f"bailment.{run}.run", breaks)
+    async with world(tmp_path, worker=True) as lab:
+        broke.set()
+        with pytest.raises(BailmentError, match="the process ends: a malfunction of it"):
+            await lab.ended()

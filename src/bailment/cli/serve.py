@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bailment import __version__
 from bailment.access.nonce import Nonces
+from bailment.cli.beside import beside
 from bailment.cli.tls import server_tls
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
@@ -185,14 +186,9 @@ async def run(
         await gateway.start()
         worker = [supervisor.run()] if supervisor is not None else []
         running = (evaluator.run(), observer.run(), *reporting.runs(), *worker)
-        beside = [asyncio.create_task(one) for one in running]
-        try:
-            await _run(servers, issuer.log, gateway, asked, ready)
-        finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
-            reporting.close()
+        with contextlib.closing(reporting):
+            async with beside(issuer.log.sequencer, running):
+                await _run(servers, issuer.log, gateway, asked, ready)
     if (failed := issuer.log.sequencer.failed).done():
         raise BailmentError(
             f"the log failed and the process ends: {failed.result()}",
