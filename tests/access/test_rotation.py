@@ -50,6 +50,18 @@ def test_the_old_key_is_refused_from_the_deadline_on_and_not_before() -> None:
     assert isinstance(case.decide(case.other, case.until), Allowed)
 
 
+def test_a_later_demand_gives_no_more_time_and_revives_no_dead_key() -> None:
+    case = Case()
+    case.book.time, first = case.until, case.until
+    case.until += HOUR
+    again = case.demand(case.old)
+    known = case.book.register.state.rotations[f"device:{case.old.its.subject}"]
+    assert (known.rotation, known.until) == (again, first)
+    refused = case.decide(case.old, first)
+    assert isinstance(refused, Refused)
+    assert refused.reason is Reason.ROTATION_OVERDUE
+
+
 def test_what_is_done_is_asked_no_longer() -> None:
     case = Case()
     rotation = case.demand(case.other)

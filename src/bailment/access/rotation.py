@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from bailment.access.chain import Link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, State
@@ -21,7 +23,8 @@ def overdue(register: Indexed, last: Link, now: int) -> Refused | None:
 
 
 def _demanded(register: Indexed, facts: RotationDemanded, now: int) -> Refused | None:
-    """Of an organisation that there is. A later demand takes the place of an earlier one."""
+    """Of an organisation that there is. A later demand takes the place of an earlier one, but gives
+    no more time than that gave."""
     known = register.state.rotations.values()
     if any(one.rotation == facts.rotation for one in known):
         return _wrong("the rotation exists already")
@@ -39,7 +42,10 @@ def write(state: State, facts: object) -> bool:
     """Fold one of these records into the state; False if it is another."""
     match facts:
         case RotationDemanded():
-            state.rotations[facts.subject] = facts
+            known = state.rotations.get(facts.subject)
+            # Else a key that is dead already would live again until the new deadline.
+            until = min(known.until, facts.until) if known is not None else facts.until
+            state.rotations[facts.subject] = msgspec.structs.replace(facts, until=until)
         case RotationDone():
             done = [k for k, one in state.rotations.items() if one.rotation == facts.rotation]
             for subject in done:
