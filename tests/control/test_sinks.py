@@ -287,6 +287,28 @@ async def test_one_that_rests_gets_what_it_missed_when_it_goes_on(
     await http.until(lambda: len(http.events) == 4)
 
 
+@pytest.mark.parametrize(("data", "mode"), [(b"\xff\xfe", 0o600), (SECRET.encode(), 0o644)])
+async def test_a_sink_whose_secret_cannot_be_used_says_so_and_stops_no_other(
+    lab: World, http: Receiver, tmp_path: Path, data: bytes, mode: int
+) -> None:
+    await add(lab, "http", http.url, secret=SECRET)
+    file = tmp_path / "events.jsonl"
+    await lab.act("sink-add", sink="sound", kind="file", to=str(file), classes=["delegations"])
+    await lab.stop()
+    secret = lab.folder.secrets / "sink-siem"
+    secret.write_bytes(data)
+    secret.chmod(mode)
+    await lab.restart()
+    await holds(lab, 1)
+    async with asyncio.timeout(PATIENCE):
+        while not file.exists() or len(file.read_bytes().splitlines()) < 2:
+            await lab.settle()
+    told = {one["name"]: one for one in (await lab.act("sink-list"))["sinks"]}
+    assert "sink-siem" in told["siem"]["error"]
+    assert (told["sound"]["error"], http.asked) == ("", [])
+    await lab.act("sink-change", sink="siem", what="remove")
+
+
 async def test_a_sink_may_begin_in_the_past(lab: World, http: Receiver) -> None:
     await holds(lab, 2)
     await add(lab, "http", http.url, since=0)

@@ -130,6 +130,22 @@ async def _post(outbound: Outbound, url: str, headers: dict[str, str], body: byt
         raise SendError(f"it answers with status {answer.status}")
 
 
+class Unfit:
+    """In the place of a sender that cannot be made: it sends nothing, and says why."""
+
+    most, limit = 1, 0
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    async def send(self, parcels: Sequence[Parcel]) -> None:
+        """SendError, whatever it is."""
+        raise SendError(self._why)
+
+    async def close(self) -> None:
+        """There is nothing to close."""
+
+
 class Lines:
     """A file of JSON lines (0600), opened for each batch, so that others may rotate it."""
 

@@ -15,6 +15,7 @@ from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied
 from bailment.control.receivers import sender_of
 from bailment.control.requests import Act, Line
+from bailment.control.sending import Sender, Unfit
 from bailment.control.sinks import Following
 from bailment.detect.ocsf_shapes import Class
 from bailment.errors import ConfigurationError
@@ -165,7 +166,12 @@ class SinkTasks:
         return _standing(following)
 
     def _begin(self, sink: Sink, progress: Progress) -> None:
-        sender = sender_of(sink, self._sinks.secret(sink.name), self._key)
+        sender: Sender
+        try:
+            sender = sender_of(sink, self._sinks.secret(sink.name), self._key)
+        except ConfigurationError as error:  # its secret's file, for instance; the others go on
+            logger.error("a sink cannot be sent anything", sink=sink.name, why=str(error))
+            sender, progress.error = Unfit(str(error)), str(error)[:300]
         following = Following(
             sink, progress, sender, self._sinks, self._actions, lambda: self._durable
         )

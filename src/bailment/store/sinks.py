@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from bailment.detect.ocsf_shapes import Class
+from bailment.errors import ConfigurationError
 from bailment.store.database import open_database, unusable
 from bailment.store.durable import Files, read_private
 from bailment.store.folder import Folder
@@ -100,9 +101,12 @@ class Sinks:
         self._secret(name).unlink(missing_ok=True)
 
     def secret(self, name: str) -> str:
-        """What it is shown; empty where it has none."""
+        """What it is shown; empty where it has none. ConfigurationError if it cannot be read."""
         found = self._secret(name)
-        return read_private(found).decode().strip() if found.exists() else ""
+        try:
+            return read_private(found).decode().strip() if found.exists() else ""
+        except UnicodeDecodeError:
+            raise ConfigurationError(f"`{found}` is damaged", hint="add the sink anew") from None
 
     def close(self) -> None:
         self._db.close()
