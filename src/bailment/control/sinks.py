@@ -7,6 +7,7 @@ again until it is back, and then is sent all that it missed, from the log.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -45,8 +46,8 @@ _REFERRED: dict[str, tuple[type[Facts], ...]] = {
 
 
 class Following:
-    """One sink at work. `durable` says how many entries the disk has, `oldest` the time (ms) of
-    what waits longest, 0 if nothing does."""
+    """One sink at work. `durable` says how many entries the disk has, `clock` seconds that only go
+    forward, `oldest` the time (ms) of what waits longest, 0 if nothing does."""
 
     def __init__(
         self,
@@ -56,6 +57,7 @@ class Following:
         sinks: Sinks,
         actions: Actions,
         durable: Callable[[], int],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.sink, self.progress, self._sender = sink, progress, sender
         self._sinks, self._log, self._durable = sinks, actions.log, durable
@@ -69,6 +71,9 @@ class Following:
         self._at = progress.next
         self._kept = progress.next
         self._sending = asyncio.Lock()
+        self._clock = clock
+        #: When one that failed is tried again; what comes in the log does not hasten it.
+        self._not_before = 0.0
         self.wake = asyncio.Event()
 
     @property
@@ -107,7 +112,7 @@ class Following:
 
     async def try_now(self, test: bool) -> str:
         """Send a test event, or only try again; why that failed, or empty."""
-        self._size = self._sender.most
+        self._size, self._not_before = self._sender.most, 0.0
         if test:
             try:
                 async with self._sending:
@@ -120,6 +125,8 @@ class Following:
     async def _advance(self) -> float:
         """Send what can be sent; how long to wait, s."""
         while not self.progress.paused:
+            if (rest := self._not_before - self._clock()) > 0:
+                return rest
             if not self._waiting:
                 await self._fill()
             if not self._waiting:
@@ -146,8 +153,10 @@ class Following:
         if one.error != why[:300]:
             logger.warning("a sink takes nothing", sink=self.sink.name, why=why[:300])
         one.attempts, one.error = one.attempts + 1, why[:300]
+        pause = float(_PAUSES[min(one.attempts, len(_PAUSES)) - 1])
+        self._not_before = self._clock() + pause
         await self._keep()
-        return float(_PAUSES[min(one.attempts, len(_PAUSES)) - 1])
+        return pause
 
     async def _keep(self) -> None:
         await self._sinks.keep(self.sink.name, self.progress)

@@ -1,0 +1,78 @@
+"""When a sink is tried again, and how long it keeps everybody else waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from bailment.control.sending import Parcel, SendError
+from bailment.control.sinks import Following
+from bailment.ledger.leaf import Leaf
+from bailment.store.sinks import Progress, Sink
+
+from ..world import PATIENCE
+from .test_sink_properties import Kept, Log
+
+pytestmark = pytest.mark.anyio
+
+
+class Down:
+    """Takes nothing."""
+
+    most, limit, tried = 10, 0, 0
+
+    async def send(self, parcels: Sequence[Parcel]) -> None:
+        self.tried += 1
+        raise SendError("no")
+
+    async def close(self) -> None: ...
+
+
+@asynccontextmanager
+async def following(
+    sender: Any, entries: int, clock: Callable[[], float]
+) -> AsyncIterator[Following]:
+    log = Log(["hold"] * entries)
+    actions: Any = SimpleNamespace(log=log, people=None)
+    sink, kept = Sink("s", "http", "x", ("delegations",)), Kept()
+    made = Following(sink, Progress(0), sender, kept, actions, lambda: entries, clock)  # type: ignore[arg-type]
+    task = asyncio.create_task(made.run())
+    try:
+        yield made
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not condition():  # noqa: ASYNC110 - it has its turn at once
+            await asyncio.sleep(0)
+
+
+async def test_what_comes_in_the_log_hastens_no_sink_that_failed() -> None:
+    now, sender = [0.0], Down()
+
+    async with following(sender, 1, lambda: now[0]) as follow:
+
+        async def news() -> None:
+            """A batch of the log, and the sink's turn after it: what it would send, it has sent."""
+            leaf = Leaf("hold.added", 1, "r", 0, "0" * 64, "", 0, "f", 1)
+            follow.notice([(1, leaf, Log(["hold"]).facts(0))])
+            await until(lambda: not follow.wake.is_set())
+
+        await until(lambda: sender.tried)
+        for _ in range(200):
+            await news()
+        assert sender.tried == 1
+        for passed, tried in ((1.0, 2), (1.0, 2), (1.0, 3), (4.9, 3), (0.2, 4)):
+            now[0] += passed
+            await news()
+            assert sender.tried == tried
+        await follow.try_now(test=False)
+        await until(lambda: sender.tried == 5)
