@@ -12,7 +12,7 @@ import msgspec
 
 from bailment.detect.event import Event, Finding
 from bailment.detect.grouping import group_of
-from bailment.detect.memory import entry, recent, touch
+from bailment.detect.memory import entry, expire, recent, touch
 from bailment.detect.rules.wording import where
 from bailment.spec.detection import RuleTerms
 
@@ -78,6 +78,9 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
     credential.count += 1
     young = now - credential.first < YOUNG_MS or credential.count <= YOUNG_REQUESTS
     window = terms.window_ms
+    # Whoever comes back after that long is learnt anew, like somebody who is new.
+    for seen_with in (person.networks, person.clients, shared):
+        expire(seen_with, now, window)
     known = (
         bool(event.networks)
         or recent(person.networks, network, now, window)

@@ -58,6 +58,10 @@ SAMPLES = (
         in_order(*_usual(), event(DAY, "ana", _FAR, _OTHER, device="new", credential="new")),
     ),
     Sample(
+        "back from 31 days away: the same network and client",
+        in_order(*_usual(), event(32 * DAY, "ana", _HOME, _MINE)),
+    ),
+    Sample(
         "where nothing is known of address or client nothing is said",
         in_order(*_usual(), event(DAY, "ana", "", _OTHER), event(DAY + 1, "ana", _FAR, "")),
     ),
