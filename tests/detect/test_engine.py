@@ -133,6 +133,22 @@ def test_a_flood_of_one_kind_does_not_hide_another() -> None:
     assert len(raised(recorded, "tripwire")) == 1
 
 
+def test_a_flood_of_others_keeps_no_stolen_device_from_being_held() -> None:
+    noise, theft = Always("undeclared-network"), Always("new-network-and-client")
+    engine = Engine([noise, theft], TERMS)
+    events = [Event(n, START + n, "opened", person=str(n)) for n in range(1000)]
+    engine.detectors = (noise,)
+    recorded = [one for event in events[:100] for one in engine.take(event)]
+    engine.detectors = (theft,)
+    recorded += [one for event in events[100:200] for one in engine.take(event)]
+    held = raised(recorded, theft.KIND)
+    assert len(held) == 100 and {one.response for one in held} == {"hold"}
+    assert len(raised(recorded, noise.KIND)) == TERMS.per_minute
+    # It is bounded all the same.
+    recorded += [one for event in events[200:] for one in engine.take(event)]
+    assert len(raised(recorded, theft.KIND)) == 8 * TERMS.per_minute
+
+
 def test_groups_are_bounded_and_what_they_counted_is_told() -> None:
     engine = Engine([Always()], DetectionTerms(per_minute=10_000))
     twice = [

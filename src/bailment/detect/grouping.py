@@ -31,6 +31,8 @@ LONGEST_MS = 86_400_000
 MOST_GROUPS, MOST_SUBJECTS, MOST_RECORDS = 10_000, 20_000, 32
 #: Of each kind the first of a minute are told, however many there are of others: this part of all.
 _SHARE = 8
+#: Of each kind that leads to something by itself so many times as many are told as of all others.
+_ACTING = 8
 
 
 def group_of(kind: str, subject: str, key: str) -> str:
@@ -153,11 +155,18 @@ class Grouping:
 
     def _room(self, kind: str) -> bool:
         """Whether another finding of a kind is told in this minute. A flood of one kind does not
-        hide the first ones of another."""
+        hide the first ones of another, and takes nothing from one that leads to something."""
         if kind in _OF_THE_SYSTEM:
             return True
         told, most = self.counts.told, self.terms.per_minute
-        return sum(told.values()) < most or told.get(kind, 0) < max(1, most // _SHARE)
+        if self._acts(kind):
+            return told.get(kind, 0) < most * _ACTING
+        others = sum(count for one, count in told.items() if not self._acts(one))
+        return others < most or told.get(kind, 0) < max(1, most // _SHARE)
+
+    def _acts(self, kind: str) -> bool:
+        """Whether a finding of this kind leads to something by itself."""
+        return response_of(kind, self.terms) in ("hold", "step-up")
 
     def _flood(self, found: Finding, now: int) -> Iterator[Recorded]:
         begins = not self.counts.rest
@@ -168,8 +177,9 @@ class Grouping:
         _count(rest, found)
         if begins:
             sentence = (
-                f"more than {self.terms.per_minute} findings came within a minute: those after are "
-                "counted by kind, and nothing is done about them by itself; look for one cause"
+                f"more findings of `{found.kind}` came within a minute than are told one by one: "
+                "what is too much is counted by kind, and nothing is done about it by itself; look "
+                "for one cause"
             )
             flood = Finding(FLOOD, "", sentence, found.since, found.until, found.records, "high")
             yield from self.add(flood, now)
