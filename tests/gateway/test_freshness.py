@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from bailment.detect.event import Finding
 from bailment.detect.networks import Source, Tables, layer_of, tables_of
 from bailment.gateway.freshness import Freshness
 from bailment.gateway.metrics import Metrics
+from bailment.store.durable import Files
 from bailment.store.log import Log
 from bailment.store.tables import Origins, tables_path
 
@@ -110,6 +112,21 @@ async def test_old_tables_are_a_finding_once_a_day_whoever_restarts(bench: Bench
     assert "31 days old" in found.sentence
     await bench.tick(now + 3 * HOUR)
     assert len(bench.found) == 2
+
+
+async def test_a_disk_that_takes_nothing_neither_hides_it_nor_ends_the_process(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(files: Files, path: Path, data: bytes) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    monkeypatch.setattr(Files, "write", full)
+    now = START + 31 * DAY
+    bench.start()
+    await bench.tick(now)
+    for hours in range(1, 4):
+        await bench.tick(now + hours * HOUR)
+    assert [one.kind for one in bench.found] == ["tables-old"]
 
 
 async def test_new_tables_end_it(bench: Bench) -> None:

@@ -36,7 +36,8 @@ class Freshness:
         self._log = log
         self._origins = origins
         self._due = 0.0
-        self._told = log.folder.root / "networks.told"
+        self._path = log.folder.root / "networks.told"
+        self._told = self._load()
         metrics.tables_age.set_function(lambda: (now_ms() - origins.tables.built) / 1000)
         self._report = report
 
@@ -52,9 +53,13 @@ class Freshness:
         terms = self._log.fold.register.conditions.detection
         age = now - self._origins.tables.built
         off = terms.rule(KIND).response == "off"
-        if age <= terms.tables_ms or off or self._said_since(now - _DAY_MS):
+        if age <= terms.tables_ms or off or self._told > now - _DAY_MS:
             return
-        Files().write(self._told, str(now).encode())
+        self._told = now
+        try:
+            await asyncio.to_thread(Files().write, self._path, str(now).encode())
+        except OSError as error:
+            logger.warning("a restart will tell again of old tables", why=str(error))
         self._tell(now, age // _DAY_MS, terms.tables_ms // _DAY_MS)
 
     def _tell(self, now: int, days: int, allowed: int) -> None:
@@ -67,9 +72,10 @@ class Freshness:
         built = self._origins.tables.built
         self._report(Finding(KIND, "", sentence, built, now, (), "low", numbers))
 
-    def _said_since(self, time: int) -> bool:
+    def _load(self) -> int:
+        """When it was told last, ms; 0 if that is not known."""
         try:
-            text = self._told.read_text()
+            text = self._path.read_text()
         except OSError:
-            return False
-        return text.isdigit() and int(text) > time
+            return 0
+        return int(text) if text.isascii() and text.isdigit() else 0
