@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from bailment.access.tripwire import CAPABILITY
+from bailment.access.tripwire import CAPABILITY, digest
 from bailment.auditor.audit import audit_export
 from bailment.cli import finding
 from bailment.errors import BailmentError
@@ -75,6 +75,53 @@ async def test_a_finding_is_listed_and_shown_with_its_entries_and_what_was_done(
     assert "was asked to sign in again" in shown
 
 
+async def test_a_finding_names_whom_it_is_about_and_whom_to_ask(
+    lab: World, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    device, found = await suspect(lab)
+    path = lab.register.path(lab.register.link_of[device.id])
+    top = lab.register.organisations[path[0].subject]
+    rows = json.loads(await run(finding.finding_list, since="1h", as_json=True))
+    (row,) = [one for one in rows if one["finding"] == found.finding]
+    assert (row["recipient"], row["contact"]) == (top.handle, top.contact)
+    people = open_view(lab.folder).people
+    person = path[1].subject
+    assert (row["person"], row["person_name"]) == (person, people.name(person))
+    assert row["name"] == people.device(device.id)
+    listed = await run(finding.finding_list, since="1h")
+    assert people.name(person) in listed and top.handle in listed
+    finding.finding_show(found.finding, directory=lab.folder.root)
+    shown = capsys.readouterr()
+    assert f"about {people.name(person)}" in shown.out
+    assert f"next: ask {top.handle} ({top.contact})" in shown.err
+    await lab.act("person-erase", person=person, reason="they left")
+    assert f"erased:{person[:8]}" in await run(finding.finding_list, since="1h")
+
+
+async def test_judging_says_what_is_still_on_hold_and_what_was_said_before(
+    lab: World, run: Run
+) -> None:
+    device, since, now = await lab.device(), lab.size, lab.clock.now()
+    name, subject = token_hex(16), f"device:{device.id}"
+    facts = {"finding": name, "kind": "relay", "sentence": "as if two used it", "since": now}
+    facts |= {"until": now, "subject": subject, "records": [since - 1]}
+    await lab.act("finding-raise", type="finding.raised", facts=facts)
+    hold = (await lab.act("hold-add", subject=subject, reason=f"finding {name}"))["hold"]
+    told = await run(finding.finding_judge, name, finding.Verdict.BENIGN, "their own curl")
+    assert f"{subject} is still on hold: bailment hold lift {hold} --reason" in told
+    told = await run(finding.finding_judge, name, finding.Verdict.KNOWN, "announced")
+    assert "no more benign" in told
+    await lab.act("hold-lift", hold=hold, reason="it was them")
+    told = await run(finding.finding_judge, name, finding.Verdict.KNOWN, "announced")
+    assert "on hold" not in told and "no more" not in told
+
+
+async def test_a_reason_that_is_too_long_is_said_to_be(lab: World, run: Run) -> None:
+    _, found = await suspect(lab)
+    with pytest.raises(BailmentError, match="501 characters, and 500 is the most"):
+        await run(finding.finding_judge, found.finding, finding.Verdict.BENIGN, "x" * 501)
+
+
 async def test_what_was_benign_frees_the_person_and_what_was_misuse_does_not(
     lab: World, run: Run
 ) -> None:
@@ -119,7 +166,10 @@ async def test_a_decoy_has_a_name_that_no_model_has(lab: World, run: Run) -> Non
     with pytest.raises(BailmentError, match="there is a model"):
         await run(finding.lay_model, model, "wiki")
     await run(finding.lay_model, "cygnus-next", "wiki")
+    await run(finding.lay_model, "lyra-next", "wiki")
     assert "system:wiki" in await run(finding.tripwire_list)
+    (row,) = json.loads(await run(finding.tripwire_list, model="lyra-next", as_json=True))
+    assert (row["model"], row["secret"]) == ("lyra-next", digest(b"lyra-next"))
 
 
 async def test_no_finding_is_judged_that_is_not_there(lab: World, run: Run) -> None:

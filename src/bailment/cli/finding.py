@@ -15,7 +15,7 @@ from bailment.cli.access import Limit, Since
 from bailment.cli.console import Dir, act
 from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
 from bailment.cli.register import Reason
-from bailment.cli.subjects import find_person
+from bailment.cli.subjects import find_person, name_of
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
@@ -37,16 +37,18 @@ step_up = typer.Typer(no_args_is_help=True, help="Who has to sign in again.")
 tripwire = typer.Typer(no_args_is_help=True, help="What is laid out for thieves.")
 
 Id = Annotated[str, typer.Argument(metavar="FINDING", help="Its id, or how that begins.")]
+#: Characters of a reason, at the most.
+_REASON = 500
 _TYPES = {
     one.TYPE for one in (FindingRaised, FindingGrouped, FindingJudged, StepUpAsked, HoldAdded)
 }
 #: What to do next, by what is done already.
 _NEXT = {
-    "hold": "ask whom it is about; then `bailment finding judge` and, if it was them, "
-    "`bailment hold lift`",
-    "step-up": "the person signs in again, or `bailment finding judge FINDING benign` ends that",
+    "hold": "ask {}; then `bailment finding judge` and, if it was them, `bailment hold lift`",
+    "step-up": "ask {}; the person signs in again, or `bailment finding judge FINDING benign "
+    "--reason …` ends that",
 }
-_USUAL = "ask whom it is about; `bailment hold add` if it was not them, then `finding judge`"
+_USUAL = "ask {}; `bailment hold add` if it was not them, then `finding judge`"
 
 
 class Verdict(StrEnum):
@@ -77,7 +79,8 @@ def finding_list(
         if kind in (None, row["kind"]) and not (undecided and row["verdict"])
     ]
     none = f"no finding since {since}"
-    columns = titled("time", "finding", "kind", "subject", "sentence", "more", "verdict")
+    columns = titled("time", "finding", "kind", "recipient")
+    columns |= {"who": _who} | titled("sentence", "more", "verdict")
     columns["finding"] = lambda row: row["finding"][:8]
     show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
     unmetered = [
@@ -100,6 +103,8 @@ def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> No
         show_json({**row, "entries": records})
         return
     say(f"{row['kind']} {row['finding']}, {row['severity'] or 'medium'}, {row['time']}")
+    if row["subject"]:
+        say(f"about {_who(row)}" + (f" of {row['recipient']}" if row["recipient"] else ""))
     say(row["sentence"])
     for name, number in row["numbers"].items():
         say(f"  {name}: {number}")
@@ -112,7 +117,10 @@ def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> No
     if row["verdict"]:
         say(f"judged {row['verdict']} by {row['author']}: {row['reason']}")
     else:
-        note(f"next: {_NEXT.get(row['response'], _USUAL) if row['done'] else _USUAL}")
+        asked = f"{row['recipient']} ({row['contact']})" if row["recipient"] else "whom it is about"
+        note(
+            f"next: {(_NEXT.get(row['response'], _USUAL) if row['done'] else _USUAL).format(asked)}"
+        )
 
 
 @finding.command("judge")
@@ -125,26 +133,47 @@ def finding_judge(
 ) -> None:
     """Say what a finding was. What was in order is not unusual from then on."""
     folder = Folder(directory)
-    row = _find(open_view(folder), name)
+    view = open_view(folder)
+    row = _find(view, name)
+    if len(reason) > _REASON:
+        raise BailmentError(f"the reason has {len(reason)} characters, and {_REASON} is the most")
     told = {"finding": row["finding"], "verdict": verdict.value, "reason": reason}
     done = act(folder, "finding-judge", **told)
     if as_json:
         show_json(done)
         return
-    say(f"judged {row['finding'][:8]} {verdict.value}")
+    before = f", and no more {row['verdict']}" if row["verdict"] else ""
+    say(f"judged {row['finding'][:8]} {verdict.value}{before if row['verdict'] != verdict else ''}")
     for person in done["freed"]:
         say(f"person:{person} need not sign in again")
+    if verdict is not Verdict.MISUSE:
+        _still_held(view, row["finding"])
+
+
+def _still_held(view: View, name: str) -> None:
+    """What a finding had put on hold stays so until somebody lifts it."""
+    now = now_ms()
+    for one in view.fold.register.state.holds.values():
+        if one.reason.startswith(f"finding {name}") and not 0 < one.until <= now:
+            ends = f" until {show_time(one.until)}" if one.until else ""
+            say(f"{one.subject} is still on hold{ends}: bailment hold lift {one.hold} --reason …")
 
 
 @step_up.command("list")
 def step_up_list(directory: Dir = Path(), as_json: Json = False) -> None:
     """List who was asked to sign in again, and did not yet."""
-    asked = open_view(Folder(directory)).fold.register.state.step_ups
+    view = open_view(Folder(directory))
+    asked = view.fold.register.state.step_ups
     rows = [
-        {"person": person, "time": show_time(time), "finding": found}
+        {
+            "person": person,
+            "name": name_of(view, "person", person),
+            "time": show_time(time),
+            "finding": found,
+        }
         for person, (time, found) in asked.items()
     ]
-    columns = titled("person", "time", "finding")
+    columns = titled("person", "name", "time", "finding")
     show_rows(rows, columns, as_json=as_json, none="nobody has to sign in again")
 
 
@@ -191,11 +220,30 @@ def lay_model(
 
 
 @tripwire.command("list")
-def tripwire_list(directory: Dir = Path(), as_json: Json = False) -> None:
-    """List what is registered: kinds, where, and the hash of each."""
-    known = open_view(Folder(directory)).fold.register.state.tripwires.values()
-    rows = [{"kind": one.kind, "subject": one.subject, "secret": one.secret} for one in known]
-    columns = titled("kind", "subject", "secret")
+def tripwire_list(
+    model: Annotated[str, typer.Option(help="Only the decoy of this name.")] = "",
+    directory: Dir = Path(),
+    as_json: Json = False,
+) -> None:
+    """List what is registered: kinds, where, and the hash of each.
+
+    The log does not have the names of decoys: say one with --model to see which it is.
+    """
+    view = open_view(Folder(directory))
+    known = view.fold.register.state.tripwires.values()
+    rows = [
+        {
+            "kind": one.kind,
+            "subject": one.subject,
+            **_named(view, one.subject),
+            "secret": one.secret,
+            "model": model if model and one.secret == digest(model.encode()) else "",
+        }
+        for one in known
+    ]
+    if model:
+        rows = [row for row in rows if row["model"]]
+    columns = titled("kind", "recipient", "name", "subject", "secret")
     show_rows(rows, columns, as_json=as_json, none="there are no tripwires")
 
 
@@ -217,11 +265,11 @@ def _rows(view: View, since: int) -> dict[str, dict[str, Any]]:
     for record in _records(view, since):
         match record.facts:
             case FindingRaised():
-                rows[record.facts.finding] = _row(record, record.facts)
+                rows[record.facts.finding] = _row(view, record, record.facts)
             case FindingGrouped(finding=name, count=count) if name in rows:
                 rows[name]["more"] += count
             case FindingGrouped() as grouped if not grouped.finding:
-                rows[f"grouped-{record.index}"] = _flooded(record, grouped)
+                rows[f"grouped-{record.index}"] = _flooded(view, record, grouped)
             case FindingJudged(finding=name) as judged if name in rows:
                 rows[name] |= {
                     "verdict": judged.verdict,
@@ -238,11 +286,36 @@ def _rows(view: View, since: int) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _row(record: Record, facts: FindingRaised) -> dict[str, Any]:
+def _named(view: View, subject: str) -> dict[str, str]:
+    """What people call a subject, and its organisation and whom to ask there."""
+    register = view.fold.register
+    kind, _, name = subject.partition(":")
+    path = register.path(name if kind == "link" else register.link_of.get(name, ""))
+    people = [link.subject for link in path if link.kind == "person"]
+    top = register.organisations.get(path[0].subject if path else "")
+    called = name_of(view, kind, name)
+    return {
+        "name": "" if called == name else called,
+        "person": people[0] if people else "",
+        "person_name": name_of(view, "person", people[0]) if people else "",
+        "recipient": top.handle if top else "",
+        "contact": top.contact if top else "",
+    }
+
+
+def _who(row: dict[str, Any]) -> str:
+    """A subject as people call it, with its id."""
+    names = dict.fromkeys((row["person_name"], row["name"]))
+    called = ", ".join(name for name in names if name)
+    return f"{called} ({row['subject']})" if called else row["subject"]
+
+
+def _row(view: View, record: Record, facts: FindingRaised) -> dict[str, Any]:
     return {
         "time": show_time(record.leaf.time),
         "kind": facts.kind,
         "subject": facts.subject or "",
+        **_named(view, facts.subject or ""),
         "sentence": facts.sentence,
         "severity": facts.severity,
         "model": facts.model,
@@ -260,10 +333,10 @@ def _row(record: Record, facts: FindingRaised) -> dict[str, Any]:
     }
 
 
-def _flooded(record: Record, facts: FindingGrouped) -> dict[str, Any]:
+def _flooded(view: View, record: Record, facts: FindingGrouped) -> dict[str, Any]:
     sentence = f"{facts.count} more of {facts.subjects} subjects, too many to be told one by one"
     told = FindingRaised("", facts.kind, sentence, facts.since, facts.until, records=facts.records)
-    return _row(record, told)
+    return _row(view, record, told)
 
 
 def _records(view: View, since: int) -> Iterator[Record]:
