@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bailment.access.coverage import dead
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, Noticed, State
 from bailment.ledger.incident_records import NoticeAcknowledged, NoticeSent
+
+#: A notice is sent again so often at the most; who has not answered by then is for a person to ask.
+CHASES = 3
 
 
 def _sent(register: Indexed, facts: NoticeSent, now: int) -> Refused | None:
@@ -27,14 +31,30 @@ def _acknowledged(register: Indexed, facts: NoticeAcknowledged, now: int) -> Ref
 
 
 def missing(register: Indexed, now: int) -> list[NoticeSent]:
-    """The notices that nobody acknowledged by when they were due, and that no later one chases."""
+    """The notices to send again: past due, neither they nor those that they chase acknowledged, not
+    chased by a later one or too often, and their organisation can still answer."""
     known = register.state.notices.values()
     chased = {one.sent.chases for one in known}
-    return [
-        one.sent
-        for one in known
-        if not one.acknowledged and one.sent.due <= now and one.sent.notice not in chased
-    ]
+    late = [one for one in known if one.sent.due <= now and one.sent.notice not in chased]
+    return [one.sent for one in late if _open(register, one) and _lives(register, one, now)]
+
+
+def _open(register: Indexed, last: Noticed) -> bool:
+    """Whether nobody has read any of the notices that this one ends, and they are not too many."""
+    sent, one = 0, last
+    while not one.acknowledged:
+        sent += 1
+        name = one.sent.chases
+        before = register.state.notices.get(name) if isinstance(name, str) else None
+        if before is None or sent > CHASES:
+            return sent <= CHASES
+        one = before
+    return False
+
+
+def _lives(register: Indexed, one: Noticed, now: int) -> bool:
+    links = register.links_of(one.sent.organisation)
+    return any(not dead(register, f"link:{link.id}", now) for link in links)
 
 
 def write(state: State, facts: object, time: int) -> bool:

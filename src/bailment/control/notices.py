@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ from bailment.access.state import Noticed
 from bailment.control.actions import Actions, Denied
 from bailment.control.requests import Typed, answer, refusal
 from bailment.control.sources import asked
+from bailment.ledger.facts import Facts
 from bailment.ledger.incident_records import NoticeAcknowledged, NoticeSent, RotationDone
 
 logger = structlog.get_logger("bailment.notices")
@@ -69,18 +71,15 @@ class Notices:
     async def run(self) -> None:
         """Send again what nobody acknowledged, and note what was replaced, until cancelled."""
         while True:
-            try:
-                await self.chase()
-                await self.sweep()
-            except Denied as denied:  # the log rests, or somebody else was first
-                logger.warning("could not chase notices", why=str(denied))
+            await self.chase()
+            await self.sweep()
             await asyncio.sleep(_PAUSE)
 
     async def chase(self) -> int:
         """Send again what is overdue; how many."""
         register = self.actions.log.fold.register
-        late = missing(register, self.actions.log.sequencer.time)
-        for one in late:
+        done = 0
+        for one in missing(register, self.actions.log.sequencer.time):
             name, before = os.urandom(16).hex(), one
 
             def make(now: int, before: NoticeSent = before, name: str = name) -> NoticeSent:
@@ -88,8 +87,8 @@ class Notices:
                 return msgspec.structs.replace(before, notice=name, due=due, chases=before.notice)
 
             logger.warning("a notice was not acknowledged", notice=one.notice)
-            await self.actions.append(make)
-        return len(late)
+            done += await self._append(make)
+        return done
 
     async def sweep(self) -> int:
         """Note which credentials are dead that were to be replaced; how many."""
@@ -98,9 +97,17 @@ class Notices:
         for subject, one in list(log.fold.register.state.rotations.items()):
             if dead(log.fold.register, subject, now):
                 facts = RotationDone(one.rotation, "the old delegation is over", "issuer")
-                await self.actions.append(lambda now, facts=facts: facts)  # type: ignore[misc]
-                done += 1
+                done += await self._append(lambda now, facts=facts: facts)  # type: ignore[misc]
         return done
+
+    async def _append(self, make: Callable[[int], Facts]) -> bool:
+        """Whether it went on record: one that cannot keeps no other from it."""
+        try:
+            await self.actions.append(make)
+        except Denied as denied:  # the log rests, or somebody else was first
+            logger.warning("could not chase or sweep", why=str(denied))
+            return False
+        return True
 
     def _refusal(self, why: Refused) -> Response:
         return refusal(why, self.actions.log.fold.register.policy.contact)
