@@ -95,6 +95,8 @@ def test_what_is_no_list_is_said(tmp_path: Path, folder: Folder) -> None:
     (tmp_path / "else.csv").write_text(ASN)
     with pytest.raises(ConfigurationError, match="cannot be told from its name"):
         ask(folder, "refresh", "--from", str(tmp_path / "else.csv"))
+    with pytest.raises(BailmentError, match="no file or folder"):
+        ask(folder, "refresh", "--from", str(tmp_path / "nonexistent"))
     with pytest.raises(BailmentError, match="no address"):
         ask(folder, "lookup", "example")
 

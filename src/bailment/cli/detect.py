@@ -85,10 +85,17 @@ def replay(
     show_rows([_row(hit) for hit in shown], columns, as_json=as_json, none=none)
     note(f"{size} entries, {replaying.events} of them events, {_rate(size, began, taken)}")
     weeks = (last - max(first, start)) / _WEEK_MS * len(replaying.register.state.recipients)
-    if weeks > 0:
-        note(f"{len(shown)} findings in {weeks:.1f} recipient-weeks: {len(shown) / weeks:.2f} each")
+    note(_counted(len(shown), weeks))
     if replaying.untold:
         warn(f"{replaying.untold} more came too thick to be told one by one, and count by kind")
+
+
+def _counted(findings: int, weeks: float) -> str:
+    """How many there are; a rate only where there is enough to have one."""
+    told = f"{findings} finding{'' if findings == 1 else 's'}"
+    if weeks < 1:
+        return f"{told}, in less than one recipient-week"
+    return f"{told} in {weeks:.1f} recipient-weeks: {findings / weeks:.2f} each"
 
 
 def _detectors(kinds: list[str]) -> list[Detector[Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -66,22 +67,23 @@ def run(
         raise typer.BadParameter("say which: --live or --lab")
     if report is not None and (lab or not scope):
         raise typer.BadParameter("a --report is of a --live drill, and about a --scope")
+    _writable(plot, report)
     if live:
         result = _live(Folder(directory), chosen, model, seconds, pace)
     else:
         result = _lab(chosen, recipients, weeks, seed)
-    if report is not None:
-        from bailment.drills.breach.report import report_of
-
-        report.write_bytes(report_of(result, kind, scope))
-    if plot is not None:
-        _draw(result, plot)
     if as_json:
         from msgspec import to_builtins
 
         show_json(to_builtins(result))
     else:
         _show(result)
+    if report is not None:
+        from bailment.drills.breach.report import report_of
+
+        report.write_bytes(report_of(result, kind, scope))
+    if plot is not None:
+        _draw(result, plot)
     if not result.as_expected:
         raise typer.Exit(Exit.FAILED)
 
@@ -143,9 +145,20 @@ async def _served(folder: Folder, settings: str) -> AsyncIterator[Issuer]:
 def _draw(result: Result, path: Path) -> None:
     from bailment.drills.breach.plot import draw
 
-    if path.suffix.lower() != ".svg":
-        raise BailmentError(f"`{path}`: a plot is drawn as SVG", hint="name it like drill.svg")
     path.write_text(draw(result))
+
+
+def _writable(plot: Path | None, report: Path | None) -> None:
+    """Said before the drill, which takes minutes, and not after it."""
+    if plot is not None and plot.suffix.lower() != ".svg":
+        raise BailmentError(f"`{plot}`: a plot is drawn as SVG", hint="name it like drill.svg")
+    for path in filter(None, (plot, report)):
+        if path.is_dir():
+            raise BailmentError(f"`{path}` is a folder", hint="name a file in it")
+        if not path.parent.is_dir():
+            raise BailmentError(f"there is no folder `{path.parent}`", hint="make it before")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise BailmentError(f"`{path}` cannot be written")
 
 
 def _chosen(names: list[str] | tuple[str, ...]) -> list[Variant]:

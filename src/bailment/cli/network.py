@@ -39,6 +39,9 @@ def refresh(
 
     folder = Folder(directory)
     folder.require()
+    for path in sources:
+        if not path.exists():
+            raise BailmentError(f"there is no file or folder `{path}`")
     paths = [one for path in sources for one in (found_in(path) if path.is_dir() else [path])]
     date = 0 if as_of is None else int(as_of.replace(tzinfo=UTC).timestamp() * 1000)
     if date > now_ms():

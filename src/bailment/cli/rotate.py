@@ -98,7 +98,7 @@ def _outstanding(folder: Folder, as_json: bool) -> None:
         show_json(rows)
         return
     columns = titled("name", "recipient", "until", "state")
-    show_rows(rows, columns, as_json=False, none="everything was replaced")
+    show_rows(rows, columns, as_json=False, none="nothing is to be replaced")
 
 
 def _row(view: View, subject: str, now: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -61,6 +62,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Send records to a receiver, in the log's order, until it has them."""
+    if kind == "file" and not os.path.lexists(Path(to).parent):
+        raise BailmentError(f"there is no folder `{Path(to).parent}`", hint="make it before")
     secret = read_private(secret_file).decode().strip() if secret_file else ""
     done = act(
         Folder(directory),
