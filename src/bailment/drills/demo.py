@@ -90,6 +90,10 @@ def _stay(story: Story, stage: Stage, endpoint: calls.Endpoint) -> None:
         f"bailment hold add person:{earning.ACME.email} --reason 'trying it out'",
         "bailment hold list",
         f"bailment hold lift person:{earning.ACME.email} --reason 'tried it out'",
+        "bailment finding list",
+        "bailment incident list",
+        "bailment blast-radius recipient:acme",
+        "bailment drill run breach-2026 --live --seconds 15",
         "bailment log receipt 0 --out receipt && bailment log verify receipt --key "
         '"$(bailment log vkey)"',
         "bailment doctor",
