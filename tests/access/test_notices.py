@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import UNSET
+
 from bailment.access.notices import CHASES, missing
 from bailment.ledger.incident_records import NoticeAcknowledged, NoticeSent
 from bailment.ledger.records import DelegationEnded
@@ -21,9 +23,9 @@ class Case:
 
     def send(self) -> None:
         book, name = self.book, self.book.new_id()
-        chases = {"chases": self.sent[-1]} if self.sent else {}
+        chases = self.sent[-1] if self.sent else UNSET
         facts = NoticeSent(
-            *(name, "0" * 32, self.link.subject, 1, 0, book.time + HOUR, "tests"), **chases
+            *(name, "0" * 32, self.link.subject, 1, 0, book.time + HOUR, "tests"), chases=chases
         )
         book.add(facts, self.link.subject)
         self.sent.append(name)
