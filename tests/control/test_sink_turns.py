@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -10,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from bailment.control import sinks
 from bailment.control.sending import Parcel, SendError
 from bailment.control.sinks import Following
 from bailment.ledger.leaf import Leaf
+from bailment.ledger.records import HoldAdded
 from bailment.store.sinks import Progress, Sink
 
 from ..world import PATIENCE
@@ -35,12 +38,16 @@ class Down:
 
 @asynccontextmanager
 async def following(
-    sender: Any, entries: int, clock: Callable[[], float]
+    sender: Any,
+    entries: int,
+    clock: Callable[[], float] = time.monotonic,
+    at: int = 0,
+    **more: Any,
 ) -> AsyncIterator[Following]:
     log = Log(["hold"] * entries)
     actions: Any = SimpleNamespace(log=log, people=None)
-    sink, kept = Sink("s", "http", "x", ("delegations",)), Kept()
-    made = Following(sink, Progress(0), sender, kept, actions, lambda: entries, clock)  # type: ignore[arg-type]
+    sink, kept = Sink("s", "http", "x", **{"classes": ("delegations",), **more}), Kept()
+    made = Following(sink, Progress(at), sender, kept, actions, lambda: entries, clock)  # type: ignore[arg-type]
     task = asyncio.create_task(made.run())
     try:
         yield made
@@ -76,3 +83,44 @@ async def test_what_comes_in_the_log_hastens_no_sink_that_failed() -> None:
             assert sender.tried == tried
         await follow.try_now(test=False)
         await until(lambda: sender.tried == 5)
+
+
+@pytest.mark.parametrize(("names", "most"), [(False, 32), (True, 1)])
+@pytest.mark.parametrize("past", [False, True], ids=["to send", "to refer to"])
+async def test_others_have_their_turn_while_events_are_made(
+    monkeypatch: pytest.MonkeyPatch, names: bool, most: int, past: bool
+) -> None:
+    made, at_once, sender = 0, [0], Down()
+
+    def event(*_: object) -> dict[str, Any]:
+        nonlocal made
+        made += 1
+        at_once[-1] += 1
+        return {}
+
+    async def others() -> None:
+        while True:
+            at_once.append(0)
+            await asyncio.sleep(0)
+
+    monkeypatch.setattr(Following, "_event", event)
+    monkeypatch.setitem(sinks._REFERRED, "findings", (HoldAdded,))
+    other = asyncio.create_task(others())
+    classes = ("findings",) if past else ("delegations",)
+    at = 200 if past else 0
+    async with following(sender, 200, at=at, classes=classes, names=names):
+        await until(lambda: made == 200)
+    other.cancel()
+    assert max(at_once) == most
+
+
+async def test_raw_records_refer_to_nothing_that_would_be_read_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sinks._REFERRED, "findings", (HoldAdded,))
+    monkeypatch.setattr(sinks, "_LAG", 0.001)
+    read: list[tuple[int, int]] = []
+    monkeypatch.setattr(Log, "stored", lambda _, start, end: read.append((start, end)) or [])
+    async with following(Down(), 200, at=150, classes=("findings",), form="raw"):
+        await until(lambda: read)
+    assert read[0] == (150, 200)

@@ -36,6 +36,8 @@ logger = structlog.get_logger("bailment.sinks")
 _PAUSES = (1, 2, 5, 10, 30, 60, 120, 300)
 #: Entries read at once, and how many before a position are read for what its records refer to.
 _CHUNK, _BEFORE = 1000, 20_000
+#: How many events are made before others have their turn.
+_TURN = 32
 #: How long the position on disk may lag behind a log in which nothing is to be sent, s.
 _LAG = 30.0
 #: What later records refer to, by which class of records.
@@ -166,8 +168,10 @@ class Following:
 
     async def _remember(self) -> None:
         """Read what the first records may refer to."""
-        start = max(0, self._at - _BEFORE) if self._read != self._wanted else self._at
-        for one, _ in await asyncio.to_thread(self._opened, start, self._at):
+        refers = self.sink.form != "raw" and self._read != self._wanted
+        start = max(0, self._at - _BEFORE) if refers else self._at
+        for turn, (one, _) in enumerate(await asyncio.to_thread(self._opened, start, self._at)):
+            await self._breathe(turn)
             if one is not None:
                 self._event(one.index, one.leaf, one.entry, one.facts)
 
@@ -176,7 +180,9 @@ class Following:
         size = self._durable()
         while self._at < size and not self._waiting:
             end = min(size, self._at + _CHUNK)
-            for one, stored in await asyncio.to_thread(self._opened, self._at, end):
+            found = await asyncio.to_thread(self._opened, self._at, end)
+            for turn, (one, stored) in enumerate(found):
+                await self._breathe(turn)
                 if one is None:
                     self.progress.unreadable += 1
                     logger.error("an entry cannot be sent: it was erased", entry=stored.index)
@@ -185,6 +191,12 @@ class Following:
             self._at = end
         if not self._waiting:
             self.progress.next = self._at
+
+    async def _breathe(self, turn: int) -> None:
+        """Let accesses have their turn between events; each of those with names may read the log.
+        Not in a thread: the register that events are made with changes in this one."""
+        if turn % (1 if self.sink.names else _TURN) == 0:
+            await asyncio.sleep(0)
 
     def _opened(self, start: int, end: int) -> list[tuple[Record | None, Stored]]:
         found: list[tuple[Record | None, Stored]] = []
