@@ -77,8 +77,9 @@ def test_status_says_what_runs(lab: Lab) -> None:
         "heard": int,
         "killed": False,
         "maintenance": 0,
+        "worker": {"state": "disabled"},
     }
-    assert matches(lab.team.json("status"), shape)
+    assert matches(lab.team.json("status"), shape), lab.team.json("status")
     assert re.search(r"^access +served$", lab.team.ok("status"), re.M)
 
 
@@ -297,6 +298,11 @@ def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) ->
         "time": TIME,
         "kind": "around-the-gateway",
         "subject": "",
+        "name": "",
+        "person": "",
+        "person_name": "",
+        "recipient": "",
+        "contact": "",
         "sentence": str,
         "model": MODEL,
         "numbers": {"input_tokens": int, "output_tokens": int},
