@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import secrets
 import socket
 from collections.abc import AsyncIterator
@@ -10,18 +11,24 @@ from pathlib import Path
 
 import pytest
 
-from bailment.access.reasons import Reason
+from bailment.access.admission import Stale
+from bailment.access.reasons import Reason, Refused
 from bailment.access.slot import slot_of
 from bailment.access.tripwire import CAPABILITY, digest
 from bailment.auditor.audit import audit_export
 from bailment.detect.grouping import group_of
+from bailment.gateway.metrics import Metrics
 from bailment.gateway.responding import HOLD_MS
+from bailment.gateway.watch import Watch
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised, StepUpAsked
 from bailment.ledger.identity_records import TripwireSet
 from bailment.ledger.records import AccessRefused, HoldAdded
+from bailment.store.durable import Files
 from bailment.store.export import export_log
+from bailment.store.sequencer import Draft, Sequenced
 from bailment.store.view import open_view
 
+from ..store.issuer import Issuer as Store
 from ..world import Device, World, world
 
 pytestmark = pytest.mark.anyio
@@ -125,7 +132,8 @@ async def test_no_more_than_one_person_is_held_by_itself_and_nobody_twice(lab: W
 async def test_what_cites_entries_that_are_not_there_is_refused(lab: World) -> None:
     facts = {"finding": "0" * 32, "kind": "relay", "sentence": "seen", "since": 1, "until": 1}
     body = {"act": "finding-raise", "author": "worker", "type": "finding.raised"}
-    for wrong in ({"records": [lab.size]}, {"records": [-1]}, {"kind": "wrong-key"}):
+    wrongs = ({"records": [lab.size]}, {"records": [-1]}, {"kind": "wrong-key"})
+    for wrong in (*wrongs, {"finding": "x"}, {"finding": "A" * 32}, {"finding": ""}):
         sent = await lab.console.post("http://console/act", json=body | {"facts": facts | wrong})
         assert sent.status_code == 400, sent.text
 
@@ -223,6 +231,43 @@ async def test_a_restart_holds_nobody_twice(tmp_path: Path) -> None:
         view = open_view(lab.folder)
         told = [one.facts.TYPE for one in view.reader.records()]
         assert told.count(HoldAdded.TYPE) == told.count(StepUpAsked.TYPE) == 1
+
+
+async def test_a_finding_that_the_log_refused_is_tried_again(
+    lab: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, sequencer = await lab.device(), lab.issuer.log.sequencer
+    append, refused = sequencer.append, list[Draft]()
+
+    async def once(draft: Draft) -> Sequenced | Refused | Stale:
+        if draft.facts.TYPE == FindingRaised.TYPE and not refused:
+            refused.append(draft)
+            return Refused(Reason.LOG_UNAVAILABLE)
+        return await append(draft)
+
+    monkeypatch.setattr(sequencer, "append", once)
+    since = lab.size
+    assert await pass_on(lab, device) == 401
+    await lab.until(lambda: lab.of(FindingRaised, since))
+    assert [one.facts for one in refused] == lab.of(FindingRaised, since)
+
+
+async def test_a_disk_that_takes_nothing_does_not_keep_the_gateway_from_stopping(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Files.write
+
+    def full(files: Files, path: Path, data: bytes, mode: int = 0o600) -> None:
+        if path.name == "watch.state":
+            raise OSError(errno.ENOSPC, "no space left on device")
+        write(files, path, data, mode)
+
+    monkeypatch.setattr(Files, "write", full)
+    async with Store.make(tmp_path / "issuer").open() as log:
+        watch = Watch(log, Metrics())
+        watch.start()
+        await watch.finish()
+        assert not log.folder.watch.exists()
 
 
 async def test_the_log_with_all_that_passes_an_audit(lab: World, tmp_path: Path) -> None:

@@ -154,7 +154,9 @@ async def test_one_that_cannot_run_is_a_finding_and_no_endless_loop(tmp_path: Pa
 async def test_what_a_worker_says_that_is_no_report_ends_it(tmp_path: Path) -> None:
     async with (
         world(tmp_path) as at,
-        supervised(at, "sh", "-c", "echo nonsense; exec sleep 1000", first_pause=0.01) as supervisor,
+        supervised(
+            at, "sh", "-c", "echo nonsense; exec sleep 9999", first_pause=0.01
+        ) as supervisor,
     ):
         await until(lambda: supervisor.restarts)
 

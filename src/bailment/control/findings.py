@@ -6,6 +6,8 @@ kind is one of those that run in the worker, and the entries that a finding cite
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections import OrderedDict
 from typing import Any, Literal
 
@@ -30,6 +32,7 @@ _OTHERS = {"tripwire", "honey-credential", "around-the-gateway", "tables-old"}
 KINDS = frozenset(RULES) - {one.KIND for one in INLINE} - _OTHERS
 #: How many are remembered, so that one that is handed in again is on the record once.
 _MOST = 10_000
+_ID, _NONE = re.compile(r"[0-9a-f]{32}"), "0" * 32
 
 
 class RaiseFinding(Act, frozen=True, tag="finding-raise"):
@@ -45,6 +48,7 @@ class FindingDesk:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._taken: OrderedDict[str, None] = OrderedDict()
+        self._one = asyncio.Lock()
 
     async def take(self, act: RaiseFinding) -> dict[str, Any]:
         """FormatError if it is no such finding; Denied if the log takes nothing."""
@@ -53,20 +57,26 @@ class FindingDesk:
             facts = self._raised(facts)
         elif not isinstance(facts, FindingGrouped) or (facts.kind and facts.kind not in KINDS):
             raise FormatError("the worker finds no such thing")
+        if not _ID.fullmatch(facts.finding or ("" if facts.TYPE == FindingRaised.TYPE else _NONE)):
+            raise FormatError("the id of a finding is 32 hex digits")
         self._check(facts.records)
         name = canonical.digest(canonical.encode(facts))
         if facts.TYPE == FindingRaised.TYPE:
             name = facts.finding
+        async with self._one:
+            return await self._append(facts, name)
+
+    async def _append(self, facts: FindingRaised | FindingGrouped, name: str) -> dict[str, Any]:
+        """One after the other, so that what is said to be taken is in the log."""
         if name in self._taken:
             return {"finding": facts.finding}
-        self._taken[name] = None
         sequencer = self._log.sequencer
         draft = sequencer.draft(facts, slot_of(facts, self._log.fold.register))
         answer = await sequencer.append(draft)
         if not isinstance(answer, Sequenced):
-            del self._taken[name]
             stale = Refused(Reason.LOG_UNAVAILABLE, "the register moved")
             raise Denied(answer if isinstance(answer, Refused) else stale)
+        self._taken[name] = None
         while len(self._taken) > _MOST:
             self._taken.popitem(last=False)
         return {"finding": facts.finding, "record": answer.index}

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from bailment.access.tripwire import LAID
-from bailment.control.actions import Actions
+from bailment.control.actions import Actions, Denied
 from bailment.control.requests import Act, Line
 from bailment.errors import FormatError
 from bailment.ledger.detection_records import FindingJudged, StepUpEnded
@@ -59,11 +59,17 @@ async def judge(actions: Actions, act: JudgingActs) -> dict[str, Any]:
             judged = FindingJudged(act.finding, act.verdict, act.reason, act.author)
             await actions.append(lambda now: judged)
             asked = actions.log.fold.register.state.step_ups
-            freed = [who for who, (_, finding) in asked.items() if finding == act.finding]
-            if act.verdict == "misuse":
-                freed = []
-            for person in freed:
-                await _end(actions, person, f"the finding was {act.verdict}", act.author)
+            people = [who for who, (_, finding) in asked.items() if finding == act.finding]
+            freed = []
+            for person in people if act.verdict != "misuse" else ():
+                try:
+                    await _end(actions, person, f"the finding was {act.verdict}", act.author)
+                except Denied:
+                    # They have signed in meanwhile: nobody asks it of them any more.
+                    if person in asked:
+                        raise
+                else:
+                    freed.append(person)
             return {"finding": act.finding, "freed": freed}
 
 

@@ -34,6 +34,8 @@ logger = structlog.get_logger("bailment.findings")
 
 #: So many entries are stepped through before others have their turn.
 _AT_ONCE = 32
+#: So many records that the log refused are kept, to be tried again.
+_MOST_REFUSED = 10_000
 #: From so many entries at most is learnt where nothing is known.
 MOST_LEARNT = 50_000
 #: What was found this long before the end of the log, and is not on the record, is told after a
@@ -63,6 +65,7 @@ class Watch:
         self._before = log.fold.size
         self._news: deque[_Entry] = deque()
         self._reports: deque[Finding] = deque()
+        self._refused: deque[Recorded] = deque()
         self._wake = asyncio.Event()
         self._ending = False
         log.sequencer.listeners.append(self._notice)
@@ -88,7 +91,10 @@ class Watch:
         await self._record(self._engine.end())
         await self._step()
         kept = msgspec.msgpack.encode(_Kept(self._reader.seen, self._engine.encode()))
-        await asyncio.to_thread(Files().write, self._path, kept)
+        try:
+            await asyncio.to_thread(Files().write, self._path, kept)
+        except OSError as error:
+            logger.error("what detectors know is not kept", why=str(error))
 
     async def _run(self) -> None:
         """A malfunction outside of detectors ends the process."""
@@ -140,15 +146,22 @@ class Watch:
 
     async def _record(self, recorded: Iterable[Recorded]) -> None:
         sequencer, register = self._log.sequencer, self._log.fold.register
-        appending = []
-        for one in recorded:
+        again, self._refused = list(self._refused), deque()
+        new = list(recorded)
+        for one in new:
             if isinstance(one, FindingRaised):
                 self._metrics.findings.labels(one.kind).inc()
                 logger.warning("finding", kind=one.kind, sentence=one.sentence)
-            appending.append(sequencer.append(sequencer.draft(one, slot_of(one, register))))
-        for answer in await asyncio.gather(*appending):
-            if not isinstance(answer, Sequenced):
-                logger.error("a finding is not on the record", why=str(answer))
+        records = again + new
+        drafts = [sequencer.draft(one, slot_of(one, register)) for one in records]
+        answers = await asyncio.gather(*map(sequencer.append, drafts))
+        for one, answer in zip(records, answers, strict=True):
+            if isinstance(answer, Sequenced):
+                continue
+            logger.error("a finding is not on the record yet", why=str(answer))
+            if len(self._refused) == _MOST_REFUSED:
+                logger.error("a finding is lost", record=self._refused.popleft())
+            self._refused.append(one)
 
     # After a restart
 
