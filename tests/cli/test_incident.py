@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -76,6 +77,12 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
             assert [one["name"] for one in planned["cut"]] == ["person Maria Silva"]
             assert ask(variables).status_code == 200  # nothing was done yet
 
+            for edit in ({"acts": []}, {"cut": []}, {"credentials": []}):
+                edited = tmp_path / "edited.json"
+                edited.write_text(json.dumps(json.loads(saved.read_text()) | edit))
+                refused = lab.team("contain", incident[:8], "--execute", edited)
+                assert refused.status == 1
+                assert "it was changed since" in refused.err
             done = lab.team.json("contain", incident[:8], "--execute", saved)
             assert done["verified"]["contained"] is True
             assert done["verified"]["decided"] == done["verified"]["refused"] == 1

@@ -17,7 +17,7 @@ from bailment.cli.subjects import handle_of
 from bailment.clock import now_ms
 from bailment.errors import BailmentError
 from bailment.incident.containment import Plan, plan, read_plan
-from bailment.ledger.incident_records import ContainmentExecuted
+from bailment.ledger.incident_records import ContainmentExecuted, ContainmentPlanned
 from bailment.store.folder import Folder
 from bailment.store.incidents import Incidents
 from bailment.store.view import View
@@ -52,6 +52,11 @@ def contain(
         made = _made(view, incidents, name) if execute is None else _read(execute)
         if made.incident != name:
             raise BailmentError(f"the plan is for the incident {made.incident[:8]}")
+        if execute is not None and made.digest not in _saved(incidents, name):
+            raise BailmentError(
+                f"`{execute}` is no plan that was saved for this incident: it was changed since",
+                hint=f"bailment contain {name[:8]} --plan-out FILE",
+            )
         told, digest = _told(view, made), made.digest
         if verify:
             digest = _executed(incidents, name)
@@ -67,8 +72,21 @@ def contain(
         show_json(told)
     else:
         _show(told)
-    if "verified" in told and not told["verified"]["contained"]:
+    _judge(told)
+
+
+def _judge(told: dict[str, Any]) -> None:
+    """Fail unless everything was done, or waits for signatures, and everybody is refused."""
+    seen = told.get("verified")
+    if seen is None:
+        return
+    if not seen["contained"]:
         raise BailmentError("NOT contained: see above", hint="bailment kill-switch on")
+    failed = [one for one in told.get("executed", {}).get("acts", ()) if one.get("failed")]
+    if failed:
+        raise BailmentError(f"not everything was done: {len(failed)} failed, see above")
+    if not seen["decided"]:
+        raise BailmentError("no credential was tried, so nothing is shown: see the blast radius")
 
 
 def _made(view: View, incidents: Incidents, incident: str) -> Plan:
@@ -78,6 +96,12 @@ def _made(view: View, incidents: Incidents, incident: str) -> Plan:
     recent = incidents.index.since(now - _WEEK)
     rotate_ms = register.conditions.response.rotate_ms
     return plan(register, graph, extended.radius, incident, recent, rotate_ms, now)
+
+
+def _saved(incidents: Incidents, incident: str) -> set[str]:
+    """The digests of the plans that were saved for it."""
+    told = (facts for _, _, facts in incidents.index.told(incident))
+    return {facts.plan for facts in told if isinstance(facts, ContainmentPlanned)}
 
 
 def _executed(incidents: Incidents, incident: str) -> str:
