@@ -45,6 +45,7 @@ STEPS = (
     "The contract ends while a stream is on its way: one record, and Maria works on",
     "Who did what",
     "An outsider checks all of it, from an export and the pinned key alone",
+    "Cove hands in today's roster, and has T3 back",
     "Four strangers are given Maria's token",
     "Four strangers copy her device's key, each onto a machine of their own",
     "That is an incident: what could be reached, and what was",

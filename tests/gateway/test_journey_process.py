@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -121,7 +121,8 @@ def listening(pid: int) -> set[str]:
     """The addresses, as the kernel writes them, of a process's listening TCP sockets."""
     sockets = set()
     for descriptor in Path(f"/proc/{pid}/fd").iterdir():
-        sockets.add(str(descriptor.readlink()))
+        with suppress(FileNotFoundError):  # closed meanwhile
+            sockets.add(str(descriptor.readlink()))
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
