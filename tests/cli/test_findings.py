@@ -113,7 +113,7 @@ async def test_judging_says_what_is_still_on_hold_and_what_was_said_before(
     assert "no more benign" in told
     await lab.act("hold-lift", hold=hold, reason="it was them")
     told = await run(finding.finding_judge, name, finding.Verdict.KNOWN, "announced")
-    assert "on hold" not in told and "no more" not in told
+    assert "on hold" not in told and "no more" not in told and "known, once more" in told
 
 
 async def test_a_reason_that_is_too_long_is_said_to_be(lab: World, run: Run) -> None:
@@ -175,6 +175,38 @@ async def test_a_decoy_has_a_name_that_no_model_has(lab: World, run: Run) -> Non
 async def test_no_finding_is_judged_that_is_not_there(lab: World, run: Run) -> None:
     with pytest.raises(BailmentError, match="there is no finding"):
         await run(finding.finding_judge, "0" * 32, finding.Verdict.BENIGN, "why not")
+    _, found = await suspect(lab)
+    (record,) = [index for index, _, facts in lab.news if facts is found]
+    judged = {"act": "finding-judge", "author": "t", "verdict": "benign", "reason": "why not"}
+    for about in (("0" * 32, record), (found.finding, record - 1), (found.finding, 1 << 40)):
+        told = dict(zip(("finding", "record"), about, strict=True))
+        sent = await lab.console.post("http://console/act", json=judged | told)
+        assert sent.status_code == 400
+        assert "bailment finding list" in sent.json()["detail"]
+
+
+async def test_a_hold_with_a_reason_that_only_looks_like_it_names_no_finding(
+    lab: World, run: Run
+) -> None:
+    _, found = await suspect(lab)
+    person = lab.of(StepUpAsked)[-1].person
+    for reason in (f"finding {found.finding}0", f"see finding {found.finding}"):
+        hold = await lab.act("hold-add", subject=f"person:{person}", reason=reason)
+        told = await run(finding.finding_judge, found.finding, finding.Verdict.BENIGN, "them")
+        assert "on hold" not in told
+        await lab.act("hold-lift", hold=hold["hold"], reason="t")
+    with pytest.raises(BailmentError, match="several findings begin with"):
+        await both(lab, run, found.finding)
+
+
+async def both(lab: World, run: Run, name: str) -> None:
+    """Show the finding that begins with what two begin with."""
+    device, now = await lab.device(), lab.clock.now()
+    about = {"since": now, "until": now, "subject": f"device:{device.id}", "records": [0]}
+    facts = {"finding": name[:31] + ("0" if name[31] != "0" else "1"), "kind": "relay"}
+    facts |= {"sentence": "as if two used it"} | about
+    await lab.act("finding-raise", type="finding.raised", facts=facts)
+    await run(finding.finding_show, name[:31])
 
 
 async def test_the_log_with_all_that_passes_an_audit(lab: World, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from bailment.auditor.findings import Findings, Kind
+from bailment.detect.consequence import author_of, by_itself, cited
 from bailment.ledger.detection_records import (
     FindingGrouped,
     FindingJudged,
@@ -14,8 +15,6 @@ from bailment.ledger.detection_records import (
 )
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import HoldAdded
-
-_DETECTOR = "detector:"
 
 
 class Detections:
@@ -38,9 +37,9 @@ class Detections:
                     self._known(index, facts.finding, "what is said to go on")
             case FindingJudged():
                 self._known(index, facts.finding, "what is judged")
-            case StepUpAsked() if facts.author.startswith(_DETECTOR):
+            case StepUpAsked() if by_itself(facts.author):
                 self._known(index, facts.finding, "why a person is to sign in again")
-            case HoldAdded() if facts.author.startswith(_DETECTOR):
+            case HoldAdded() if by_itself(facts.author):
                 self._held(index, facts)
 
     def _cites(self, index: int, records: tuple[int, ...]) -> None:
@@ -59,10 +58,10 @@ class Detections:
 
     def _held(self, index: int, hold: HoldAdded) -> None:
         """A hold that no person decided on names the finding, of that detector and subject."""
-        finding = hold.reason.removeprefix("finding ").partition(":")[0]
+        finding = cited(hold)
         if not self._known(index, finding, "why the subject is held"):
             return
         kind, subject = self._raised[finding]
-        if (hold.author, hold.subject) != (_DETECTOR + kind, subject):
+        if (hold.author, hold.subject) != (author_of(kind), subject):
             sentence = f"the hold is not of the detector, or not on the subject, of `{finding}`"
             self._findings.add(index, Kind.UNFOUNDED, sentence)

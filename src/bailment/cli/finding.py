@@ -13,11 +13,13 @@ import typer
 from bailment.access.tripwire import CAPABILITY, digest
 from bailment.cli.access import Limit, Since
 from bailment.cli.console import Dir, act
+from bailment.cli.extent import opened
 from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
 from bailment.cli.register import Reason
 from bailment.cli.subjects import find_person, name_of
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
+from bailment.detect.consequence import cited, named_in
 from bailment.errors import BailmentError
 from bailment.ledger.detection_records import (
     FindingGrouped,
@@ -96,8 +98,7 @@ def finding_list(
 @finding.command("show")
 def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> None:
     """Show a finding: what was seen and where, what was done, and what to do next."""
-    view = open_view(Folder(directory))
-    row = _find(view, name)
+    view, row = _find(Folder(directory), name)
     records = [_entry(view, index) for index in row["records"]]
     if as_json:
         show_json({**row, "entries": records})
@@ -131,19 +132,24 @@ def finding_judge(
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
-    """Say what a finding was. What was in order is not unusual from then on."""
+    """Say what a finding was. What was in order is not unusual from then on.
+
+    It can be judged again: each judgement stays on record, and the last one counts. What an earlier
+    one ended (signing in again) or taught (what is usual) stays so.
+    """
     folder = Folder(directory)
-    view = open_view(folder)
-    row = _find(view, name)
+    view, row = _find(folder, name)
     if len(reason) > _REASON:
         raise BailmentError(f"the reason has {len(reason)} characters, and {_REASON} is the most")
-    told = {"finding": row["finding"], "verdict": verdict.value, "reason": reason}
+    told = {"finding": row["finding"], "record": row["record"]}
+    told |= {"verdict": verdict.value, "reason": reason}
     done = act(folder, "finding-judge", **told)
     if as_json:
         show_json(done)
         return
-    before = f", and no more {row['verdict']}" if row["verdict"] else ""
-    say(f"judged {row['finding'][:8]} {verdict.value}{before if row['verdict'] != verdict else ''}")
+    again = "once more" if row["verdict"] == verdict else f"and no more {row['verdict']}"
+    before = f", {again}" if row["verdict"] else ""
+    say(f"judged {row['finding'][:8]} {verdict.value}{before}")
     for person in done["freed"]:
         say(f"person:{person} need not sign in again")
     if verdict is not Verdict.MISUSE:
@@ -154,7 +160,7 @@ def _still_held(view: View, name: str) -> None:
     """What a finding had put on hold stays so until somebody lifts it."""
     now = now_ms()
     for one in view.fold.register.state.holds.values():
-        if one.reason.startswith(f"finding {name}") and not 0 < one.until <= now:
+        if named_in(one.reason) == name and not 0 < one.until <= now:
             ends = f" until {show_time(one.until)}" if one.until else ""
             say(f"{one.subject} is still on hold{ends}: bailment hold lift {one.hold} --reason …")
 
@@ -251,12 +257,10 @@ def _lay(folder: Folder, kind: str, secret: str, system: str) -> None:
     act(folder, "tripwire-lay", kind=kind, secret=digest(secret.encode()), system=system)
 
 
-def _find(view: View, name: str) -> dict[str, Any]:
-    found = [row for one, row in _rows(view, 0).items() if name and one.startswith(name)]
-    if len(found) != 1:
-        many = "several findings begin with" if found else "there is no finding"
-        raise BailmentError(f"{many} `{name}`", hint="bailment finding list --since 90d")
-    return found[0]
+def _find(folder: Folder, name: str) -> tuple[View, dict[str, Any]]:
+    with opened(folder) as (view, incidents):
+        _, time, facts = incidents.finding(name)
+    return view, _rows(view, time)[facts.finding]
 
 
 def _rows(view: View, since: int) -> dict[str, dict[str, Any]]:
@@ -276,13 +280,11 @@ def _rows(view: View, since: int) -> dict[str, dict[str, Any]]:
                     "reason": judged.reason,
                     "author": judged.author,
                 }
-            case StepUpAsked(finding=name, person=person) if name in rows:
-                rows[name]["done"].append(f"person:{person} was asked to sign in again")
-            case HoldAdded() as hold if hold.author.startswith("detector:"):
-                name = hold.reason.removeprefix("finding ")[:32]
-                if name in rows:
-                    ends = show_time(hold.until)
-                    rows[name]["done"].append(f"{hold.subject} is on hold until {ends}")
+            case StepUpAsked(person=person) as asked if cited(asked) in rows:
+                rows[cited(asked)]["done"].append(f"person:{person} was asked to sign in again")
+            case HoldAdded() as hold if cited(hold) in rows:
+                ends = show_time(hold.until)
+                rows[cited(hold)]["done"].append(f"{hold.subject} is on hold until {ends}")
     return rows
 
 

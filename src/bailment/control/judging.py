@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -10,17 +11,19 @@ from bailment.access.tripwire import LAID
 from bailment.control.actions import Actions, Denied
 from bailment.control.requests import Act, Line
 from bailment.errors import FormatError
-from bailment.ledger.detection_records import FindingJudged, StepUpEnded
+from bailment.ledger.detection_records import FindingJudged, FindingRaised, StepUpEnded
 from bailment.ledger.identity_records import TripwireSet
+from bailment.store.log import Log
 
 _Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{32}\Z")]
 
 
 class JudgeFinding(Act, frozen=True, tag="finding-judge"):
-    """Say what a finding was. If it was in order nobody has to sign in again because of it, and
-    what was seen is not unusual any more."""
+    """Say what the finding of an entry was. If it was in order nobody has to sign in again because
+    of it, and what was seen is not unusual any more. The last one to say so counts."""
 
     finding: _Id
+    record: Annotated[int, msgspec.Meta(ge=0)]
     verdict: Literal["misuse", "benign", "known"]
     reason: Line
 
@@ -56,6 +59,7 @@ async def judge(actions: Actions, act: JudgingActs) -> dict[str, Any]:
             await _end(actions, act.person, act.reason, act.author)
             return {"person": act.person}
         case JudgeFinding():
+            await asyncio.to_thread(_check, actions.log, act)
             judged = FindingJudged(act.finding, act.verdict, act.reason, act.author)
             await actions.append(lambda now: judged)
             asked = actions.log.fold.register.state.step_ups
@@ -71,6 +75,14 @@ async def judge(actions: Actions, act: JudgingActs) -> dict[str, Any]:
                 else:
                     freed.append(person)
             return {"finding": act.finding, "freed": freed}
+
+
+def _check(log: Log, act: JudgeFinding) -> None:
+    """FormatError if the entry is no such finding: nobody judges what was not found."""
+    for one in log.reader.records(act.record, min(act.record + 1, log.fold.size)):
+        if isinstance(one.facts, FindingRaised) and one.facts.finding == act.finding:
+            return
+    raise FormatError(f"there is no finding `{act.finding}` in the log; bailment finding list")
 
 
 async def _end(actions: Actions, person: str, reason: str, author: str) -> None:

@@ -18,9 +18,9 @@ from bailment.access.holds import held
 from bailment.access.reasons import Refused
 from bailment.access.signing_in import provider_of
 from bailment.access.slot import slot_of
+from bailment.detect.consequence import author_of, reason_for
 from bailment.detect.grouping import BY_ANYBODY
 from bailment.ledger.detection_records import FindingRaised, StepUpAsked
-from bailment.ledger.facts import Facts
 from bailment.ledger.records import HoldAdded
 from bailment.store.log import Log
 
@@ -30,16 +30,6 @@ logger = structlog.get_logger("bailment.findings")
 HOLD_MS = 86_400_000
 #: On what there may be one.
 HOLDABLE = frozenset(("device", "person", "workload"))
-
-
-def cited(facts: Facts) -> str:
-    """The finding that a record of this module cites; else empty."""
-    match facts:
-        case StepUpAsked():
-            return facts.finding
-        case HoldAdded() if facts.author.startswith("detector:"):
-            return facts.reason.removeprefix("finding ")[:32]
-    return ""
 
 
 class Responding:
@@ -62,9 +52,8 @@ class Responding:
         register, now = self._log.fold.register, self._log.sequencer.time
         if held(register, [subject], now):
             return True
-        reason = f"finding {finding.finding}: {finding.kind}"
-        author = f"detector:{finding.kind}"
-        hold = HoldAdded(os.urandom(16).hex(), subject, reason, author, now + HOLD_MS)
+        why = reason_for(finding), author_of(finding.kind)
+        hold = HoldAdded(os.urandom(16).hex(), subject, *why, now + HOLD_MS)
         return await self._append(hold, finding)
 
     async def _step_up(self, finding: FindingRaised, subject: str) -> None:
@@ -76,7 +65,7 @@ class Responding:
             return
         if finding.kind in BY_ANYBODY and provider_of(register, people[0].id) is None:
             return
-        author = f"detector:{finding.kind}"
+        author = author_of(finding.kind)
         asked = StepUpAsked(people[0].subject, finding.finding, finding.kind, author)
         await self._append(asked, finding)
 

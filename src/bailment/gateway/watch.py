@@ -17,12 +17,13 @@ import structlog
 
 from bailment.access.slot import slot_of
 from bailment.detect.catalogue import INLINE
+from bailment.detect.consequence import cited
 from bailment.detect.engine import Engine
 from bailment.detect.event import EventReader, Finding, Seen
 from bailment.detect.grouping import LONGEST_MS, Recorded
 from bailment.errors import FormatError
 from bailment.gateway.metrics import Metrics
-from bailment.gateway.responding import Responding, cited
+from bailment.gateway.responding import Responding
 from bailment.ledger.detection_records import FindingGrouped, FindingJudged, FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import SpecApplied

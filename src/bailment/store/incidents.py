@@ -136,7 +136,8 @@ class Incidents:
             if isinstance(facts, FindingRaised) and name and facts.finding.startswith(name)
         ]
         if len(found) != 1:
-            raise BailmentError(f"there is no finding `{name}`", hint="bailment finding list")
+            many = "several findings begin with" if found else "there is no finding"
+            raise BailmentError(f"{many} `{name}`", hint="bailment finding list --since 90d")
         return found[0]
 
     def _of(self, kind: type[F]) -> list[F]:
