@@ -22,7 +22,7 @@ from bailment.gateway.responding import HOLD_MS
 from bailment.gateway.watch import Watch
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised, StepUpAsked
 from bailment.ledger.identity_records import TripwireSet
-from bailment.ledger.records import AccessRefused, HoldAdded
+from bailment.ledger.records import AccessRefused, HoldAdded, TokenIssued
 from bailment.store.durable import Files
 from bailment.store.export import export_log
 from bailment.store.sequencer import Draft, Sequenced
@@ -64,12 +64,16 @@ def person_of(lab: World, device: Device) -> str:
     return lab.register.path(lab.register.link_of[device.id])[1].subject
 
 
+def of(device: Device, issued: TokenIssued) -> bool:
+    return issued.device == device.id
+
+
 async def suspect(lab: World, device: Device, kind: str = "relay") -> FindingRaised:
     """What the worker hands in."""
-    now = lab.clock.now()
+    now, since = lab.clock.now(), lab.size
+    cited = [at for at, _, one in lab.news if isinstance(one, TokenIssued) and of(device, one)]
     facts = {"finding": secrets.token_hex(16), "kind": kind, "sentence": "seen", "since": now}
-    about = {"until": now, "subject": f"device:{device.id}", "records": [0], "response": "hold"}
-    since = lab.size
+    about = {"until": now, "subject": f"device:{device.id}", "records": cited, "response": "hold"}
     await lab.act("finding-raise", type="finding.raised", facts=facts | about)
     (found,) = lab.of(FindingRaised, since)
     return found
