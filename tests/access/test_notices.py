@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import UNSET
 
 from bailment.access.notices import CHASES, missing
-from bailment.ledger.incident_records import NoticeAcknowledged, NoticeSent
+from bailment.ledger.incident_records import IncidentOpened, NoticeAcknowledged, NoticeSent
 from bailment.ledger.records import DelegationEnded
 
 from .book import Book
@@ -18,6 +18,7 @@ class Case:
 
     def __init__(self) -> None:
         self.book = Book()
+        self.book.add(IncidentOpened("0" * 32, "a test", "person", "tests"))
         self.link = self.book.recipient().its
         self.sent: list[str] = []
 

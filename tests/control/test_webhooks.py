@@ -21,7 +21,7 @@ from starlette.routing import Route
 from bailment.access.coverage import covered
 from bailment.control import webhooks
 from bailment.ledger.identity_records import WebhookRegistered
-from bailment.ledger.incident_records import NoticeSent, RotationDemanded
+from bailment.ledger.incident_records import IncidentOpened, NoticeSent, RotationDemanded
 from bailment.ledger.records import HoldAdded
 
 from ..world import PATIENCE, Recipient, World, world
@@ -311,6 +311,7 @@ async def test_a_recipient_is_told_that_there_is_a_notice_and_what_it_must_repla
     other = await lab.recipient()
     log = lab.issuer.actions
     a, b, c = (one * 32 for one in "abc")
+    await log.append(lambda now: IncidentOpened(b, "a test", "person", "tests"))
     for whose, name in ((other.id, "d" * 32), (acme.id, a)):
         sent = NoticeSent(name, b, whose, 1, 2, 3, "tests", rotate=(f"recipient:{whose}",))
         await log.append(lambda now, sent=sent: sent)

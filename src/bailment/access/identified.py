@@ -1,5 +1,5 @@
-"""The rules by which records of providers, sign-ins, certificates and signals enter the register,
-and what they do to its state."""
+"""The rules by which records of providers, sign-ins, certificates, signals and incidents enter the
+register, and what they do to its state."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from bailment.access import (
     certificate,
     drilled,
+    incidents,
     notices,
     rotation,
     signalling,
@@ -57,6 +58,7 @@ def write(state: State, facts: object, time: int) -> bool:
         case _:
             return (
                 rotation.write(state, facts)
+                or incidents.write(state, facts, time)
                 or notices.write(state, facts, time)
                 or drilled.write(state, facts)
                 or step_up.write(state, facts, time)
@@ -75,6 +77,7 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     DeviceCertified: certificate.certified,
     TokenRevoked: _revoked,
     TripwireSet: tripwire.tripwire_set,
+    **incidents.RULES,
     **notices.RULES,
     **rotation.RULES,
     **drilled.RULES,

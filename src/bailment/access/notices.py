@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec import UNSET
+
 from bailment.access.coverage import dead
+from bailment.access.incidents import not_open
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, Noticed, State
 from bailment.ledger.incident_records import NoticeAcknowledged, NoticeSent
@@ -19,7 +22,18 @@ def _sent(register: Indexed, facts: NoticeSent, now: int) -> Refused | None:
         return _wrong("the notice exists already")
     if facts.organisation not in register.organisations:
         return _wrong("there is no such organisation")
-    return None
+    told = told_before(register, facts.incident, facts.organisation)
+    if told and facts.chases is UNSET:
+        what = f"by the notice `{told[:8]}`: open an incident for what is new"
+        return _wrong(f"the organisation was told of this incident {what}")
+    return not_open(register, facts.incident)
+
+
+def told_before(register: Indexed, incident: str, organisation: str) -> str:
+    """The first notice by which an organisation was told of an incident; empty if it was not."""
+    wanted = (incident, organisation)
+    known = (one.sent for one in register.state.notices.values())
+    return next((one.notice for one in known if (one.incident, one.organisation) == wanted), "")
 
 
 def _acknowledged(register: Indexed, facts: NoticeAcknowledged, now: int) -> Refused | None:
@@ -32,10 +46,12 @@ def _acknowledged(register: Indexed, facts: NoticeAcknowledged, now: int) -> Ref
 
 def missing(register: Indexed, now: int) -> list[NoticeSent]:
     """The notices to send again: past due, neither they nor those that they chase acknowledged, not
-    chased by a later one or too often, and their organisation can still answer."""
+    chased by a later one or too often, of an incident that is open, and their organisation can
+    still answer."""
     known = register.state.notices.values()
     chased = {one.sent.chases for one in known}
     late = [one for one in known if one.sent.due <= now and one.sent.notice not in chased]
+    late = [one for one in late if not_open(register, one.sent.incident) is None]
     return [one.sent for one in late if _open(register, one) and _lives(register, one, now)]
 
 

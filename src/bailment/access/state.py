@@ -154,6 +154,13 @@ class Noticed(msgspec.Struct):
     acknowledged: int = 0
 
 
+class Incident(msgspec.Struct):
+    """The findings that an incident cites, and when it was closed (ms), 0 while it is open."""
+
+    findings: list[str] = []
+    closed: int = 0
+
+
 class State(msgspec.Struct, omit_defaults=True):
     """Everything there is to know. Keys of every table are ids in ASCII.
 
@@ -196,6 +203,7 @@ class State(msgspec.Struct, omit_defaults=True):
     maintenance: int = 0  # until when silence of the log's writer is excused, ms
     submitted: dict[str, str] = {}  # what every report is known again by, and whose it was
     operators: dict[str, Operator] = {}
+    incidents: dict[str, Incident] = {}
     notices: dict[str, Noticed] = {}
     rotations: dict[str, RotationDemanded] = {}  # not done, by subject
     drilled: dict[str, str] = {}  # recipients of drills that are over, and which

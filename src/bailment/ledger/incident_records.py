@@ -35,9 +35,11 @@ class Times(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
 
 class IncidentOpened(Facts, frozen=True):
-    """Something that has to be looked into. What the tip said is in the personal part."""
+    """Something that has to be looked into. What the tip said is in the personal part. No other
+    incident that is open cites one of its findings."""
 
     TYPE: ClassVar[str] = "incident.opened"
+    REGISTERS: ClassVar[bool] = True
     incident: str
     title: str
     source: Source
@@ -51,6 +53,7 @@ class IncidentNoted(Facts, frozen=True):
     """An entry of the timeline; its text is in the personal part, since it may name people."""
 
     TYPE: ClassVar[str] = "incident.noted"
+    REGISTERS: ClassVar[bool] = True
     incident: str
     author: str
     subjects: tuple[str, ...] = ()
@@ -59,9 +62,10 @@ class IncidentNoted(Facts, frozen=True):
 
 
 class IncidentClosed(Facts, frozen=True):
-    """Nothing more is to be done."""
+    """Nothing more is to be done: no note, notice or act of containment comes after it."""
 
     TYPE: ClassVar[str] = "incident.closed"
+    REGISTERS: ClassVar[bool] = True
     incident: str
     reason: str
     author: str
