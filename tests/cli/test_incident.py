@@ -77,7 +77,15 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
             assert [one["name"] for one in planned["cut"]] == ["person Maria Silva"]
             assert ask(variables).status_code == 200  # nothing was done yet
 
-            for edit in ({"acts": []}, {"cut": []}, {"credentials": []}):
+            hold, rotate = json.loads(saved.read_text())["acts"]
+            edits: list[dict[str, object]] = [
+                {"acts": []},
+                {"acts": [hold | {"subject": f"person:{person}"}, rotate]},
+                {"acts": [hold, rotate | {"within": 2**40}]},
+                {"cut": []},
+                {"credentials": []},
+            ]
+            for edit in edits:
                 edited = tmp_path / "edited.json"
                 edited.write_text(json.dumps(json.loads(saved.read_text()) | edit))
                 refused = lab.team("contain", incident[:8], "--execute", edited)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from bailment.access.nonce import Nonces
+from bailment.access.register import Register
+from bailment.control import containment
 from bailment.control.notices import Notices
+from bailment.incident.containment import Act as Planned
+from bailment.incident.containment import Plan, still_allowed
 from bailment.ledger.incident_records import (
     ContainmentExecuted,
     ContainmentVerified,
@@ -17,7 +23,8 @@ from bailment.ledger.incident_records import (
 )
 from bailment.ledger.records import HoldAdded
 
-from ..world import Device, World, world
+from ..gateway.scripted import Peer
+from ..world import Asked, Device, World, world
 from .people import Signer, apply_spec, approver
 
 pytestmark = pytest.mark.anyio
@@ -70,10 +77,20 @@ async def opened(lab: Lab, subject: str) -> str:
     return incident
 
 
+async def saved(lab: Lab, incident: str, *acts: dict[str, Any]) -> Plan:
+    """A plan of these acts, on record."""
+    made = Plan(incident, 1, 1, (), msgspec.convert(acts, tuple[Planned, ...]), (), ())
+    counts = {"acts": len(acts), "cut": 0, "beside": 0}
+    await lab.world.act("containment-plan", incident=incident, plan=made.digest, **counts)
+    return made
+
+
+async def carried_out(lab: Lab, plan: Plan) -> dict[str, Any]:
+    return await lab.world.act("containment-execute", plan=msgspec.to_builtins(plan))
+
+
 async def executed(lab: Lab, incident: str, *acts: dict[str, Any]) -> list[dict[str, Any]]:
-    done = await lab.world.act(
-        "containment-execute", incident=incident, plan="0" * 64, acts=list(acts)
-    )
+    done = await carried_out(lab, await saved(lab, incident, *acts))
     found: list[dict[str, Any]] = done["acts"]
     return found
 
@@ -118,6 +135,84 @@ async def test_what_waits_for_two_people_is_proposed_once_and_done_once(lab: Lab
     assert [(one["made"], one["already"]) for one in last] == [(hold.hold, True), (rotation, True)]
     assert len(lab.world.of(HoldAdded, since)) == len(lab.world.of(RotationDemanded, since)) == 1
     assert len(lab.world.of(ContainmentExecuted, since)) == 3
+
+
+@pytest.mark.parametrize("edit", [{"subject": "everything"}, {"within": 1}, {"organisation": ""}])
+async def test_an_act_that_was_edited_after_its_plan_was_put_on_record_is_not_done(
+    plain: Lab, edit: dict[str, Any]
+) -> None:
+    lab = plain
+    kept, organisation = await device(lab)
+    incident, since = await opened(lab, f"device:{kept.id}"), lab.world.size
+    hold, rotate = acts(f"device:{kept.id}", organisation)
+    plan = await saved(lab, incident, hold, rotate)
+    edited = msgspec.structs.replace(plan.acts[1], **edit)
+    with pytest.raises(AssertionError, match="it was changed since"):
+        await carried_out(lab, msgspec.structs.replace(plan, acts=(plan.acts[0], edited)))
+    assert lab.world.of(HoldAdded, since) == lab.world.of(RotationDemanded, since) == []
+    assert (await kept.ask()).status_code == 200
+
+
+async def test_a_plan_is_for_the_incident_that_it_was_made_for_and_for_as_long_as_that_is_open(
+    plain: Lab,
+) -> None:
+    lab = plain
+    kept, organisation = await device(lab)
+    incident = await opened(lab, f"device:{kept.id}")
+    other, since = await opened(lab, f"device:{kept.id}"), lab.world.size
+    plan = await saved(lab, incident, *acts(f"device:{kept.id}", organisation))
+    with pytest.raises(AssertionError, match="no such plan is on record"):
+        await carried_out(lab, msgspec.structs.replace(plan, incident=other))
+    await lab.world.act("incident-close", incident=incident, reason="it was nothing")
+    with pytest.raises(AssertionError, match="the incident is closed"):
+        await carried_out(lab, plan)
+    assert lab.world.of(HoldAdded, since) == []
+
+
+async def test_what_another_device_of_the_same_person_has_open_is_not_counted(plain: Lab) -> None:
+    lab, recipient = plain, await plain.world.recipient()
+    person = await recipient.person()
+    held = await person.device()
+    sent = await recipient.grant(recipient.below("person", subject=person.id), {"name": "Maria"})
+    other = await person.enrol(code=sent.json()["invitation"]["code"])
+    await recipient.confirm(other)
+    await other.renew()
+    incident = await opened(lab, f"device:{held.id}")
+    await lab.world.hold(f"device:{held.id}")
+    asked, answer, usual = asyncio.Event(), asyncio.Event(), lab.world.model.play
+
+    async def waits(peer: Peer, question: Asked) -> None:
+        asked.set()
+        await answer.wait()
+        await usual(peer, question)
+
+    lab.world.model.play = waits
+    async with asyncio.TaskGroup() as group:
+        group.create_task(other.ask())
+        await asked.wait()
+        found = lab.world.issuer.log.fold.admission.open.values()
+        assert [one.device for one in found] == [other.id]
+        seen = await verified(lab, incident, held.id)
+        answer.set()
+    lab.world.model.play = usual
+    assert (seen["contained"], seen["open"]) == (True, 0)
+
+
+async def test_many_credentials_are_decided_about_a_few_at_a_time(
+    plain: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lab, sizes = plain, []
+    incident = await opened(lab, "vendor:mercury")
+
+    def counted(register: Register, devices: Sequence[str], now: int) -> list[str]:
+        sizes.append(len(devices))
+        return still_allowed(register, devices, now)
+
+    monkeypatch.setattr(containment, "still_allowed", counted)
+    seen = await verified(lab, incident, *(f"{number:032x}" for number in range(70)))
+    assert (seen["decided"], sizes) == (70, [32, 32, 6])
+    with pytest.raises(AssertionError, match="50000"):
+        await verified(lab, incident, *["0" * 8] * 50_001)
 
 
 async def test_it_is_not_contained_before_the_hold_and_is_after_it(plain: Lab) -> None:

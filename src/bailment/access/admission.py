@@ -53,13 +53,15 @@ class Window(msgspec.Struct):
 
 
 class Opened(msgspec.Struct, frozen=True):
-    """An access that has not been closed: what it reserved, and in which windows."""
+    """An access that has not been closed: what it reserved, in which windows, and by which device
+    or workload; empty in a snapshot from before that was kept."""
 
     recipient: str
     ceiling: int
     windows: tuple[tuple[str, int], ...]
     person: str
     time: int
+    device: str = ""
 
 
 class Counted(msgspec.Struct):
@@ -226,11 +228,11 @@ class Admission:
             window.used += facts.ceiling
             windows.append((link, start))
         token = self.counted.tokens.get(facts.token)
-        person = token.person if token is not None else ""
+        person, device = (token.person, token.device) if token is not None else ("", "")
         if token is not None:
             ratchet.use(self.lines.get(token.device), token.token)
         self.counted.open[facts.access] = Opened(
-            recipient, facts.ceiling, tuple(windows), person, time
+            recipient, facts.ceiling, tuple(windows), person, time, device
         )
 
     def _settle(self, facts: AccessClosed, recipient: str) -> None:

@@ -10,12 +10,13 @@ import msgspec
 import typer
 
 from bailment.cli.console import Dir, act
-from bailment.cli.extent import named, opened
+from bailment.cli.extent import opened
 from bailment.cli.incident import Id
 from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
+from bailment.cli.reach import named
 from bailment.cli.subjects import handle_of
 from bailment.clock import now_ms
-from bailment.errors import BailmentError
+from bailment.errors import BailmentError, Waiting
 from bailment.incident.containment import Plan, plan, read_plan
 from bailment.ledger.incident_records import ContainmentExecuted, ContainmentPlanned
 from bailment.store.folder import Folder
@@ -72,19 +73,28 @@ def contain(
         show_json(told)
     else:
         _show(told)
-    _judge(told)
+    judge(told)
 
 
-def _judge(told: dict[str, Any]) -> None:
-    """Fail unless everything was done, or waits for signatures, and everybody is refused."""
+def judge(told: dict[str, Any]) -> None:
+    """Fail unless everything was done and everybody is refused; what waits for those who sign is
+    neither done nor failed."""
     seen = told.get("verified")
     if seen is None:
         return
-    if not seen["contained"]:
-        raise BailmentError("NOT contained: see above", hint="bailment kill-switch on")
-    failed = [one for one in told.get("executed", {}).get("acts", ()) if one.get("failed")]
+    acts = told.get("executed", {}).get("acts", ())
+    failed = [one for one in acts if one.get("failed")]
+    waiting = [one for one in acts if one.get("proposal")]
     if failed:
         raise BailmentError(f"not everything was done: {len(failed)} failed, see above")
+    if waiting:
+        so_far = "contained by what was done" if seen["contained"] else "NOT contained yet"
+        raise Waiting(
+            f"{so_far}: {len(waiting)} of {len(acts)} acts wait for those who sign",
+            hint=f"once they have signed: bailment contain {told['incident'][:8]} --verify",
+        )
+    if not seen["contained"]:
+        raise BailmentError("NOT contained: see above", hint="bailment kill-switch on")
     if not seen["decided"]:
         raise BailmentError("no credential was tried, so nothing is shown: see the blast radius")
 
@@ -135,14 +145,7 @@ def _read(path: Path) -> Plan:
 
 
 def _execute(folder: Folder, made: Plan) -> dict[str, Any]:
-    done = act(
-        folder,
-        "containment-execute",
-        incident=made.incident,
-        plan=made.digest,
-        acts=msgspec.to_builtins(made.acts),
-    )
-    return {"executed": done}
+    return {"executed": act(folder, "containment-execute", plan=msgspec.to_builtins(made))}
 
 
 def _verify(folder: Folder, made: Plan, digest: str) -> dict[str, Any]:

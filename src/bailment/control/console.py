@@ -35,6 +35,7 @@ from bailment.control.requests import MAX_BODY, Act, Line, answer, bounded_body,
 from bailment.control.revocation import RevocationDrill, RevokeDrill
 from bailment.control.sink_acts import SinkActs, SinkTasks
 from bailment.errors import FormatError
+from bailment.incident.containment import MAX_CONTAINMENT
 from bailment.ledger.drill_records import DrillNoted, DrillVariant
 from bailment.ledger.records import Budget
 
@@ -86,8 +87,8 @@ _ANY = (
     | RaiseFinding
     | JudgingActs
 )
-#: A plan with its spec, and a little around it.
-_MAX_ACT = MAX_PLAN + MAX_BODY
+#: A plan with its spec, or one to contain an incident, and a little around it.
+_MAX_ACT = max(MAX_PLAN, MAX_CONTAINMENT) + MAX_BODY
 
 
 def console_app(

@@ -28,7 +28,8 @@ from bailment.ledger.records import TokenIssued
 _HELD = ("recipient", "subcontractor", "person", "device", "workload", "link", "key", "model")
 #: Whose credentials recipients can replace.
 _ROTATED = ("device", "workload", "link", "recipient", "subcontractor", "source")
-_DAY = 86_400_000
+#: A plan in JSON, bytes: some 30,000 people.
+MAX_CONTAINMENT = 2**23
 Why = Literal["subject", "exposed", "beside"]
 State = Literal["live", "held", "ended"]
 
