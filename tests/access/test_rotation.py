@@ -7,6 +7,7 @@ import pytest
 from bailment.access.decision import Allowed, decide
 from bailment.access.fold import Fold
 from bailment.access.reasons import Reason, Refused
+from bailment.access.rotation import no_later
 from bailment.errors import VerificationError
 from bailment.ledger.incident_records import RotationDemanded, RotationDone
 
@@ -53,9 +54,13 @@ def test_the_old_key_is_refused_from_the_deadline_on_and_not_before() -> None:
 def test_a_later_demand_gives_no_more_time_and_revives_no_dead_key() -> None:
     case = Case()
     case.book.time, first = case.until, case.until
+    subject = f"device:{case.old.its.subject}"
     case.until += HOUR
+    with pytest.raises(VerificationError, match="sooner, by an earlier demand"):
+        case.demand(case.old)
+    case.until = no_later(case.book.register, subject, case.until)
     again = case.demand(case.old)
-    known = case.book.register.state.rotations[f"device:{case.old.its.subject}"]
+    known = case.book.register.state.rotations[subject]
     assert (known.rotation, known.until) == (again, first)
     refused = case.decide(case.old, first)
     assert isinstance(refused, Refused)

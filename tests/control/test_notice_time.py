@@ -1,4 +1,4 @@
-"""Notices as time goes on: an issuer of its own, whose clock is set ahead."""
+"""Notices and demands as time goes on: an issuer of its own, whose clock is set ahead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from bailment.access.nonce import Nonces
 from bailment.control.notices import Notices
-from bailment.ledger.incident_records import NoticeSent
+from bailment.ledger.incident_records import NoticeSent, RotationDemanded
 
 from ..world import DAY, World, world
 
@@ -22,6 +22,20 @@ async def test_a_notice_that_nobody_acknowledges_is_sent_again_when_it_is_due(
 ) -> None:
     async with world(tmp_path) as lab:
         await _chased(lab)
+
+
+async def test_a_demand_says_by_when_it_is_in_force_even_where_that_is_past(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        recipient = await lab.recipient()
+        device = await (await recipient.person()).device()
+        one = {"subject": f"device:{device.id}", "organisation": recipient.id, "why": "a test"}
+        since, told = lab.size, []
+        for within in (HOUR, DAY, DAY):
+            done = await lab.act("rotate", credentials=[one], within=within)
+            told.append(done["rotated"][0]["until"])
+            lab.clock.ahead += 2 * HOUR  # the third finds the first deadline past
+        assert [one.until for one in lab.of(RotationDemanded, since)] == told
+        assert len(set(told)) == 1
 
 
 async def _chased(lab: World) -> None:

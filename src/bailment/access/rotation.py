@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from bailment.access.chain import Link
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, State
@@ -23,14 +21,25 @@ def overdue(register: Indexed, last: Link, now: int) -> Refused | None:
 
 
 def _demanded(register: Indexed, facts: RotationDemanded, now: int) -> Refused | None:
-    """Of an organisation that there is. A later demand takes the place of an earlier one, but gives
-    no more time than that gave."""
-    known = register.state.rotations.values()
-    if any(one.rotation == facts.rotation for one in known):
+    """Of an organisation that there is. A later demand takes the place of an earlier one, and says
+    no later time than that: else a dead key would live again."""
+    known = register.state.rotations
+    if any(one.rotation == facts.rotation for one in known.values()):
         return _wrong("the rotation exists already")
     if facts.organisation not in register.organisations:
         return _wrong("there is no such organisation")
-    return None if facts.until > now else _wrong("it is past by when that was to be done")
+    until = no_later(register, facts.subject, facts.until)
+    if facts.until != until:
+        return _wrong("it was to be done sooner, by an earlier demand")
+    in_force = facts.subject in known and until == known[facts.subject].until
+    return None if in_force or until > now else _wrong("it is past by when that was to be done")
+
+
+def no_later(register: Indexed, subject: str, until: int) -> int:
+    """By when a credential must be replaced (ms) of which that is demanded until then: sooner where
+    an earlier demand says so, even if that is past."""
+    known = register.state.rotations.get(subject)
+    return until if known is None else min(known.until, until)
 
 
 def _done(register: Indexed, facts: RotationDone, now: int) -> Refused | None:
@@ -42,10 +51,7 @@ def write(state: State, facts: object) -> bool:
     """Fold one of these records into the state; False if it is another."""
     match facts:
         case RotationDemanded():
-            known = state.rotations.get(facts.subject)
-            # Else a key that is dead already would live again until the new deadline.
-            until = min(known.until, facts.until) if known is not None else facts.until
-            state.rotations[facts.subject] = msgspec.structs.replace(facts, until=until)
+            state.rotations[facts.subject] = facts
         case RotationDone():
             done = [k for k, one in state.rotations.items() if one.rotation == facts.rotation]
             for subject in done:

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import msgspec
 
+from bailment.access.rotation import no_later
 from bailment.control.actions import Actions
 from bailment.ledger.identity_records import TokenRevoked
 from bailment.ledger.incident_records import RotationDemanded
@@ -22,12 +23,13 @@ async def demand(
     *,
     within: int,
 ) -> str:
-    """Have an organisation replace a credential within so many ms; the rotation's id. Denied if the
-    register's rule refuses it."""
-    name = os.urandom(16).hex()
+    """Have an organisation replace a credential within so many ms, or by when it has to already;
+    the rotation's id. Denied if the register's rule refuses it."""
+    name, register = os.urandom(16).hex(), actions.log.fold.register
 
     def make(now: int) -> RotationDemanded:
-        return RotationDemanded(name, subject, organisation, now + within, why, author, incident)
+        until = no_later(register, subject, now + within)
+        return RotationDemanded(name, subject, organisation, until, why, author, incident)
 
     await actions.append(make)
     return name

@@ -145,8 +145,9 @@ class ContainmentVerified(Facts, frozen=True):
 
 
 class RotationDemanded(Facts, frozen=True):
-    """The recipient must replace a credential until then (ms); of a device or a workload nothing
-    is let in after that. `subject` is whose credential it is, `organisation` who must act."""
+    """The recipient must replace a credential until then (ms), which is no later than an earlier
+    demand said; of a device or a workload nothing is let in after that. `subject` is whose
+    credential it is, `organisation` who must act."""
 
     TYPE: ClassVar[str] = "rotation.demanded"
     REGISTERS: ClassVar[bool] = True
