@@ -30,7 +30,7 @@ from bailment.access.state import Granted, Indexed
 from bailment.incident.blast_radius import totals
 from bailment.ledger.incident_records import CustodyDeclared
 from bailment.ledger.records import AccessClosed, AccessOpened, RecipientRegistered, TokenIssued
-from bailment.store.exposure import Entry, Exposure
+from bailment.store.exposure import Exposure, Read
 from bailment.store.folder import Folder
 from bailment.store.incidents import Incidents
 
@@ -146,19 +146,22 @@ def follow(index: Exposure, fleet: Fleet, records: int) -> float:
     """Records a second that the index takes in, of tokens, accesses and their ends."""
     proof, body, device = "p" * 400, "0" * 64, fleet.devices[0]
 
-    def entries(start: int) -> Iterator[Entry]:
+    def entries(start: int) -> Iterator[Read]:
         for at in range(start, records):
             time_ms, turn = START + at * 100, at // 20
             if at % 20 == 0:
                 given = (name("t", turn), fleet.devices[turn % len(fleet.devices)], "", (), ())
                 issued = (time_ms, time_ms + 300_000, time_ms, proof, body)
-                yield at, time_ms, TokenIssued(*given, "audit", "software", device, *issued)
+                token = TokenIssued(*given, "audit", "software", device, *issued)
+                yield at, time_ms, token, b"leaf"
             elif at % 2:
                 asked = (name("t", turn), proof, "POST", "/v1/messages", body, "small", False)
                 access = name("a", at)
-                yield at, time_ms, AccessOpened(access, "generate", "dpop-body", *asked, 9, (), 0)
+                opened = AccessOpened(access, "generate", "dpop-body", *asked, 9, (), 0)
+                yield at, time_ms, opened, b"leaf"
             else:
-                yield at, time_ms, AccessClosed(name("a", at - 1), "complete", 200, 400, 500, True)
+                closed = AccessClosed(name("a", at - 1), "complete", 200, 400, 500, True)
+                yield at, time_ms, closed, b"leaf"
 
     began = time.perf_counter()
     index.follow(entries)

@@ -25,7 +25,7 @@ from bailment.ledger.incident_records import (
     RotationDemanded,
 )
 from bailment.ledger.records import AccessOpened, AccessRefused
-from bailment.store.exposure import Entry, Exposure
+from bailment.store.exposure import Entry, Exposure, Read
 from bailment.store.folder import Folder
 from bailment.store.reader import LogReader
 
@@ -62,25 +62,35 @@ class Extended(msgspec.Struct, frozen=True):
 class Incidents:
     """Over one log, beside the process that writes it or within."""
 
-    def __init__(self, folder: Folder, reader: LogReader, register: Indexed) -> None:
+    def __init__(
+        self,
+        folder: Folder,
+        reader: LogReader,
+        register: Indexed,
+        warn: Callable[[str], None] = lambda why: None,
+    ) -> None:
         self._reader = reader
         self._register = register
-        self.index = Exposure(folder.exposure)
+        self.index = Exposure(folder.exposure, warn)
 
     def close(self) -> None:
         """Close the index."""
         self.index.close()
 
-    def follow(self, tell: Callable[[int], None] = lambda done: None) -> int:
-        """Bring the index up to date; how many records that took. `tell` is told how far it is."""
+    def follow(
+        self, tell: Callable[[int], None] = lambda done: None, most: int | None = None
+    ) -> int:
+        """Bring the index up to date, by `most` records at most; how many records that took. `tell`
+        is told how far it is."""
 
-        def entries(start: int) -> Iterator[Entry]:
-            for record in self._reader.records(start):
+        def entries(start: int) -> Iterator[Read]:
+            stop = None if most is None else start + 1 + most
+            for record in self._reader.records(start, stop):
                 if record.index % 1000 == 0:
                     tell(record.index)
-                yield record.index, record.leaf.time, record.facts
+                yield record.index, record.leaf.time, record.facts, record.entry
 
-        return self.index.follow(entries)
+        return self.index.follow(entries, most)
 
     # What the log has
 
