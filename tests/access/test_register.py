@@ -56,7 +56,9 @@ def granted(by: Party, link: Link) -> DelegationGranted:
     return DelegationGranted(sign_link(link, by.key, by.public.thumbprint))
 
 
-@pytest.mark.parametrize("kid", [None, "", 1, Party().public.thumbprint], ids=["none", "empty", "number", "other"])
+@pytest.mark.parametrize(
+    "kid", [None, "", 1, Party().public.thumbprint], ids=["none", "empty", "number", "other"]
+)
 def test_a_link_names_the_key_that_signs_it(book: Book, kid: object) -> None:
     link = Link(
         id="a" * 32,

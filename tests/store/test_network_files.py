@@ -73,7 +73,11 @@ def test_the_lists_date_can_be_said(lists: Path, folder: Folder) -> None:
         ("asn-ipv4.csv", b"8.8.8.0,8.8.8.255,15169\nnonsense\n", "`asn-ipv4.csv` line 2"),
         ("vpn_ipv4.txt", b"8.8.8.8\n\xff\n", "`vpn_ipv4.txt` line 2: not UTF-8"),
         ("asn-country-ipv4.csv.gz", b"no gzip", "cannot read"),
-        ("asn-country-ipv4.csv.gz", gzip.compress(b"8.8.8.0,8.8.8.255,US\n", mtime=0)[:-9], "cannot read"),
+        (
+            "asn-country-ipv4.csv.gz",
+            gzip.compress(b"8.8.8.0,8.8.8.255,US\n", mtime=0)[:-9],
+            "cannot read",
+        ),
     ],
 )
 def test_a_list_that_cannot_be_read_leaves_the_tables_alone(
