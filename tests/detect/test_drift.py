@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bailment.detect import drift
 from bailment.detect.drift import ENOUGH, FULL, PER_DAY, Prompt, Scope, State, pack
 from bailment.detect.event import Finding
+from bailment.detect.grouping import finding_of
 from bailment.detect.wordpiece import pieces, words
 from bailment.spec.detection import RULES
 
@@ -81,6 +82,43 @@ def test_what_was_told_of_never_enters_the_reference() -> None:
     later = 600 * MINUTE + 2 * DAY
     run(state, [prompt(1000, vector(chance, 0), time=later)])
     assert not strange & {seen.vector for seen in scope(state).reference}
+
+
+def test_a_window_that_was_judged_in_order_teaches_the_reference_and_one_of_misuse_does_not() -> (
+    None
+):
+    chance = random.Random(8)
+    state = taught(chance)
+    window = [vector(chance, 9) for _ in range(10)]
+    (found,) = run(state, [prompt(300 + n, body, device="e") for n, body in enumerate(window)])
+    finding = finding_of(found)
+    assert drift.judge(state, "0" * 32, "benign") == []
+    assert drift.judge(state, finding, "misuse") == [*state.scopes]
+    assert not {*window} & {seen.vector for seen in scope(state).reference}
+    for _ in range(2):  # said twice it is no other
+        assert drift.judge(state, finding, "benign") == [*state.scopes]
+    reference = scope(state).reference
+    assert len(reference) <= FULL
+    assert [seen.vector for seen in reference if seen.device == "e"] == window
+    again = [prompt(400 + n, vector(chance, 9), device="e") for n in range(10)]
+    assert run(state, again) == []
+    drift.judge(state, finding, "misuse")
+    again = [prompt(500 + n, vector(chance, 9), device="e") for n in range(10)]
+    assert len(run(state, again)) == 1
+
+
+def test_windows_that_can_be_judged_are_bounded_and_expire() -> None:
+    chance = random.Random(9)
+    state = taught(chance)
+    strange = [
+        prompt(300 + 10 * window + n, vector(chance, 9), device=f"e{window}")
+        for window in range(drift.FINDINGS + 5)
+        for n in range(10)
+    ]
+    assert len(run(state, strange)) == drift.FINDINGS + 5
+    assert len(scope(state).found) == drift.FINDINGS
+    drift.expire(scope(state), strange[-1].time + 1)
+    assert drift.vectors(scope(state)) == []
 
 
 def test_what_is_quiet_enters_a_full_reference_after_a_day_and_little_by_little() -> None:

@@ -23,6 +23,7 @@ from bailment.errors import FormatError, VerificationError
 from bailment.gateway.dialects.prompt import prompt_of
 from bailment.gateway.metrics import Metrics
 from bailment.gateway.prompts import Prompts
+from bailment.ledger.detection_records import FindingJudged, FindingRaised
 from bailment.spec.detection import DetectionTerms
 from bailment.worker.drifting import Drifting
 from bailment.worker.embedding import TABLE, load_embedder
@@ -169,6 +170,78 @@ async def test_a_restart_forgets_nothing_and_says_nothing_twice(tmp_path: Path) 
         third.take(b"no prompt")
         stored = b"".join(one.read_bytes() for one in folder.root.glob("vectors.db*"))
         assert b"please" not in stored
+
+
+async def test_a_verdict_is_taken_from_the_log_also_by_a_worker_that_was_away(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as at:
+        folder, now = at.issuer.folder, int(time.time() * 1000)
+        chance, table = random.Random(4), parse(TABLE.read_bytes())
+        told: list[Recorded] = []
+
+        def begin() -> Drifting:
+            return Drifting(folder, lambda one: not told.append(one), DetectionTerms, table)
+
+        def strangers(worker: Drifting) -> set[int]:
+            (scope,) = worker.state.scopes.values()
+            return {seen.index for seen in scope.reference if seen.device == "e"}
+
+        first = begin()
+        for index in range(150):
+            first.take(asked(index, say(chance, SECURITY), now))
+        for index in range(150, 180):
+            first.take(asked(index, say(chance, KITCHEN), now, "e"))
+        first.keep(now)
+        (found,) = told
+        assert isinstance(found, FindingRaised) and strangers(first) == set()
+        judged = FindingJudged(found.finding, "benign", "a new project", "ann")
+        await at.issuer.actions.append(lambda _: judged)
+        first.keep(now)
+        assert strangers(first) == {*range(150, 160)}  # what was judged, and nothing since
+        second = begin()
+        assert strangers(second) == {*range(150, 160)}
+        again = FindingJudged(found.finding, "misuse", "it was not", "ann")
+        await at.issuer.actions.append(lambda _: again)
+        second.keep(now)
+        assert strangers(second) == set()
+        third = begin()
+        third.keep(now)
+        assert strangers(third) == set()
+
+
+async def test_vectors_of_who_is_erased_or_purged_are_forgotten_and_no_others(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as at:
+        folder, now, table = at.issuer.folder, int(time.time() * 1000), parse(TABLE.read_bytes())
+        people = [await (await at.recipient()).person() for _ in range(3)]
+        devices = [(await person.device()).id for person in people]
+
+        def begin() -> Drifting:
+            return Drifting(folder, lambda _: True, DetectionTerms, table)
+
+        def left(worker: Drifting) -> set[str]:
+            scopes = worker.state.scopes.values()
+            return {seen.device for scope in scopes for seen in drift.vectors(scope)}
+
+        worker = begin()
+        for index, device in enumerate(devices):
+            worker.take(asked(index, f"about the server {index}", now, device))
+        worker.keep(now)
+        await at.issuer.actions.erase(people[0].id, "asked for it", "ann")
+        worker.keep(now)
+        assert left(worker) == {*devices[1:]}
+        root = ["-d", str(folder.root)]
+        purge = ["detect", "vectors", "purge", "--person", people[1].id, *root]
+        purged = await asyncio.to_thread(CliRunner().invoke, app, purge)
+        assert purged.exit_code == 0 and "purged 1 vectors" in purged.stderr
+        assert left(begin()) == {devices[2]}  # nothing is left on disk
+        worker.take(asked(9, "about the network", now, devices[2]))
+        worker.keep(now)  # and nothing in the memory of who was running, which writes it
+        assert left(worker) == left(begin()) == {devices[2]}
+        both = CliRunner().invoke(app, ["detect", "vectors", "purge", "r", "--person", "x", *root])
+        assert both.exit_code == 1
 
 
 async def test_a_recipient_that_was_purged_is_learnt_anew(tmp_path: Path) -> None:

@@ -11,11 +11,13 @@ import typer
 
 from bailment.cli.console import Dir
 from bailment.cli.output import Json, note, show_rows, titled
+from bailment.cli.subjects import find_person, find_recipient, handle_of
 from bailment.cli.times import show_time
 from bailment.errors import BailmentError
 from bailment.store.folder import Folder
 from bailment.store.secrets import load_kek
-from bailment.worker.vectors import Vectors
+from bailment.store.view import View, open_view
+from bailment.worker.vectors import Row, Vectors, devices_of
 
 app = typer.Typer(no_args_is_help=True, help="Vectors of prompts, which are all that is kept.")
 
@@ -29,27 +31,46 @@ def vectors() -> None:
 def show(directory: Dir = Path(), as_json: Json = False) -> None:
     """List how many vectors are kept, by recipient, model and purpose, and until when."""
     with _opened(directory) as store:
-        rows = [_row(row.name, row.count, row.expires) for row in store.rows() if row.count]
+        kept = [row for row in store.rows() if row.count]
+    view = open_view(Folder(directory))
+    rows = [_row(view, row) for row in kept]
     columns = titled("recipient", "model", "purpose", "vectors", "expires")
     show_rows(rows, columns, as_json=as_json, none="no vectors are kept")
 
 
 @app.command()
 def purge(
-    directory: Dir = Path(),
     recipient: Annotated[
-        str, typer.Argument(help="Its pseudonym, as `show` has it; all recipients without one.")
+        str, typer.Argument(help="Its handle, as in `show`; all recipients without one.")
     ] = "",
+    person: Annotated[
+        str | None, typer.Option(help="Of this person's devices alone: an email, a name or an id.")
+    ] = None,
+    directory: Dir = Path(),
 ) -> None:
     """Delete and overwrite vectors; what a recipient asks is then learnt anew."""
+    if person is not None and recipient:
+        raise BailmentError("a recipient's are purged, or a person's: name one of them")
     with _opened(directory) as store:
+        if person is not None:
+            view = open_view(Folder(directory))
+            found = find_person(view, person)
+            count = store.leave(devices_of(view.fold.register, found))
+            note(f"purged {count} vectors of {person}; what runs forgets them within some seconds")
+            return
         names = [row.name for row in store.rows() if row.count]
-        if recipient and not any(name.startswith(f"{recipient} ") for name in names):
-            raise BailmentError(
-                f"no vectors are kept of `{recipient}`",
-                hint="`bailment detect vectors show` lists whose are",
-            )
-        count = sum(store.purge(n) for n in names if not recipient or n.split()[0] == recipient)
+        if recipient:
+            known = {name.split()[0] for name in names}
+            one = recipient
+            if recipient not in known:
+                one = find_recipient(open_view(Folder(directory)), recipient)
+            names = [name for name in names if name.split()[0] == one]
+            if not names:
+                raise BailmentError(
+                    f"no vectors are kept of `{recipient}`",
+                    hint="`bailment detect vectors show` lists whose are",
+                )
+        count = sum(store.purge(name) for name in names)
     note(f"purged {count}; what runs forgets them within some seconds")
 
 
@@ -61,12 +82,12 @@ def _opened(directory: Path) -> Iterator[Vectors]:
         yield store
 
 
-def _row(name: str, count: int, expires: int) -> dict[str, Any]:
-    recipient, model, purpose = name.split(" ", 2)
+def _row(view: View, row: Row) -> dict[str, Any]:
+    recipient, model, purpose = row.name.split(" ", 2)
     return {
-        "recipient": recipient,
+        "recipient": handle_of(view, recipient),
         "model": model,
         "purpose": purpose,
-        "vectors": count,
-        "expires": show_time(expires),
+        "vectors": row.count,
+        "expires": show_time(row.expires),
     }

@@ -9,14 +9,16 @@ spec's budget for false alerts allows. docs/drift.md has what this notices, and 
 
 An outsider must not teach the reference what is usual. Once it is full a prompt enters it only if
 its window was judged and not told of, a day later, and few enter in a day; what a finding was told
-of never enters. What was learnt at first nobody judged.
+of enters when a person says that it was in order (`judge`), and leaves again when that is taken
+back. What was learnt at first nobody judged.
 """
 
 from __future__ import annotations
 
 import heapq
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain
 from math import sqrt
 from operator import mul
 from statistics import NormalDist, fmean, pstdev, stdev
@@ -24,6 +26,7 @@ from statistics import NormalDist, fmean, pstdev, stdev
 import msgspec
 
 from bailment.detect.event import Finding
+from bailment.detect.grouping import finding_of
 from bailment.detect.memory import entry
 from bailment.spec.detection import RuleTerms
 
@@ -36,6 +39,8 @@ NEAREST = 5
 PER_DAY, WAITING = 20, 100
 #: Of the budget for false alerts; and how rare a false window may be made at the least and most.
 SHARE, RAREST, COMMONEST = 0.25, 1e-5, 1e-3
+#: Findings of a scope that may still be judged.
+FINDINGS = 64
 #: References that are remembered, and devices in each whose window is open.
 SCOPES, DEVICES = 512, 64
 #: A window has no more prompts, so that a reference holds enough of them.
@@ -81,13 +86,15 @@ class Scope(msgspec.Struct):
 
     `reference` and `waiting` are in the order of the log; `windows` are those that are not full,
     by device. `last` is the newest index; `judged` windows were since `begun` (ms), `told` of them.
-    `entered` prompts were let into the reference on `day`.
+    `entered` prompts were let into the reference on `day`. `found` are the windows that were told
+    of, by finding.
     """
 
     begun: int
     reference: list[Seen] = []
     waiting: list[Seen] = []
     windows: dict[str, list[Seen]] = {}
+    found: dict[str, list[Seen]] = {}
     usual: Usual | None = None
     last: int = -1
     judged: int = 0
@@ -147,11 +154,39 @@ def step(
     return state, _judge(scope, window, prompt, now, budget_ppm)
 
 
+def judge(state: State, finding: str, verdict: str) -> list[str]:
+    """A person said what a finding was: its window belongs to the reference from then on, or does
+    not if it was `misuse`. Said twice it is no other. Returns the names of scopes that change."""
+    changed = [name for name, scope in state.scopes.items() if finding in scope.found]
+    for scope in map(state.scopes.__getitem__, changed):
+        window = scope.found[finding]
+        indexes = {seen.index for seen in window}
+        scope.reference = [seen for seen in scope.reference if seen.index not in indexes]
+        if verdict != "misuse":
+            _enter(scope, window)
+        scope.usual = None
+    return changed
+
+
 def expire(scope: Scope, before: int) -> None:
     """Forget the vectors of prompts before a time (ms)."""
-    for kept in (scope.reference, scope.waiting, *scope.windows.values()):
-        kept[:] = [seen for seen in kept if seen.time >= before]
+    retain(scope, lambda seen: seen.time >= before)
+
+
+def retain(scope: Scope, wanted: Callable[[Seen], bool]) -> int:
+    """Forget the vectors of all other prompts; how many."""
+    before = len(vectors(scope))
+    for kept in (scope.reference, scope.waiting, *scope.windows.values(), *scope.found.values()):
+        kept[:] = filter(wanted, kept)
     scope.windows = {device: window for device, window in scope.windows.items() if window}
+    scope.found = {finding: window for finding, window in scope.found.items() if window}
+    return before - len(vectors(scope))
+
+
+def vectors(scope: Scope) -> list[Seen]:
+    """Every vector that is remembered; one that is in two places twice."""
+    lists = (scope.reference, scope.waiting, *scope.windows.values(), *scope.found.values())
+    return list(chain(*lists))
 
 
 def likeness(vector: bytes, reference: Sequence[bytes]) -> float:
@@ -221,20 +256,20 @@ def _judge(
         "windows": scope.judged,
         "told": scope.told,
     }
-    return [
-        Finding(
-            KIND,
-            f"device:{prompt.device}",
-            sentence,
-            min(seen.time for seen in window),
-            max(seen.time for seen in window),
-            tuple(seen.index for seen in window),
-            numbers=numbers,
-            model=prompt.model,
-            others=(f"recipient:{prompt.recipient}",),
-            key=prompt.purpose,
-        )
-    ]
+    found = Finding(
+        KIND,
+        f"device:{prompt.device}",
+        sentence,
+        min(seen.time for seen in window),
+        max(seen.time for seen in window),
+        tuple(seen.index for seen in window),
+        numbers=numbers,
+        model=prompt.model,
+        others=(f"recipient:{prompt.recipient}",),
+        key=prompt.purpose,
+    )
+    entry(scope.found, finding_of(found), FINDINGS, lambda: window)
+    return [found]
 
 
 def _moved(scope: Scope, usual: Usual) -> bool:

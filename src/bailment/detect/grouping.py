@@ -40,6 +40,13 @@ def group_of(kind: str, subject: str, key: str) -> str:
     return sha256(f"{kind}\0{subject}\0{key}".encode()).hexdigest()[:16]
 
 
+def finding_of(found: Finding) -> str:
+    """The id that a finding has when it is raised: of its group, and of the last entry it cites."""
+    name = group_of(found.kind, found.subject, found.key)
+    at = found.records[-1] if found.records else found.until
+    return name + sha256(f"{name}\0{at}".encode()).hexdigest()[:16]
+
+
 def response_of(kind: str, terms: DetectionTerms) -> str:
     """What a finding of this kind leads to by itself."""
     said = terms.rule(kind).response
@@ -132,8 +139,7 @@ class Grouping:
 
     def _raised(self, found: Finding, name: str, now: int) -> FindingRaised:
         counts = self.counts
-        at = found.records[-1] if found.records else found.until
-        finding = name + sha256(f"{name}\0{at}".encode()).hexdigest()[:16]
+        finding = finding_of(found)
         counts.groups[name] = Group(finding, now, 0)
         if found.kind not in _OF_THE_SYSTEM:
             counts.told[found.kind] = counts.told.get(found.kind, 0) + 1

@@ -2,8 +2,7 @@
 
 Vectors tell much of what was asked, so they are encrypted (AES-256-GCM, under a key derived from
 the issuer's by RFC 5869), expire, and what is deleted is overwritten. A name is the associated
-data. They are a recipient's, not a person's: where a person is erased they stay until they expire,
-or are purged.
+data. They are a recipient's; whose device each is of is known, so that a person's can be taken out.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from bailment.access.state import Indexed
+from bailment.detect.drift import Scope, retain
 from bailment.errors import VerificationError
 from bailment.store.database import open_database
 
@@ -28,7 +29,18 @@ _SETUP = (
     "PRAGMA secure_delete=ON",
     "CREATE TABLE IF NOT EXISTS vectors"
     " (name TEXT PRIMARY KEY, expires INTEGER, count INTEGER, sealed BLOB)",
+    "CREATE TABLE IF NOT EXISTS gone (device TEXT PRIMARY KEY)",
 )
+
+
+def devices_of(register: Indexed, person: str) -> set[str]:
+    """The devices below any link of a person, ended or not."""
+    return {
+        link.subject
+        for link in register.links.values()
+        if link.kind == "device"
+        and any(one.kind == "person" and one.subject == person for one in register.path(link.id))
+    }
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -81,6 +93,37 @@ class Vectors:
             self._db.execute("DELETE FROM vectors WHERE name = ?", (name,))
         self._truncate()
         return len(names)
+
+    def leave(self, devices: set[str]) -> int:
+        """Take out the vectors of devices, here and, by `gone`, of what whoever writes remembers;
+        how many."""
+        taken = 0
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            self._db.executemany("REPLACE INTO gone VALUES (?)", [(one,) for one in devices])
+            rows = {row.name: row for row in self.rows() if row.count}
+            for name, body in [one for one in self.load() if one[0] in rows]:
+                scope = msgspec.msgpack.decode(body, type=Scope)
+                found = retain(scope, lambda seen: seen.device not in devices)
+                left = msgspec.structs.replace(rows[name], count=rows[name].count - found)
+                if found:
+                    self.save(left, msgspec.msgpack.encode(scope), new=False)
+                taken += found
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+        self._truncate()
+        return taken
+
+    def gone(self) -> set[str]:
+        """Devices whose vectors were taken out, and whom whoever writes has not forgotten yet."""
+        return {device for (device,) in self._db.execute("SELECT device FROM gone")}
+
+    def forgotten(self, devices: set[str]) -> None:
+        """Whoever writes has forgotten them, and has kept what is left."""
+        self._db.executemany("DELETE FROM gone WHERE device = ?", [(one,) for one in devices])
+        self._truncate()
 
     def expire(self, now: int) -> int:
         """Delete and overwrite what has expired by now (ms); how many rows."""
