@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,7 +17,9 @@ from bailment.control.sending import Parcel, SendError
 from bailment.control.sinks import Following
 from bailment.ledger.leaf import Leaf
 from bailment.ledger.records import HoldAdded
-from bailment.store.sinks import Progress, Sink
+from bailment.store.durable import Files
+from bailment.store.folder import Folder
+from bailment.store.sinks import Progress, Sink, Sinks
 
 from ..world import PATIENCE
 from .test_sink_properties import Kept, Log
@@ -25,15 +28,26 @@ pytestmark = pytest.mark.anyio
 
 
 class Down:
-    """Takes nothing."""
+    """Takes nothing, until it is `up`."""
 
-    most, limit, tried = 10, 0, 0
+    most, limit, tried, up = 10, 0, 0, False
+
+    def __init__(self) -> None:
+        self.got: list[int] = []
 
     async def send(self, parcels: Sequence[Parcel]) -> None:
         self.tried += 1
-        raise SendError("no")
+        if not self.up:
+            raise SendError("no")
+        self.got += [one.entry for one in parcels]
 
     async def close(self) -> None: ...
+
+
+class Nobody:
+    """People of whom nothing is known."""
+
+    async def load(self, people: Iterable[str]) -> None: ...
 
 
 @asynccontextmanager
@@ -45,7 +59,7 @@ async def following(
     **more: Any,
 ) -> AsyncIterator[Following]:
     log = Log(["hold"] * entries)
-    actions: Any = SimpleNamespace(log=log, people=None)
+    actions: Any = SimpleNamespace(log=log, people=Nobody())
     sink, kept = Sink("s", "http", "x", **{"classes": ("delegations",), **more}), Kept()
     made = Following(sink, Progress(at), sender, kept, actions, lambda: entries, clock)  # type: ignore[arg-type]
     task = asyncio.create_task(made.run())
@@ -85,10 +99,10 @@ async def test_what_comes_in_the_log_hastens_no_sink_that_failed() -> None:
         await until(lambda: sender.tried == 5)
 
 
-@pytest.mark.parametrize(("names", "most"), [(False, 32), (True, 1)])
+@pytest.mark.parametrize("names", [False, True])
 @pytest.mark.parametrize("past", [False, True], ids=["to send", "to refer to"])
 async def test_others_have_their_turn_while_events_are_made(
-    monkeypatch: pytest.MonkeyPatch, names: bool, most: int, past: bool
+    monkeypatch: pytest.MonkeyPatch, names: bool, past: bool
 ) -> None:
     made, at_once, sender = 0, [0], Down()
 
@@ -111,7 +125,50 @@ async def test_others_have_their_turn_while_events_are_made(
     async with following(sender, 200, at=at, classes=classes, names=names):
         await until(lambda: made == 200)
     other.cancel()
-    assert max(at_once) == most
+    assert max(at_once) == 32
+
+
+async def test_a_receiver_that_was_down_for_days_gets_all_in_order_whatever_we_did_meanwhile(
+    tmp_path: Path,
+) -> None:
+    """Three days by the clock, in which the log grows and we are restarted each day."""
+    folder = Folder(tmp_path)
+    folder.secrets.mkdir()
+    table, sink = Sinks(folder, Files()), Sink("s", "http", "x", ("delegations",))
+    await table.add(sink, Progress(0), "")
+    kinds: list[str] = []
+    log, sender, now = Log(kinds), Down(), 0.0
+    actions: Any = SimpleNamespace(log=log, people=None)
+
+    @asynccontextmanager
+    async def process() -> AsyncIterator[Following]:
+        ((_, progress),) = await table.all()
+        size: Callable[[], int] = lambda: len(kinds)  # noqa: E731
+        made = Following(sink, progress, sender, table, actions, size, lambda: now)
+        task = asyncio.create_task(made.run())
+        try:
+            yield made
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    for day in range(1, 4):
+        async with process() as follow:
+            while now < day * 86_400:
+                tried = sender.tried
+                kinds += ["hold", "heads", "hold"]
+                now += 300
+                follow.wake.set()
+                await until(lambda tried=tried: sender.tried > tried)
+            assert follow.behind == len(kinds)
+    assert sender.tried == 3 * 86_400 / 300  # it was never given up
+    sender.up, progress = True, Progress(0)
+    async with process(), asyncio.timeout(PATIENCE):
+        while progress.next < len(kinds):
+            ((_, progress),) = await table.all()
+    assert sender.got == [i for i, kind in enumerate(kinds) if kind == "hold"]
+    assert (progress.sent, progress.attempts, progress.error) == (len(sender.got), 0, "")
+    table.close()
 
 
 async def test_raw_records_refer_to_nothing_that_would_be_read_first(

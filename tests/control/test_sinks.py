@@ -25,8 +25,10 @@ from bailment.cli import sink
 from bailment.cli.sink_checks import examine_sinks
 from bailment.control import sinks
 from bailment.control.sending import Parcel
+from bailment.control.sinks import Following
 from bailment.control.syslog import Datagrams, framed, message
 from bailment.detect import ocsf_shapes
+from bailment.store.people import People
 from bailment.store.sinks import path as table
 from bailment.store.sinks import stored
 
@@ -287,17 +289,22 @@ async def test_one_that_rests_gets_what_it_missed_when_it_goes_on(
     await http.until(lambda: len(http.events) == 4)
 
 
-@pytest.mark.parametrize(("data", "mode"), [(b"\xff\xfe", 0o600), (SECRET.encode(), 0o644)])
+@pytest.mark.parametrize(
+    ("data", "mode"), [(b"\xff\xfe", 0o600), (SECRET.encode(), 0o644), (None, 0o600)]
+)
 async def test_a_sink_whose_secret_cannot_be_used_says_so_and_stops_no_other(
-    lab: World, http: Receiver, tmp_path: Path, data: bytes, mode: int
+    lab: World, http: Receiver, tmp_path: Path, data: bytes | None, mode: int
 ) -> None:
     await add(lab, "http", http.url, secret=SECRET)
     file = tmp_path / "events.jsonl"
     await lab.act("sink-add", sink="sound", kind="file", to=str(file), classes=["delegations"])
     await lab.stop()
     secret = lab.folder.secrets / "sink-siem"
-    secret.write_bytes(data)
-    secret.chmod(mode)
+    if data is None:
+        secret.unlink()
+    else:
+        secret.write_bytes(data)
+        secret.chmod(mode)
     await lab.restart()
     await holds(lab, 1)
     async with asyncio.timeout(PATIENCE):
@@ -306,7 +313,82 @@ async def test_a_sink_whose_secret_cannot_be_used_says_so_and_stops_no_other(
     told = {one["name"]: one for one in (await lab.act("sink-list"))["sinks"]}
     assert "sink-siem" in told["siem"]["error"]
     assert (told["sound"]["error"], http.asked) == ("", [])
-    await lab.act("sink-change", sink="siem", what="remove")
+    assert not all(one.ok for one in examine_sinks(lab.folder, 10**6))
+    secret.write_bytes(SECRET.encode())
+    secret.chmod(0o600)
+    await lab.act("sink-change", sink="siem", what="test")
+    await http.until(lambda: len(http.events) == 3)  # the test, and what it missed
+    assert {one["authorization"] for one, _ in http.took} == {f"Bearer {SECRET}"}
+    assert (await lab.act("sink-list"))["sinks"][0]["error"] == ""
+
+
+async def test_a_sink_without_a_secret_is_not_shown_that_of_one_before(
+    lab: World, http: Receiver
+) -> None:
+    left = lab.folder.secrets / "sink-siem"  # as when we died while one was added
+    left.write_bytes(SECRET.encode())
+    left.chmod(0o600)
+    await add(lab, "http", http.url)
+    assert not left.exists()
+    await lab.stop()
+    await lab.restart()
+    await holds(lab, 1)
+    await http.until(lambda: len(http.events) == 2)
+    assert not any("authorization" in headers for headers, _ in http.took)
+
+
+@pytest.mark.parametrize("before", [20_000, 0], ids=["as it is", "of long ago"])
+async def test_after_a_restart_the_end_of_an_earlier_hold_names_its_subject(
+    lab: World, http: Receiver, monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    """Of a hold that is there when we begin, and of one whose end the sink has yet to be sent."""
+    monkeypatch.setattr(sinks, "_BEFORE", before)
+    await add(lab, "http", http.url)
+    first, second = await lab.hold("model:other"), await lab.hold("model:hasty")
+    await http.until(lambda: len(http.events) == 2)
+    await lab.act("sink-change", sink="siem", what="pause")
+    await lab.lift(first)
+    await lab.stop()
+    await lab.restart()
+    await lab.lift(second)
+    await lab.act("sink-change", sink="siem", what="resume")
+    await http.until(lambda: len(http.events) == 4)
+    told = [one["user"]["uid"] for one in http.events]
+    assert told == ["model:other", "model:hasty"] * 2
+
+
+async def test_names_are_read_beside_the_event_loop(
+    lab: World, http: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    person = await (await lab.recipient()).person("Noor")
+    device = await person.device()
+    lab.issuer.actions.people._known.clear()  # as after a restart
+    event, read, made, reads = Following._event, People._personal, [False], 0
+
+    def making(self: Following, *of: Any) -> Any:
+        made[0] = True
+        try:
+            return event(self, *of)
+        finally:
+            made[0] = False
+
+    def reading(self: People, index: int) -> dict[str, str] | None:
+        nonlocal reads
+        reads += made[0]
+        return read(self, index)
+
+    monkeypatch.setattr(Following, "_event", making)
+    monkeypatch.setattr(People, "_personal", reading)
+    classes = ["accesses", "sign-ins", "delegations"]
+    await add(lab, "http", http.url, names=True, classes=classes, since=0)
+    assert (await device.ask()).status_code == 200
+    await lab.lift(await lab.hold(f"person:{person.id}"))
+    await lab.act("link-end", link=person.link.id, reason="over")
+    codes = ("token.issued", "access.opened", "access.closed", "hold.added", "hold.lifted")
+    await http.until(lambda: {one["metadata"]["event_code"] for one in http.events} >= {*codes})
+    named = [one.get("user") or one["actor"]["user"] for one in http.events]
+    assert {one["name"] for one in named} == {"Noor"}
+    assert reads == 0
 
 
 async def test_a_sink_may_begin_in_the_past(lab: World, http: Receiver) -> None:
@@ -325,6 +407,9 @@ async def test_a_test_says_whether_the_receiver_takes_it(lab: World, http: Recei
     http.answers = [418]
     with pytest.raises(AssertionError, match="418"):
         await lab.act("sink-change", sink="siem", what="test")
+    assert "418" in (await standing(lab))["error"]
+    await lab.act("sink-change", sink="siem", what="test")
+    assert (await standing(lab))["error"] == ""
 
 
 @pytest.mark.parametrize(

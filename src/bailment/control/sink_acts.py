@@ -138,19 +138,24 @@ class SinkTasks:
         if not 0 <= since <= size:
             raise _denied(f"the log has {size} entries, and `{since}` is none of them")
         ca = "\n".join(act.ca)
-        sink = Sink(act.sink, act.kind, act.to, act.classes, act.form, act.names, act.header, ca)
+        told = (act.sink, act.kind, act.to, act.classes, act.form, act.names, act.header, ca)
+        sink = Sink(*told, bool(act.secret))
         try:
             sender_of(sink, act.secret, self._key)
         except ConfigurationError as error:
             raise _denied(str(error)) from None
         await self._sinks.add(sink, Progress(since), act.secret)
-        self._begin(sink, Progress(since))
-        return _standing(self._running[act.sink][0])
+        return _standing(self._begin(sink, Progress(since)))
 
     async def _change(self, act: ChangeSink) -> dict[str, Any]:
         if act.sink not in self._running:
             raise _denied(f"there is no sink `{act.sink}`")
-        following = self._running[act.sink][0]
+        following, task = self._running[act.sink]
+        again = act.what in ("test", "resume") and (task.done() or following.unfit)
+        if again:  # with its secret as it is now, for instance
+            await self._end(act.sink)
+            following.progress.attempts, following.progress.error = 0, ""
+            following = self._begin(following.sink, following.progress)
         match act.what:
             case "remove":
                 await self._end(act.sink)
@@ -165,10 +170,10 @@ class SinkTasks:
                 await following.try_now(test=False)
         return _standing(following)
 
-    def _begin(self, sink: Sink, progress: Progress) -> None:
+    def _begin(self, sink: Sink, progress: Progress) -> Following:
         sender: Sender
         try:
-            sender = sender_of(sink, self._sinks.secret(sink.name), self._key)
+            sender = sender_of(sink, self._sinks.secret(sink), self._key)
         except ConfigurationError as error:  # its secret's file, for instance; the others go on
             logger.error("a sink cannot be sent anything", sink=sink.name, why=str(error))
             sender, progress.error = Unfit(str(error)), str(error)[:300]
@@ -178,6 +183,7 @@ class SinkTasks:
         task = asyncio.create_task(following.run())
         task.add_done_callback(self._ended)
         self._running[sink.name] = (following, task)
+        return following
 
     async def _end(self, name: str) -> None:
         _, task = self._running.pop(name)

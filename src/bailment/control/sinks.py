@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -18,10 +18,11 @@ import structlog
 from bailment import canonical
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
-from bailment.control.sending import Parcel, Sender, SendError
+from bailment.control.sending import Parcel, Sender, SendError, Unfit
 from bailment.detect.ocsf import Mapper
 from bailment.detect.ocsf_shapes import CLASSES, JSONObject, shortened
 from bailment.ledger.facts import Facts
+from bailment.ledger.incident_records import NoticeSent, RotationDemanded
 from bailment.ledger.leaf import Leaf, decode_leaf
 from bailment.ledger.records import AccessOpened, HoldAdded, TokenIssued
 from bailment.ledger.tree import leaf_hash
@@ -44,6 +45,7 @@ _LAG = 30.0
 _REFERRED: dict[str, tuple[type[Facts], ...]] = {
     "accesses": (TokenIssued, AccessOpened),
     "delegations": (HoldAdded,),
+    "incidents": (NoticeSent, RotationDemanded),
 }
 
 
@@ -65,9 +67,11 @@ class Following:
         self._sinks, self._log, self._durable = sinks, actions.log, durable
         self._people = actions.people
         self._wanted = {kind.TYPE for name in sink.classes for kind in CLASSES[name]}
-        more = {kind.TYPE for name in sink.classes for kind in _REFERRED.get(name, ())}
-        self._read = self._wanted | more
+        self._referred = {kind.TYPE for name in sink.classes for kind in _REFERRED.get(name, ())}
+        self._read = self._wanted | self._referred
         self._mapper = self._new_mapper()
+        #: Up to here nothing was read of what later records may refer to.
+        self._unread = 0
         self._waiting: deque[Parcel] = deque()
         self._size = sender.most
         self._at = progress.next
@@ -81,6 +85,11 @@ class Following:
     @property
     def oldest(self) -> int:
         return self._waiting[0].time if self._waiting else 0
+
+    @property
+    def unfit(self) -> bool:
+        """Whether it cannot be sent anything, as long as it is not begun anew."""
+        return isinstance(self._sender, Unfit)
 
     @property
     def behind(self) -> int:
@@ -97,6 +106,8 @@ class Following:
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        if self.progress.error:  # of its beginning, for instance
+            await self._keep()
         await self._remember()
         try:
             while True:
@@ -120,7 +131,10 @@ class Following:
                 async with self._sending:
                     await self._sender.send([_test(self._log.fold.register.state.origin)])
             except SendError as error:
+                await self._failed(str(error))
                 return str(error)
+            self.progress.attempts, self.progress.error = 0, ""
+            await self._keep()
         self.wake.set()
         return ""
 
@@ -168,9 +182,16 @@ class Following:
 
     async def _remember(self) -> None:
         """Read what the first records may refer to."""
-        refers = self.sink.form != "raw" and self._read != self._wanted
+        refers = self.sink.form != "raw" and self._referred
         start = max(0, self._at - _BEFORE) if refers else self._at
-        for turn, (one, _) in enumerate(await asyncio.to_thread(self._opened, start, self._at)):
+        if refers:
+            self._unread = start
+            self._mapper.recall(self._log.fold.register)
+        await self._read_back(start, self._at, self._read)
+
+    async def _read_back(self, start: int, end: int, types: set[str]) -> None:
+        """Make events of these records for the sake of what the mapper remembers of them."""
+        for turn, (one, _) in enumerate(await self._records(start, end, types)):
             await self._breathe(turn)
             if one is not None:
                 self._event(one.index, one.leaf, one.entry, one.facts)
@@ -180,9 +201,11 @@ class Following:
         size = self._durable()
         while self._at < size and not self._waiting:
             end = min(size, self._at + _CHUNK)
-            found = await asyncio.to_thread(self._opened, self._at, end)
-            for turn, (one, stored) in enumerate(found):
+            for turn, (one, stored) in enumerate(await self._records(self._at, end, self._read)):
                 await self._breathe(turn)
+                if one is not None and self._unread and self._mapper.lacks(one.facts):
+                    end_of_it, self._unread = self._unread, 0  # all of the log, but only once
+                    await self._read_back(0, end_of_it, self._referred)
                 if one is None:
                     self.progress.unreadable += 1
                     logger.error("an entry cannot be sent: it was erased", entry=stored.index)
@@ -193,16 +216,37 @@ class Following:
             self.progress.next = self._at
 
     async def _breathe(self, turn: int) -> None:
-        """Let accesses have their turn between events; each of those with names may read the log.
-        Not in a thread: the register that events are made with changes in this one."""
-        if turn % (1 if self.sink.names else _TURN) == 0:
+        """Let accesses have their turn between events. Not in a thread: the register that they are
+        made with changes in this one."""
+        if turn % _TURN == 0:
             await asyncio.sleep(0)
 
-    def _opened(self, start: int, end: int) -> list[tuple[Record | None, Stored]]:
+    async def _records(
+        self, start: int, end: int, types: set[str]
+    ) -> list[tuple[Record | None, Stored]]:
+        """Records of these types, and the names of whom their events may name: what has to be read
+        and decrypted is, in a thread."""
+        found = await asyncio.to_thread(self._opened, start, end, types)
+        if self.sink.names:
+            opened = (one.facts for one, _ in found if one is not None)
+            await self._people.load({who for facts in opened for who in self._who(facts)})
+        return found
+
+    def _who(self, facts: Facts) -> Iterator[str]:
+        """Whom the event of a record may name, by id; whoever held a token was in its record."""
+        register = self._log.fold.register
+        device, link = getattr(facts, "device", ""), getattr(facts, "link", "")
+        kind, _, subject = str(getattr(facts, "subject", "")).partition(":")
+        yield from (getattr(facts, "person", ""), device, subject if kind == "person" else "")
+        for one in register.path(link or register.link_of.get(device, "")):
+            if one.kind == "person":
+                yield one.subject
+
+    def _opened(self, start: int, end: int, types: set[str]) -> list[tuple[Record | None, Stored]]:
         found: list[tuple[Record | None, Stored]] = []
         reader = self._log.reader
         for stored in reader.stored(start, end) if start < end else ():
-            if decode_leaf(stored.entry).type in self._read:
+            if decode_leaf(stored.entry).type in types:
                 try:
                     found.append((reader.open(stored), stored))
                 except Erased:

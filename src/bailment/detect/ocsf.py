@@ -27,7 +27,13 @@ from bailment.ledger.detection_records import (
 )
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import PersonSignedIn, SignInsEnded, TokenRevoked
-from bailment.ledger.incident_records import INCIDENT_RECORDS, IncidentClosed, IncidentOpened
+from bailment.ledger.incident_records import (
+    INCIDENT_RECORDS,
+    IncidentClosed,
+    IncidentOpened,
+    NoticeAcknowledged,
+    RotationDone,
+)
 from bailment.ledger.records import (
     AccessClosed,
     AccessOpened,
@@ -113,6 +119,26 @@ class Mapper:
             case _ if isinstance(facts, INCIDENT_RECORDS):
                 return self._incident(facts)
         return None
+
+    def recall(self, register: Indexed) -> None:
+        """Remember what the register still knows: what was set before, and is not lifted."""
+        for hold in register.state.holds.values():
+            self._remember(f"hold:{hold.hold}", hold.subject)
+        for demanded in register.state.rotations.values():
+            self._remember(f"rotation:{demanded.rotation}", demanded.incident)
+        for name, noticed in register.state.notices.items():
+            self._remember(f"notice:{name}", noticed.sent.incident)
+
+    def lacks(self, facts: Facts) -> bool:
+        """Whether a record refers to an earlier one that this has not seen, or not any more."""
+        match facts:
+            case HoldLifted():
+                return f"hold:{facts.hold}" not in self._refers
+            case RotationDone():
+                return f"rotation:{facts.rotation}" not in self._refers
+            case NoticeAcknowledged():
+                return f"notice:{facts.notice}" not in self._refers
+        return False
 
     # Findings
 
@@ -308,10 +334,10 @@ class Mapper:
         kind = "notice" if "notice" in told else "rotation"
         refers = f"{kind}:{told.get(kind, '')}"
         incident = told.get("incident") or self._refers.get(refers, "")
-        if not incident:
-            return None
         if kind in told:
             self._remember(refers, incident)
+        if not incident:
+            return None
         opened, closed = isinstance(facts, IncidentOpened), isinstance(facts, IncidentClosed)
         title = {"title": facts.title} if isinstance(facts, IncidentOpened) else {}
         found = {

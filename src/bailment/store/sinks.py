@@ -38,6 +38,7 @@ class Sink(msgspec.Struct, frozen=True):
     names     whether it is told people's names, and what operators wrote
     header    of http, in which the secret goes
     ca        whom TLS trusts beside nobody, PEM; empty: whom this machine does
+    secret    whether it is shown one, without which it is sent nothing
     """
 
     name: str
@@ -48,6 +49,7 @@ class Sink(msgspec.Struct, frozen=True):
     names: bool = False
     header: str = "authorization"
     ca: str = ""
+    secret: bool = False
 
 
 class Progress(msgspec.Struct):
@@ -83,8 +85,11 @@ class Sinks:
 
     async def add(self, sink: Sink, progress: Progress, secret: str) -> None:
         """Keep a new sink, or another in the place of one of this name; its secret first."""
+        file = self._secret(sink.name)
         if secret:
-            await asyncio.to_thread(self._files.write, self._secret(sink.name), secret.encode())
+            await asyncio.to_thread(self._files.write, file, secret.encode())
+        else:
+            file.unlink(missing_ok=True)
         statement = "INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)"
         row = (sink.name, msgspec.json.encode(sink), msgspec.json.encode(progress))
         await self._run(lambda db: db.execute(statement, row).close())
@@ -100,11 +105,14 @@ class Sinks:
         await self._run(lambda db: db.execute("DELETE FROM sinks WHERE name = ?", (name,)).close())
         self._secret(name).unlink(missing_ok=True)
 
-    def secret(self, name: str) -> str:
-        """What it is shown; empty where it has none. ConfigurationError if it cannot be read."""
-        found = self._secret(name)
+    def secret(self, sink: Sink) -> str:
+        """What it is shown; empty where it has none. ConfigurationError names the file if it cannot
+        be read, or is not there any more."""
+        found = self._secret(sink.name)
+        if not sink.secret and not found.exists():
+            return ""
         try:
-            return read_private(found).decode().strip() if found.exists() else ""
+            return read_private(found).decode().strip()
         except UnicodeDecodeError:
             raise ConfigurationError(f"`{found}` is damaged", hint="add the sink anew") from None
 
