@@ -241,6 +241,12 @@ def _judge(
             scope.waiting = (scope.waiting + window)[-WAITING:]
         return []
     scope.told += 1
+    found = _found(scope, usual, window, like, prompt)
+    entry(scope.found, finding_of(found), FINDINGS, lambda: window)
+    return [found]
+
+
+def _found(scope: Scope, usual: Usual, window: list[Seen], like: float, prompt: Prompt) -> Finding:
     sentence = (
         f"the last {len(window)} prompts of a device for `{prompt.purpose}` are like what this "
         f"recipient asked for it before to {like:.2f}, and usual is {usual.mean:.2f}: of its own "
@@ -256,7 +262,7 @@ def _judge(
         "windows": scope.judged,
         "told": scope.told,
     }
-    found = Finding(
+    return Finding(
         KIND,
         f"device:{prompt.device}",
         sentence,
@@ -268,8 +274,6 @@ def _judge(
         others=(f"recipient:{prompt.recipient}",),
         key=prompt.purpose,
     )
-    entry(scope.found, finding_of(found), FINDINGS, lambda: window)
-    return [found]
 
 
 def _moved(scope: Scope, usual: Usual) -> bool:
