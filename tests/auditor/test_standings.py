@@ -6,6 +6,7 @@ import pytest
 
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.standings import Standings
+from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 
 from ..access.book import Party
@@ -70,3 +71,21 @@ def test_what_was_left_out_is_named_at_the_access_that_it_let_through(book: Audi
     book.time += 2 * MINUTE
     ask(book, laptop)
     assert len(book.findings.kept) == 1, "that one is for the decision's own check"
+
+
+def test_evidence_that_was_marked_stale_and_never_evaluated_is_named(book: Audited) -> None:
+    party = book.recipient()
+    name = party.its.subject
+    laptop = book.device(party, book.person(party))
+    book.enclave(name, "tenant-a")
+    book.add(book.tiered("small", "T2", "ada"))
+    book.show(name, book.item("roster", claims={"unmatched_accounts": 0}))
+    book.show(name, book.item("scan", checks={"MFA": "pass"}))
+    book.judge(name)
+    book.time += MINUTE
+    book.add(EvidenceStaled(name, ("scan",), "its scanner was taken over", "ada"), name)
+    book.time += 2 * MINUTE
+    ask(book, laptop)
+    (found,) = book.findings.kept
+    assert found.kind == Kind.UNEVALUATED
+    assert "which takes the recipient to T1" in found.sentence

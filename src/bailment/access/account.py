@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from bailment.access.assured import evaluated
+from bailment.access.staling import ended, marks
 from bailment.access.state import Indexed
 from bailment.assurance.item import Item
 from bailment.assurance.mass_change import held_back
@@ -93,7 +94,7 @@ def account(register: Indexed, recipient: str, now: int) -> Account:
             for tier, found in sorted(proven.unmet.items())
         },
         holding=_holding(register, recipient, titles, now),
-        evidence=tuple(_newest(register, proven.items)),
+        evidence=tuple(_newest(register, [ended(item, marks(proven)) for item in proven.items])),
     )
 
 

@@ -6,8 +6,9 @@ for bit. So nobody can write a standing that does not follow, and every auditor 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from msgspec import UNSET
 
 from bailment import canonical
-from bailment.access import jws
+from bailment.access import jws, staling
 from bailment.access.approval import EXCEPTION, approved
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, Proven
@@ -42,6 +43,7 @@ _KINDS = ("tenant", "account", "org")
 _MOST_IDS = 256
 _SPEC_TYP = "bailment-spec+jwt"
 
+_NOTHING: Mapping[str, int] = MappingProxyType({})
 _T = TypeVar("_T")
 
 
@@ -69,15 +71,25 @@ def standing_of(value: dict[str, Any]) -> Standing:
 
 
 def evaluated(
-    register: Indexed, recipient: str, spec: CompiledSpec, at: int, *, held: bool = False
+    register: Indexed,
+    recipient: str,
+    spec: CompiledSpec,
+    at: int,
+    *,
+    held: bool = False,
+    stale: Mapping[str, int] = _NOTHING,
 ) -> Evaluated:
     """What a recipient holds at `at` under a spec, from all that the register knows of it.
 
-    `held`: as if what expired had not, since too many recipients would have fallen at once.
+    `held`: as if what expired had not, since too many recipients would have fallen at once;
+    `stale`: as if evidence of these kinds, dated before then (ms), were marked stale besides.
     """
     proven = register.proven(recipient)
-    evaluation = evaluate(spec, counting(proven), proven.grants, at)
-    standing = advance(proven.standing, evaluation, spec.lapse, at)
+    stale = {**staling.marks(proven), **stale}
+    items = counting(proven, stale)
+    evaluation = evaluate(spec, items, proven.grants, at)
+    ungraced = staling.ungraced(evaluation, items, stale)
+    standing = advance(proven.standing, evaluation, spec.lapse, at, ungraced)
     change = Change(proven.standing, standing, began(proven, spec, at))
     kept = held_standing(change, spec.lapse) if held else standing
     return Evaluated(evaluation, kept, kept != standing)
@@ -91,10 +103,12 @@ def began(proven: Proven, spec: CompiledSpec, at: int) -> int:
     return proven.since if proven.hold == "held" or falls else 0
 
 
-def counting(proven: Proven) -> list[Item]:
-    """The items about what is the recipient's enclave now."""
+def counting(proven: Proven, stale: Mapping[str, int] | None = None) -> list[Item]:
+    """The items about what is the recipient's enclave now; those that are stale, by the recipient's
+    own marks where no others are given, have ended."""
     ours = {scope for scopes in proven.scopes.values() for scope in scopes}
-    return [item for item in proven.items if item.scope in ours]
+    stale = staling.marks(proven) if stale is None else stale
+    return [staling.ended(item, stale) for item in proven.items if item.scope in ours]
 
 
 def standing_record(

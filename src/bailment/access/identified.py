@@ -14,6 +14,7 @@ from bailment.access import (
     rotation,
     signalling,
     signing_in,
+    staling,
     step_up,
     tripwire,
 )
@@ -62,6 +63,7 @@ def write(state: State, facts: object, time: int) -> bool:
                 or notices.write(state, facts, time)
                 or drilled.write(state, facts)
                 or step_up.write(state, facts, time)
+                or staling.write(state, facts, time)
                 or signalling.write(state, facts, time)
             )
     return True
@@ -82,5 +84,6 @@ RULES: dict[type, Callable[[Indexed, Any, int], Refused | None]] = {
     **rotation.RULES,
     **drilled.RULES,
     **step_up.RULES,
+    **staling.RULES,
     **signalling.RULES,
 }

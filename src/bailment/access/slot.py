@@ -10,6 +10,7 @@ from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
     EvidenceRefused,
+    EvidenceStaled,
     ExceptionGranted,
     StandingEvaluated,
     StandingNoticed,
@@ -69,6 +70,7 @@ def slot_of(facts: Facts, register: Register) -> str:
             EnclaveDeclared()
             | EvidenceReceived()
             | EvidenceRefused()
+            | EvidenceStaled()
             | ExceptionGranted()
             | StandingEvaluated()
             | StandingNoticed()
@@ -83,9 +85,7 @@ def slot_of(facts: Facts, register: Register) -> str:
             return _of_invitation(facts.invitation, register)
         case TokenIssued() | TokenRevoked() | AccessRefused() | DeviceCertified():
             return register.recipient_of(register.link_of.get(facts.device, ""))
-        case PersonErased() | StepUpAsked() | StepUpEnded():
-            return register.recipient_of(register.link_of.get(facts.person, ""))
-        case PersonSignedIn() | SignInsEnded():
+        case PersonErased() | StepUpAsked() | StepUpEnded() | PersonSignedIn() | SignInsEnded():
             return register.recipient_of(register.link_of.get(facts.person, ""))
         case ProviderRegistered():
             return register.recipient_of(register.link_of.get(facts.organisation, ""))

@@ -89,7 +89,8 @@ class Proven(msgspec.Struct):
 
     `scopes` are the ids of its enclave, by `tenant`, `account` and `org`; `unmet` has for each tier
     what keeps it from being held, as last evaluated; `hold` is that of a mass change, which began
-    at `since` (ms).
+    at `since` (ms); `stale` has for kinds of evidence since when (ms) all that is older counts no
+    more.
     """
 
     scopes: dict[str, tuple[str, ...]] = {}
@@ -99,6 +100,7 @@ class Proven(msgspec.Struct):
     unmet: dict[str, dict[str, str]] = {}
     hold: Hold = ""
     since: int = 0
+    stale: dict[str, int] | UnsetType = UNSET
 
 
 class Operator(msgspec.Struct, omit_defaults=True):

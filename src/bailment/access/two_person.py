@@ -24,7 +24,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, Operator, Proposal
 from bailment.errors import FormatError
 from bailment.ledger.enforcement_records import MaintenanceExtended
-from bailment.ledger.evidence_records import ApproverRegistered
+from bailment.ledger.evidence_records import ApproverRegistered, EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import ProviderRegistered
 from bailment.ledger.operator_records import (
@@ -57,6 +57,8 @@ def act_of(register: Indexed, facts: Facts) -> str:
     match facts:
         case HoldAdded():
             return f"hold-{facts.subject.partition(':')[0]}"
+        case EvidenceStaled():  # a recipient may lose as much by it
+            return "hold-recipient"
         case HoldLifted():
             hold = register.state.holds.get(facts.hold)
             kind = hold.subject.partition(":")[0] if hold is not None else ""

@@ -304,6 +304,14 @@ def satisfied_leaves(proof: Proof) -> Iterator[Proof]:
             yield from satisfied_leaves(below)
 
 
+def expired_leaves(proof: Proof) -> Iterator[Proof]:
+    """The leaves that have expired, at every depth."""
+    if proof.outcome == "expired" and not proof.of:
+        yield proof
+    for below in proof.of:
+        yield from expired_leaves(below)
+
+
 def newness(item: Item) -> tuple[int, int, str]:
     """By what of two items the newer is greater."""
     return item.dated, item.received, item.id

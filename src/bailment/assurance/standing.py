@@ -9,6 +9,9 @@ A schedule never raises anybody: only a new evaluation does, so an evaluator tha
 keep nobody in who should be out. There is grace only for a tier that was held, counted from the
 moment at which it lapsed, and no evaluation in between starts it anew.
 
+What is lost since evidence was marked stale has no grace, and supports no lower tier: in force is
+what the rest of the evidence holds.
+
 A contradiction has no grace. From `contradicted_after` on no tier above the policy's is in force,
 and none that the contradicted requirement belongs to, as long as evidence contradicts it. It counts
 where the requirement belongs to a tier that was held when it came up: nobody loses a tier over what
@@ -22,7 +25,7 @@ Tiers are ranks, 0 for none; times are ms since the epoch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
@@ -115,10 +118,17 @@ def tier_at(standing: Standing | None, now: int) -> int:
     return 0 if step is None else step.tier
 
 
-def advance(previous: Standing | None, evaluation: Evaluation, lapse: Lapsing, at: int) -> Standing:
+def advance(
+    previous: Standing | None,
+    evaluation: Evaluation,
+    lapse: Lapsing,
+    at: int,
+    ungraced: Collection[int] = (),
+) -> Standing:
     """The standing from `at` on, by the evaluation made then.
 
-    Fold the evaluations of a recipient in order. `previous` is None before the first one.
+    Fold the evaluations of a recipient in order. `previous` is None before the first one. Tiers of
+    the ranks `ungraced` are not held, and nothing is left of them.
     """
     before = previous or Standing(at, ())
     contradictions = tuple(_contradictions(before, evaluation, at))
@@ -127,6 +137,7 @@ def advance(previous: Standing | None, evaluation: Evaluation, lapse: Lapsing, a
         footing
         for footing in _footings(before, evaluation, at)
         if footing.rank not in over
+        and footing.rank not in ungraced
         # What has just lapsed is kept even without grace: it may yet be held (`mass_change`).
         and (_lapses(footing) > before.at or _support(footing, lapse, at) is not None)
     )

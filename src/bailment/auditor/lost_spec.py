@@ -10,6 +10,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.auditor.findings import Findings, Kind
 from bailment.ledger.evidence_records import (
     EvidenceReceived,
+    EvidenceStaled,
     ExceptionGranted,
     ModelTiered,
     StandingEvaluated,
@@ -23,6 +24,7 @@ from bailment.spec.prose import counted
 #: The records whose rule asks the spec.
 _OF_SPEC = (
     EvidenceReceived,
+    EvidenceStaled,
     ExceptionGranted,
     ModelTiered,
     StandingEvaluated,

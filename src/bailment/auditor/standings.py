@@ -12,6 +12,7 @@ from bailment.auditor.findings import Findings, Kind
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
+    EvidenceStaled,
     ExceptionGranted,
     StandingEvaluated,
     StandingReleased,
@@ -22,7 +23,7 @@ from bailment.ledger.records import AccessOpened, SpecApplied
 from bailment.spec.compiled import CompiledSpec
 from bailment.spec.terms import TIERS
 
-_CHANGES = (EnclaveDeclared, EvidenceReceived, ExceptionGranted)
+_CHANGES = (EnclaveDeclared, EvidenceReceived, EvidenceStaled, ExceptionGranted)
 
 
 class Standings:

@@ -13,6 +13,7 @@ import typer
 from bailment.access.account import Account, account
 from bailment.access.assured import evaluated
 from bailment.access.drilled import is_drill
+from bailment.access.staling import ended, marks
 from bailment.assurance.calendar import calendar
 from bailment.assurance.explanation import explain
 from bailment.assurance.screen import screen
@@ -54,7 +55,7 @@ def why(
         evaluated(register, recipient, spec, now).evaluation,
         spec,
         asked.rank,
-        {item.id: item for item in proven.items},
+        {item.id: ended(item, marks(proven)) for item in proven.items},
         dict(_names(view, recipient)),
     )
     if as_json:

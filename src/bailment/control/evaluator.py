@@ -32,6 +32,7 @@ from bailment.control.observations import AFRESH
 from bailment.ledger.evidence_records import (
     EnclaveDeclared,
     EvidenceReceived,
+    EvidenceStaled,
     ExceptionGranted,
     StandingNoticed,
 )
@@ -151,7 +152,12 @@ class Evaluator:
                     self._changed.update(self._register.organisations)
                     for name in self._register.state.proven:
                         self._observing.put(name, 0)
-                case RecipientRegistered() | ExceptionGranted() | EvidenceReceived():
+                case (
+                    RecipientRegistered()
+                    | ExceptionGranted()
+                    | EvidenceReceived()
+                    | EvidenceStaled()
+                ):
                     self._changed.add(facts.recipient)
                 case DelegationGranted():
                     link = read_link(facts.link)

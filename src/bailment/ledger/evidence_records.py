@@ -78,6 +78,20 @@ class EvidenceRefused(Facts, frozen=True):
     author: str
 
 
+class EvidenceStaled(Facts, frozen=True):
+    """Evidence of these kinds about a recipient, dated before this record, counts for no more: what
+    collected it is not trusted, because of an `incident` or empty. What is newer counts."""
+
+    TYPE: ClassVar[str] = "evidence.staled"
+    REGISTERS: ClassVar[bool] = True
+    recipient: str
+    kinds: tuple[str, ...]
+    reason: str
+    author: str
+    incident: str = ""
+    approval: str | UnsetType = UNSET
+
+
 class ExceptionGranted(Facts, frozen=True):
     """A recipient is excused from a requirement for a while, in writing.
 
@@ -151,6 +165,7 @@ EVIDENCE_RECORDS: tuple[type[Facts], ...] = (
     ModelTiered,
     EvidenceReceived,
     EvidenceRefused,
+    EvidenceStaled,
     ExceptionGranted,
     StandingEvaluated,
     StandingHeld,
