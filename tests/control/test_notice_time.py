@@ -36,6 +36,11 @@ async def test_a_demand_says_by_when_it_is_in_force_even_where_that_is_past(tmp_
             lab.clock.ahead += 2 * HOUR  # the third finds the first deadline past
         assert [one.until for one in lab.of(RotationDemanded, since)] == told
         assert len(set(told)) == 1
+        incident = (await lab.act("incident-open", title="a test", source="person"))["incident"]
+        draft = {"organisation": recipient.id, "since": 1, "accesses": 0, "subjects": []}
+        draft |= {"check": [], "rotate": [one["subject"]]}
+        await lab.act("notice-send", incident=incident, notices=[draft])
+        assert [one.until for one in lab.of(NoticeSent, since)] == told[:1]
 
 
 async def _chased(lab: World) -> None:

@@ -322,5 +322,6 @@ async def test_a_recipient_is_told_that_there_is_a_notice_and_what_it_must_repla
     notice, rotation = await hooked.until("notice.sent", "rotation.demanded")
     assert (notice["incident"], notice["rotate"]) == (b, [f"recipient:{acme.id}"])
     assert notice["notice"] == a
+    assert f"{lab.register.state.url}/notices" in notice["acknowledge"]
     assert rotation["subject"] == f"recipient:{acme.id}"
     assert "tests" not in json.dumps(hooked.got)

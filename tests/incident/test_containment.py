@@ -9,8 +9,6 @@ from bailment.access.coverage import covered
 from bailment.incident.blast_radius import Extent
 from bailment.incident.containment import Plan, plan, read_plan, still_allowed
 from bailment.incident.graph import Graph
-from bailment.incident.notices import drafts
-from bailment.incident.window import Window
 
 from .test_blast_radius import Town, node, use
 
@@ -88,20 +86,6 @@ def test_what_is_held_already_is_not_held_twice() -> None:
     town = Town()
     execute(town, planned(town, node(town.sub)))
     assert [one for one in planned(town, node(town.sub)).acts if one.act == "hold"] == []
-
-
-def test_each_recipient_is_told_its_own_alone() -> None:
-    town = Town()
-    town.custody = [town.vault(node(town.theirs), node(town.device))]
-    register = town.book.register
-    radius = Extent(Graph(register, town.custody), register, ["vendor:vaultly"]).with_uses(
-        (use(town.device, 5), use(town.theirs, 2))
-    )
-    found = {one.organisation: one for one in drafts(register, radius, Window(7, -1, "kept"))}
-    assert found.keys() == {town.acme.its.subject, town.other.its.subject}
-    mine = found[town.acme.its.subject]
-    assert (mine.subjects, mine.accesses, mine.since) == ((node(town.device),), 5, 7)
-    assert mine.rotate == (node(town.device),)
 
 
 PARTIES = ("acme", "other", "sub", "maria", "otto", "device", "theirs")

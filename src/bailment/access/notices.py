@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from msgspec import UNSET
 
 from bailment.access.coverage import dead
@@ -71,6 +72,16 @@ def _open(register: Indexed, last: Noticed) -> bool:
 def _lives(register: Indexed, one: Noticed, now: int) -> bool:
     links = register.links_of(one.sent.organisation)
     return any(not dead(register, f"link:{link.id}", now) for link in links)
+
+
+def as_told(register: Indexed, sent: NoticeSent) -> dict[str, Any]:
+    """A notice as its organisation reads it: without who of the issuer's staff sent it, and with
+    how it is answered."""
+    told: dict[str, Any] = msgspec.to_builtins(sent)
+    told.pop("author", None)
+    how = f"your admin's key signs POST {register.state.url}/notices, as does"
+    how += f" `bailment notice acknowledge {sent.notice[:8]}`"
+    return told | {"acknowledge": how, "contact": register.policy.contact}
 
 
 def write(state: State, facts: object, time: int) -> bool:

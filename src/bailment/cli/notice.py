@@ -8,18 +8,20 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from bailment.access.notices import told_before
 from bailment.cli.console import Dir, act
 from bailment.cli.delegate import AdminFolder, Gateway
 from bailment.cli.extent import opened
 from bailment.cli.incident import Id
-from bailment.cli.output import Json, say, show_json, show_rows, titled
+from bailment.cli.output import Json, say, show_json, show_rows, titled, warn
 from bailment.cli.signals import asked_by
 from bailment.cli.subjects import handle_of
 from bailment.cli.times import show_time
 from bailment.clock import now_ms
-from bailment.incident.notices import drafts
+from bailment.incident.notices import concerned, drafts
+from bailment.ledger.records import AccessOpened
 from bailment.store.folder import Folder
-from bailment.store.view import open_view
+from bailment.store.view import View, open_view
 
 app = typer.Typer(no_args_is_help=True, help="What recipients are told of an incident.")
 
@@ -39,20 +41,27 @@ def send(
     as_json: Json = False,
 ) -> None:
     """Send every recipient of whose something is concerned its own notice: what of theirs, from
-    when, what to check, what to replace, by when."""
+    when, what to check, what to replace, by when. Who was told of it before is not told again."""
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
         name = incidents.incident(incident).opened.incident
-        found = incidents.extent([f"incident:{name}"])
-        made = drafts(view.fold.register, found.radius, found.window, found.misused)
+        register, found = view.fold.register, incidents.extent([f"incident:{name}"])
+        whom = concerned(register, found.radius, found.misused)
+        told = [one for one in whom if told_before(register, name, one.organisation)]
+        whom = [one for one in whom if one not in told]
+        entries = {entry for one in whom for entry in one.entries}
+        made = drafts(whom, found.window, _accesses(view, entries))
         made = [msgspec.structs.replace(one, check=(*one.check, *(check or ()))) for one in made]
+        before = [handle_of(view, one.organisation) for one in told]
         rows = [
             {"recipient": handle_of(view, one.organisation)}
             | msgspec.to_builtins(one)
             | {"since": show_time(one.since) if one.since else None}
             for one in made
         ]
-    if not dry_run:
+    if before:
+        warn(f"told of this incident before, and not again: {', '.join(before)}")
+    if made and not dry_run:
         notices = msgspec.to_builtins(made)
         done = act(folder, "notice-send", incident=name, notices=notices)
         for row, notice in zip(rows, done["notices"], strict=True):
@@ -62,7 +71,8 @@ def send(
         "to replace": lambda row: str(len(row["rotate"])),
         "notice": lambda row: row.get("notice", "not sent")[:8],
     }
-    show_rows(rows, columns, as_json=as_json, none="nothing of any recipient's is concerned")
+    nobody = "nothing of any other recipient's" if before else "nothing of any recipient's"
+    show_rows(rows, columns, as_json=as_json, none=f"{nobody} is concerned")
 
 
 @app.command("list")
@@ -109,11 +119,19 @@ def show(notice: Notice, admin: AdminFolder, gateway: Gateway, as_json: Json = F
         show_json(row)
         return
     say(f"notice {row['notice']}, of the incident {row['incident'][:8]}")
-    say(f"exposed since {row['since']}; {row['accesses']} accesses were made")
+    since = f"exposed since {row['since']}" if row["since"] else "since when is not known"
+    say(f"{since}; accesses made with what is concerned: {row['accesses']}")
     for title in ("subjects", "check", "rotate"):
         for one in row[title]:
             say(f"{_TITLES[title]}: {one}")
-    say(f"replace them by {row['until']}; say that you read this by {row['due']}")
+    if row["rotate"]:
+        say(f"replace them by {row['until']}: have them enrolled with new keys")
+    say(f"answer, or ask: {row['contact'] or 'whoever gave you access'}")
+    if row["acknowledged"]:
+        say(f"acknowledged at {row['acknowledged']}")
+    else:
+        how = f"bailment notice acknowledge {row['notice'][:8]} --admin {admin} --gateway {gateway}"
+        say(f"say by {row['due']} that you read this: {how}")
 
 
 @app.command()
@@ -127,6 +145,12 @@ def acknowledge(
         show_json(done)
     else:
         say(f"acknowledged {name}")
+
+
+def _accesses(view: View, entries: set[int]) -> dict[int, AccessOpened]:
+    """The accesses that were opened in these entries."""
+    records = (one for at in sorted(entries) for one in view.reader.records(at, at + 1))
+    return {one.index: one.facts for one in records if isinstance(one.facts, AccessOpened)}
 
 
 _TITLES = {"subjects": "concerned", "check": "look at", "rotate": "replace"}
@@ -143,5 +167,6 @@ def _find(admin: Path, gateway: str, notice: str) -> dict[str, Any]:
 def _row(told: dict[str, Any]) -> dict[str, Any]:
     times = ("since", "until", "due", "sent", "acknowledged")
     shown = {name: show_time(told[name]) if told.get(name) else None for name in times}
-    empty: dict[str, Any] = {"subjects": [], "check": [], "rotate": [], "accesses": 0}
+    empty: dict[str, Any] = {"subjects": [], "check": [], "rotate": []}
+    empty |= {"accesses": 0, "contact": ""}
     return {**empty, **told, **shown}

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from bailment.access.reasons import Reason, Refused
+from bailment.access.rotation import no_later
 from bailment.access.state import Indexed
 from bailment.control.actions import Actions, Denied
 from bailment.control.containment import (
@@ -185,11 +186,13 @@ class IncidentDesk:
         return {**told, "rotation": rotation, "at_once": at_once, "until": until}
 
     async def _send(self, one: Draft, act: SendNotices) -> str:
-        """The id of the notice."""
-        name, response = os.urandom(16).hex(), self._actions.log.fold.register.conditions.response
+        """The id of the notice. What a demand on record has in force is not put off by it."""
+        name, register = os.urandom(16).hex(), self._actions.log.fold.register
+        response = register.conditions.response
 
         def make(now: int) -> NoticeSent:
             until, due = now + response.rotate_ms, now + response.acknowledge_ms
+            until = min([no_later(register, whose, until) for whose in one.rotate], default=until)
             told = (one.since, until, due, act.author, one.subjects, one.check, one.rotate)
             return NoticeSent(name, act.incident, one.organisation, *told, one.accesses)
 

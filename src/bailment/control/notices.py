@@ -7,7 +7,6 @@ import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 import structlog
@@ -16,9 +15,8 @@ from starlette.responses import Response
 
 from bailment.access.coverage import dead
 from bailment.access.nonce import Nonces
-from bailment.access.notices import missing
+from bailment.access.notices import as_told, missing
 from bailment.access.reasons import Reason, Refused
-from bailment.access.state import Noticed
 from bailment.control.actions import Actions, Denied
 from bailment.control.requests import Typed, answer, refusal
 from bailment.control.sources import asked
@@ -48,8 +46,12 @@ class Notices:
         sent = await asked(request, self.actions, self.nonces)
         if isinstance(sent, Refused):
             return self._refusal(sent)
-        known = self.actions.log.fold.register.state.notices.values()
-        mine = [_told(one) for one in known if one.sent.organisation == sent[0].subject]
+        register = self.actions.log.fold.register
+        mine = [
+            as_told(register, one.sent) | {"sent": one.at, "acknowledged": one.acknowledged}
+            for one in register.state.notices.values()
+            if one.sent.organisation == sent[0].subject
+        ]
         return answer({"notices": mine[::-1]})
 
     async def acknowledge(self, request: Request) -> Response:
@@ -111,10 +113,3 @@ class Notices:
 
     def _refusal(self, why: Refused) -> Response:
         return refusal(why, self.actions.log.fold.register.policy.contact)
-
-
-def _told(one: Noticed) -> dict[str, Any]:
-    """A notice as its organisation reads it; who of the issuer's staff sent it is not told."""
-    told: dict[str, Any] = msgspec.to_builtins(one.sent)
-    told.pop("author", None)
-    return told | {"sent": one.at, "acknowledged": one.acknowledged}

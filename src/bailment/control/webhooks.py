@@ -21,6 +21,7 @@ import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bailment.access.coverage import covered
+from bailment.access.notices import as_told
 from bailment.access.slot import slot_of_subject
 from bailment.access.state import Indexed
 from bailment.clock import now_ms
@@ -138,7 +139,7 @@ class Webhooks:
         for index, time, facts in entries:
             if isinstance(facts, HoldAdded):
                 holds[facts.hold] = self._holds[facts.hold] = facts.subject
-            told = _told(facts, self._holds)
+            told = _told(facts, self._holds, register)
             if isinstance(facts, HoldLifted):
                 holds[facts.hold] = None
                 self._holds.pop(facts.hold, None)
@@ -214,7 +215,7 @@ class Webhooks:
             await asyncio.wait_for(self._wake.wait(), seconds)
 
 
-def _told(facts: Facts, holds: dict[str, str]) -> dict[str, Any]:
+def _told(facts: Facts, holds: dict[str, str], register: Indexed) -> dict[str, Any]:
     """What is told of a record to whom it is about. Who of the issuer's staff did it, and the
     numbers behind a finding, are not."""
     match facts:
@@ -234,7 +235,7 @@ def _told(facts: Facts, holds: dict[str, str]) -> dict[str, Any]:
                 "subject": facts.subject,
             }
         case NoticeSent():
-            return {k: v for k, v in msgspec.to_builtins(facts).items() if k != "author"}
+            return as_told(register, facts)
         case SourceSilent():
             return {"source": facts.source, "silent": facts.silent, "since": facts.since}
         case RotationDemanded():
