@@ -10,6 +10,7 @@ import msgspec
 from bailment.detect.event import Event
 
 _APART = 32
+_DEVICES = 10_000
 T = TypeVar("T")
 
 
@@ -71,3 +72,14 @@ class Tally(msgspec.Struct):
     def records(self) -> tuple[int, ...]:
         """In which entries."""
         return tuple(index for _, _, index in self.seen)
+
+
+class Tallies(msgspec.Struct):
+    """How often something was seen of each device; of at most 10,000."""
+
+    devices: dict[str, Tally] = {}
+
+    def add(self, event: Event, now: int, window: int) -> tuple[Tally, int]:
+        """The tally of an event's device, and how often it was seen within the window with this."""
+        tally = entry(self.devices, event.device, _DEVICES, Tally)
+        return tally, tally.add(event, now, window)

@@ -7,31 +7,21 @@ within `window_ms`.
 
 from __future__ import annotations
 
-import msgspec
-
 from bailment.detect.event import Event, Finding
-from bailment.detect.memory import Tally, entry
+from bailment.detect.memory import Tallies
 from bailment.spec.detection import RuleTerms
 
 KIND = "decoy-model"
-_DEVICES = 10_000
 
 
-class State(msgspec.Struct):
-    """How often each device asked."""
-
-    devices: dict[str, Tally] = {}
+def begin(terms: RuleTerms) -> Tallies:
+    return Tallies()
 
 
-def begin(terms: RuleTerms) -> State:
-    return State()
-
-
-def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State, list[Finding]]:
+def step(state: Tallies, event: Event, now: int, terms: RuleTerms) -> tuple[Tallies, list[Finding]]:
     if event.what != "refused" or event.kind != "decoy":
         return state, []
-    tally = entry(state.devices, event.device, _DEVICES, Tally)
-    times = tally.add(event, now, terms.window_ms)
+    tally, times = state.add(event, now, terms.window_ms)
     if times < terms.threshold:
         return state, []
     sentence = (

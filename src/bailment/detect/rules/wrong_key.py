@@ -7,15 +7,12 @@ so it never holds by itself. `threshold` is how many such requests within `windo
 
 from __future__ import annotations
 
-import msgspec
-
 from bailment.detect.event import Event, Finding
-from bailment.detect.memory import Tally, entry
+from bailment.detect.memory import Tallies
 from bailment.detect.rules.wording import times, where
 from bailment.spec.detection import RuleTerms
 
 KIND = "wrong-key"
-_DEVICES = 10_000
 _WITHOUT = "without the key that it is bound to"
 #: By reason of the refusal, how the token was shown.
 HOW = {
@@ -29,21 +26,14 @@ HOW = {
 }
 
 
-class State(msgspec.Struct):
-    """Such requests with tokens of each device."""
-
-    devices: dict[str, Tally] = {}
+def begin(terms: RuleTerms) -> Tallies:
+    return Tallies()
 
 
-def begin(terms: RuleTerms) -> State:
-    return State()
-
-
-def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State, list[Finding]]:
+def step(state: Tallies, event: Event, now: int, terms: RuleTerms) -> tuple[Tallies, list[Finding]]:
     if event.what != "refused" or event.reason not in HOW or not event.device:
         return state, []
-    tally = entry(state.devices, event.device, _DEVICES, Tally)
-    count = tally.add(event, now, terms.window_ms)
+    tally, count = state.add(event, now, terms.window_ms)
     if count < terms.threshold:
         return state, []
     whose = f" of person:{event.person}" if event.person else ""
