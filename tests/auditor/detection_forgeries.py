@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bailment.access.chain import read_link
 from bailment.auditor.findings import Kind
 from bailment.ledger.detection_records import (
     FindingGrouped,
@@ -11,7 +12,8 @@ from bailment.ledger.detection_records import (
     FindingRaised,
     StepUpAsked,
 )
-from bailment.ledger.records import HoldAdded
+from bailment.ledger.drill_records import DrillNoted
+from bailment.ledger.records import DelegationEnded, DelegationGranted, HoldAdded
 
 from .conftest import Past
 from .forge import Forgery
@@ -92,3 +94,18 @@ def a_sign_in_that_no_finding_asks_for(forgery: Forgery, past: Past) -> int:
     person = past.lived.people["ada"].id
     asked = StepUpAsked(person, NO_FINDING, KIND, f"detector:{KIND}")
     return appended(forgery, past, asked, "acme")
+
+
+@change(Kind.BAD_RECORD)
+def an_ordinary_recipient_that_is_said_to_have_been_a_drills(forgery: Forgery, past: Past) -> int:
+    """It would be in no count any more."""
+    recipient, now = past.lived.recipients["acme"], past.world.now
+    link = next(
+        row.facts
+        for row in forgery.rows
+        if row.was.recipient == recipient and isinstance(row.facts, DelegationGranted)
+    )
+    ended = DelegationEnded(read_link(link.link).id, "me", "no longer needed")
+    appended(forgery, past, ended, "acme")
+    drill = DrillNoted(past.world.id(), "breach-2026", (recipient,), 1, now, (), "00" * 32, "me")
+    return appended(forgery, past, drill)

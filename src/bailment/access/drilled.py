@@ -9,6 +9,10 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed, State
 from bailment.ledger.drill_records import DrillNoted
 
+#: For how long (ms) a drill's recipients are granted anything at the most. Who was granted more is
+#: an ordinary recipient, and stays in every count.
+LONGEST = 2 * 86_400_000
+
 
 def is_drill(register: Indexed, organisation: str) -> bool:
     """Whether an organisation was one of a drill's canaries, which reports do not count."""
@@ -16,20 +20,33 @@ def is_drill(register: Indexed, organisation: str) -> bool:
     return found is not None and found.recipient in register.state.drilled
 
 
+def unfit(register: Indexed, recipient: str, started: int, ended: int) -> str:
+    """Why a drill between these times (ms) cannot have had this recipient; empty if it can have."""
+    if recipient not in register.state.recipients:
+        return "there is no such recipient"
+    if recipient in register.state.drilled:
+        return "one of its recipients was another drill's"
+    links = register.links_of(recipient)
+    if not links:
+        return "one of its recipients never had a link"
+    for link in links:
+        if not register.state.links[link.id].ended:
+            return "a link of one of its recipients is not ended"
+        if not started <= link.start <= ended:
+            return "a link of one of its recipients did not begin while it was held"
+        if link.until - link.start > LONGEST:
+            return "a link of one of its recipients was granted for more than two days"
+    return ""
+
+
 def _noted(register: Indexed, facts: DrillNoted, now: int) -> Refused | None:
-    """Of recipients all of whose own links were ended; of a drill that was not noted before."""
+    """Of recipients who had their links for it alone; of a drill that was not noted before."""
     if facts.drill in register.state.drilled.values():
         return _wrong("the drill is noted already")
-    for recipient in facts.recipients:
-        if recipient not in register.state.recipients:
-            return _wrong("there is no such recipient")
-        link = register.link_of.get(recipient, "")
-        granted = register.state.links.get(link)
-        if granted is not None and not granted.ended:
-            return _wrong("the link of one of its recipients is not ended")
     if not facts.started <= facts.ended <= now:
         return _wrong("a drill is noted when it is over")
-    return None
+    why = (unfit(register, one, facts.started, facts.ended) for one in facts.recipients)
+    return next((_wrong(detail) for detail in why if detail), None)
 
 
 def write(state: State, facts: object) -> bool:

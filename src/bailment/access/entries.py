@@ -185,6 +185,8 @@ def _recipient_link(register: Indexed, subject: str, key: Any) -> Refused | None
     recipient = register.state.recipients.get(subject)
     if recipient is None or recipient.key != key:
         return Refused(Reason.CHAIN_BROKEN, "the link's key is not the recipient's registered one")
+    if subject in register.state.drilled:
+        return _wrong("the recipient was a drill's, which is over")
     return None
 
 

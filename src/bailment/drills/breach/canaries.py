@@ -13,6 +13,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
+from bailment.access.drilled import LONGEST
 from bailment.agent.admin import Admin, make_admin_key
 from bailment.agent.client import enrol, wait_until_active
 from bailment.agent.profile import Device
@@ -25,9 +26,6 @@ from bailment.store.folder import Folder
 #: Asks the running issuer to act: `act(name, **members)`.
 Act = Callable[..., Mapping[str, Any]]
 PURPOSE = "vulnerability-research"
-_DAY = 86_400_000
-#: A canary's link is over by then in any case.
-_LONGEST = 2 * _DAY
 _FIRST = ("amber", "birch", "cedar", "delta", "ember", "frost", "grove", "heron", "inlet", "larch")
 _LAST = ("analytics", "defence", "instruments", "labs", "networks", "systems")
 _PEOPLE = ("Ada Holm", "Ben Okoro", "Chiara Neri", "Dana Levi", "Emil Sand", "Fay Moreau")
@@ -97,7 +95,7 @@ def register(ground: Ground) -> Canary:
         key=key.jwk,
         models=[ground.model],
         purposes=[PURPOSE],
-        until=now_ms() + _LONGEST,
+        until=now_ms() + LONGEST,
         networks=[],
         budget=None,
         depth=0,
