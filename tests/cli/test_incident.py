@@ -49,6 +49,10 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
                 *("--reach", "vendor:mercury", "--store", f"device:{device}", "--since", "1d"),
             )
             assert "ci-vault" in lab.team.ok("custody", "list")
+            unheard = lab.team("incident", "open", "--about", "vendor:unheard")
+            assert (unheard.status, "bailment custody declare" in unheard.err) == (1, True)
+            late = lab.team("incident", "open", "--tip", "t", "--occurred", "2099-01-01")
+            assert (late.status, "`occurred` is a time to come" in late.err) == (1, True)
             opened = lab.team.json(
                 *("incident", "open", "--title", "a report in the press", "--occurred", "2h"),
                 *("--tip", "Maria's key is sold in a forum", "--about", "vendor:mercury"),
@@ -105,7 +109,12 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         admin = ("--admin", lab.acme, "--gateway", lab.url)
         (mine,) = lab.admin.json("notice", "mine", *admin)
         assert (mine["rotate"], mine["acknowledged"]) == ([f"device:{device}"], None)
-        assert f"replace: device:{device}" in lab.admin.ok("notice", "show", mine["notice"], *admin)
+        shown = lab.admin.ok("notice", "show", mine["notice"], *admin)
+        assert f"replace: device:{device}" in shown
+        assert "were these yours?" in shown
+        assert f"bailment notice acknowledge {mine['notice'][:8]} --admin" in shown
+        again = lab.team("notice", "send", incident)
+        assert "told of this incident before, and not again: acme" in again.err
         lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)
         (sent,) = lab.team.json("notice", "list")
         assert (sent["recipient"], sent["state"]) == ("acme", "acknowledged")

@@ -58,6 +58,7 @@ def open_incident(
     with opened(folder) as (view, incidents):
         found = [incidents.finding(one) for one in finding or ()]
         subjects = [find_any(view, one) for one in about or ()]
+        incidents.require(subjects)
     now = now_ms()
     times = Times(
         _when(occurred, min((one[2].since for one in found), default=0)),
@@ -137,6 +138,7 @@ def add_note(
     with opened(folder) as (view, incidents):
         name = incidents.incident(incident).opened.incident
         subjects = [find_any(view, one) for one in about or ()]
+        incidents.require(subjects)
         findings = [incidents.finding(one)[2].finding for one in finding or ()]
     given = (occurred, detected, aware, classified, determined)
     done = act(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 
 from bailment.access.reasons import Reason, Refused
 from bailment.access.rotation import no_later
-from bailment.access.state import Indexed
+from bailment.clock import now_ms
 from bailment.control.actions import Actions, Denied
 from bailment.control.containment import (
     Containment,
@@ -22,6 +23,7 @@ from bailment.control.holding import Holding
 from bailment.control.requests import Act, Line
 from bailment.control.rotation import at_once_worthless, demand
 from bailment.incident.notices import Draft
+from bailment.incident.subjects import is_handle, unfit
 from bailment.ledger.incident_records import (
     CustodyDeclared,
     IncidentClosed,
@@ -34,8 +36,6 @@ from bailment.ledger.incident_records import (
 #: What a person tells at length; it is kept in the personal part, under the incident's own key.
 Text = str
 _MOST_TEXT = 16_000
-#: What may run or reach a shared system, or be kept there, and is in no register.
-_OUTSIDE = ("vendor", "system", "source")
 
 
 class OpenIncident(Act, frozen=True, tag="incident-open"):
@@ -125,6 +125,7 @@ class IncidentDesk:
             case OpenIncident():
                 return await self._open(act)
             case NoteIncident():
+                self._check(act)
                 noted = IncidentNoted(
                     act.incident, act.author, act.subjects, act.findings, act.times
                 )
@@ -145,6 +146,7 @@ class IncidentDesk:
         return {}
 
     async def _open(self, act: OpenIncident) -> dict[str, Any]:
+        self._check(act)
         name = os.urandom(16).hex()
         opened = IncidentOpened(
             *(name, act.title, act.source, act.author, act.subjects, act.findings, act.times)
@@ -160,11 +162,27 @@ class IncidentDesk:
         done = await self._actions.append(lambda now: facts, person=incident, personal=personal)
         return {"incident": incident, "record": done.index}
 
-    async def _declare(self, act: DeclareCustody) -> None:
+    def _check(self, act: OpenIncident | NoteIncident) -> None:
+        """Denied unless its subjects are some, and nothing of it happened later than now."""
+        self._require(act.subjects)
+        for name in act.times.__struct_fields__:
+            self._passed(name, getattr(act.times, name))
+
+    def _require(self, subjects: Iterable[str]) -> None:
         register = self._actions.log.fold.register
-        for subject in filter(None, (act.runs, *act.reached, *act.stored)):
-            if not _known(register, subject):
-                raise _denied(f"there is no `{subject}`; a firm outside is written vendor:NAME")
+        why = next(filter(None, (unfit(register, one) for one in subjects)), "")
+        if why:
+            raise _denied(why)
+
+    def _passed(self, name: str, time: int) -> None:
+        if not 0 <= time <= max(now_ms(), self._actions.log.fold.time):
+            raise _denied(f"`{name}` is a time to come; what is told of an incident has happened")
+
+    async def _declare(self, act: DeclareCustody) -> None:
+        if not is_handle(act.system):
+            raise _denied(f"`{act.system}` is no name of a system; write one like ci-vault")
+        self._require(filter(None, (act.runs, *act.reached, *act.stored)))
+        self._passed("since", act.since)
         facts = CustodyDeclared(
             *(act.system, act.kind, act.runs, act.author, act.reached, act.stored),
             since=act.since,
@@ -198,13 +216,6 @@ class IncidentDesk:
 
         await self._actions.append(make)
         return name
-
-
-def _known(register: Indexed, subject: str) -> bool:
-    kind, _, name = subject.partition(":")
-    if kind in _OUTSIDE:
-        return bool(name)
-    return name in register.links if kind == "link" else name in register.link_of
 
 
 def _denied(why: str) -> Denied:

@@ -13,6 +13,7 @@ from bailment.access.state import Indexed
 from bailment.errors import BailmentError
 from bailment.incident.blast_radius import Extent, Radius, Use
 from bailment.incident.graph import Graph
+from bailment.incident.subjects import OUTSIDE
 from bailment.incident.window import Cluster, Window, first_exposure
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
@@ -30,6 +31,7 @@ from bailment.store.folder import Folder
 from bailment.store.reader import LogReader
 
 F = TypeVar("F", bound=Facts)
+_DECLARE = "say what it runs, reaches or keeps: bailment custody declare SYSTEM"
 #: The records of a finding that are looked at for where it was seen.
 _MOST = 64
 
@@ -165,14 +167,7 @@ class Incidents:
         what they are about. `since` (ms) is the beginning that somebody asks for."""
         starts, clusters, seen = self._starts(subjects)
         custody = self.custody()
-        graph = Graph(self._register, custody, seen)
-        unknown = next((one for one in starts if not graph.known(one)), "")
-        if unknown:
-            raise BailmentError(
-                f"nothing is known of `{unknown}`",
-                hint="a subject is written kind:id, like person:maria@acme.example, "
-                "system:ci-vault or finding:ID",
-            )
+        graph = self._graph(starts, custody, seen)
         extent = Extent(graph, self._register, starts)
         uses = self.index.uses(extent.callers)
         for kind, _, name in (start.partition(":") for start in starts):
@@ -188,6 +183,27 @@ class Incidents:
             )
             window = msgspec.structs.replace(window, asked=since, before=missed)
         return graph, Extended(radius, window, tuple(dict.fromkeys(clusters)))
+
+    def require(self, subjects: Sequence[str]) -> None:
+        """BailmentError if nothing is known of one of these."""
+        starts, _, seen = self._starts(subjects)
+        self._graph(starts, self.custody(), seen)
+
+    def _graph(
+        self, starts: Sequence[str], custody: list[CustodyDeclared], seen: dict[str, list[str]]
+    ) -> Graph:
+        graph = Graph(self._register, custody, seen)
+        unknown = next((one for one in starts if not graph.known(one)), "")
+        if unknown:
+            kind = unknown.partition(":")[0]
+            raise BailmentError(
+                f"nothing is known of `{unknown}`",
+                hint=_DECLARE
+                if kind in OUTSIDE
+                else "a subject is written kind:id, like person:maria@acme.example, "
+                "system:ci-vault or finding:ID",
+            )
+        return graph
 
     def _starts(
         self, subjects: Sequence[str]
