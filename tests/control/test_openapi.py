@@ -16,8 +16,10 @@ import pytest
 from starlette.applications import Starlette
 
 from bailment.access import base64url
+from bailment.access.account import Account
 from bailment.control.metadata import GRANTS, metadata
 from bailment.control.operations import OPERATIONS
+from bailment.control.schemas import STANDING
 
 from ..world import Device, World, world
 
@@ -67,6 +69,11 @@ async def test_every_route_is_in_the_table_and_no_other(
 ) -> None:
     there = {(method, path.replace("{path:path}", "{path}")) for method, path in routes}
     assert {(one.method, one.path) for one in OPERATIONS} == there
+
+
+def test_the_document_has_all_that_is_told_of_a_standing() -> None:
+    assert list(STANDING["properties"]) == list(Account.__struct_fields__)
+    assert sorted(Account.__struct_fields__) == STANDING["required"]
 
 
 def test_every_operation_has_a_name_of_its_own() -> None:

@@ -318,6 +318,18 @@ class Admin:
         """Say that a notice was read."""
         return await self._client.post("/notices", {"notice": notice}, dict[str, Any])
 
+    async def report_misuse(
+        self, subject: str, since: int, until: int, text: str, access: str = ""
+    ) -> dict[str, Any]:
+        """Say that what was done as a person, device or workload of ours was not them.
+
+        `since` and `until` are in ms; `access` is the `x-request-id` of one answer in that time.
+        """
+        told = {"subject": subject, "since": since, "until": until, "text": text, "access": access}
+        return await self._client.post(
+            "/misuse", {**told, "salt": os.urandom(16).hex()}, dict[str, Any]
+        )
+
     async def standing(self) -> dict[str, Any]:
         """How the organisation stands, as the issuer's log has it."""
         return await self._client.get("/standing", dict[str, Any])

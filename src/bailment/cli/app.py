@@ -34,6 +34,7 @@ from bailment.cli import (
     issuer,
     kill_switch,
     log,
+    misuse,
     network,
     notice,
     operator,
@@ -93,6 +94,7 @@ app.add_typer(incident.app, name="incident", rich_help_panel=_LAB)
 app.command("blast-radius", rich_help_panel=_LAB)(extent.blast_radius)
 app.command("contain", rich_help_panel=_LAB)(contain.contain)
 app.add_typer(notice.app, name="notice", rich_help_panel=_RECIPIENT)
+app.command("report-misuse", rich_help_panel=_RECIPIENT)(misuse.report_misuse)
 app.command("rotate", rich_help_panel=_LAB)(rotate.rotate)
 app.add_typer(custody.app, name="custody", rich_help_panel=_LAB)
 app.add_typer(network.app, name="network", rich_help_panel=_LAB)

@@ -8,6 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
+import msgspec
 import typer
 
 from bailment.access.tripwire import CAPABILITY, digest
@@ -107,6 +108,8 @@ def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> No
     if row["subject"]:
         say(f"about {_who(row)}" + (f" of {row['recipient']}" if row["recipient"] else ""))
     say(row["sentence"])
+    if row["said"]:
+        say(f"they say: {row['said']}")
     for name, number in row["numbers"].items():
         say(f"  {name}: {number}")
     for one in records:
@@ -327,12 +330,19 @@ def _row(view: View, record: Record, facts: FindingRaised) -> dict[str, Any]:
         "finding": facts.finding,
         "record": record.index,
         "records": list(facts.records),
+        "said": _said(view, record, facts),
         "more": 0,
         "done": [],
         "verdict": "",
         "reason": "",
         "author": "",
     }
+
+
+def _said(view: View, record: Record, facts: FindingRaised) -> str:
+    """What a recipient's admin said in words; empty once its person was erased."""
+    request = view.people.at(record.index).get("request", "") if facts.proof else ""
+    return str(msgspec.json.decode(request)["text"]) if request else ""
 
 
 def _flooded(view: View, record: Record, facts: FindingGrouped) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from bailment.store.log import Log
 from bailment.store.sequencer import Sequenced
 
 #: What the gateway and its neighbours find, and the worker does not.
-_OTHERS = {"tripwire", "honey-credential", "around-the-gateway", "tables-old"}
+_OTHERS = {"tripwire", "honey-credential", "around-the-gateway", "tables-old", "reported"}
 KINDS = frozenset(RULES) - {one.KIND for one in INLINE} - _OTHERS
 #: How many are remembered, so that one that is handed in again is on the record once.
 _MOST = 10_000

@@ -258,6 +258,14 @@ OPERATIONS = (
         {201: s.struct({"notice": s.ID})},
         proof="required",
     ),
+    _post(
+        "/misuse",
+        "report-misuse",
+        "What was done as somebody of the organisation's was not them",
+        (JSON, s.MISUSE),
+        {201: s.struct({"finding": s.ID, "accesses": s.COUNT})},
+        proof="required",
+    ),
     Operation(
         "GET",
         "/log/checkpoint",

@@ -16,6 +16,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.control.actions import Actions, Denied
 from bailment.control.event_push import EventPush
 from bailment.control.hearing import Hearing
+from bailment.control.misuse import Misuse
 from bailment.control.notices import Notices
 from bailment.control.outbound import Outbound, OutboundError
 from bailment.control.requests import Typed, answer, refusal
@@ -125,6 +126,7 @@ class Reporting:
             Route(EVENTS_PATH + "/{id}", events.push, methods=["POST"]),
             _either("/webhooks", webhooks.show, webhooks.register),
             _either("/notices", self._notices.show, self._notices.acknowledge),
+            Route("/misuse", Misuse(actions, nonces).take, methods=["POST"]),
         ]
 
     def runs(self) -> list[Coroutine[Any, Any, None]]:

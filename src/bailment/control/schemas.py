@@ -20,7 +20,10 @@ ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{32}$"}
 SHA256: Schema = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 TIME: Schema = {"type": "integer", "minimum": 0, "description": "ms since 1970"}
 TEXTS: Schema = {"type": "array", "items": TEXT_VALUE}
+COUNT: Schema = {"type": "integer", "minimum": 0}
 ANYTHING: Schema = {"type": "object"}
+_ROWS: Schema = {"type": "array", "items": ANYTHING}
+_BY_TIER: Schema = {"type": "object", "additionalProperties": _ROWS}
 BYTES: Schema = {"type": "string", "format": "binary"}
 URL: Schema = {"type": "string", "maxLength": 512}
 
@@ -158,7 +161,33 @@ DELEGATION = closed({"link": {"type": "string", "maxLength": 16384}}, personal=A
 DELEGATED = struct({"link": ID}, invitation=ANYTHING)
 PROPOSED = struct({"proposed": ID, "act": TEXT_VALUE, "people": {"type": "integer"}, "until": TIME})
 MINE = struct({"link": ANYTHING})
-STANDING = struct({"recipient": TEXT_VALUE, "at": TIME})
+STANDING = struct(
+    {
+        "recipient": TEXT_VALUE,
+        "spec": TEXT_VALUE,
+        "at": TIME,
+        "tier": {"type": ["string", "null"]},
+        "phase": TEXT_VALUE,
+        "since": TIME,
+        "evaluated": TIME,
+        "held_back": {"type": "boolean"},
+        "ahead": _ROWS,
+        "notices": _ROWS,
+        "lacking": _BY_TIER,
+        "holding": _BY_TIER,
+        "evidence": _ROWS,
+    }
+)
 TAKEN = struct({"items": {"type": "array", "items": ANYTHING}})
 
 WEBHOOK = struct({"url": URL, "key": TEXT_VALUE})
+MISUSE = closed(
+    {
+        "subject": {"type": "string", "pattern": "^(person|device|workload):[0-9a-f]{32}$"},
+        "since": TIME,
+        "text": short(2000),
+        "salt": ID,
+    },
+    until={**TIME, "description": "ms since 1970; 0 for now"},
+    access={"type": "string", "pattern": "^([0-9a-f]{32})?$"},
+)

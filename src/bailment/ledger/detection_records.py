@@ -17,6 +17,9 @@ class FindingRaised(Facts, frozen=True):
     `records` are the entries of the log in which it was seen, the last ones where they are many;
     `count` is how many there were. `response` is what the spec says of the kind: `hold`, `step-up`,
     `person` or `record`. Times are in ms.
+
+    One of the kind `reported` is what a recipient's admin says, with the `proof` of the signed
+    request; its body is in the personal part.
     """
 
     TYPE: ClassVar[str] = "finding.raised"
@@ -33,6 +36,7 @@ class FindingRaised(Facts, frozen=True):
     records: tuple[int, ...] = ()
     count: int = 1
     response: str = ""
+    proof: str | UnsetType = UNSET
 
 
 class FindingGrouped(Facts, frozen=True):

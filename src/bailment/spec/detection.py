@@ -45,6 +45,8 @@ RULES: dict[str, RuleTerms] = {
     "many-credentials": RuleTerms("person", 8, _DAY),
     "relay": RuleTerms("step-up", 987_521, _DAY),
     "purpose-drift": RuleTerms("person", 10, 14 * _DAY),
+    # By the word of the recipient whose it is.
+    "reported": RuleTerms("person", 1, _HOUR),
     # About the system itself.
     "around-the-gateway": RuleTerms("person", 1, _HOUR),
     "tables-old": RuleTerms("person", 1, 30 * _DAY),
