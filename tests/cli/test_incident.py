@@ -70,7 +70,13 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
 
             late = lab.team("blast-radius", f"device:{device}", "--since", "2099-01-01")
             assert "MISSES the exposure" in late.err
-            assert "at least 1 accesses lie before" in late.err
+            assert "at least 1 access lies before" in late.err
+            early = lab.team("blast-radius", f"device:{device}", "--since", "30d")
+            assert "MISSES" not in early.err
+            assert "could be reached: 1 link, 1 model, 1 purpose" in early.out
+            assert "was done: 1 access, " in early.out
+            nothing = lab.team("blast-radius", "model:")
+            assert (nothing.status, "is no subject" in nothing.err) == (1, True)
 
             saved = tmp_path / "plan.json"
             planned = lab.team.json("contain", incident[:8], "--plan-out", saved)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random
 import signal
@@ -212,3 +213,32 @@ async def test_one_that_cannot_even_be_started_is_tried_again(tmp_path: Path) ->
         assert f"status {supervisor_module.NOT_STARTED}" in at.of(FindingRaised)[-1].sentence
         assert supervisor.state == "failed"
         await at.settle()
+
+
+async def test_the_worker_answers_a_command_that_reads_the_log_where_there_is_none(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path, worker=True) as at:
+        device = await at.device()
+        await until(at.folder.extent_socket.exists)
+        assert (await device.ask()).status_code == 200
+        found: dict[str, Any] = {}
+        async with asyncio.timeout(PATIENCE):
+            while found.get("by") != "the worker":
+                found = await extent(at, f"device:{device.id}")  # it may be too far behind
+        assert found["used"]["accesses"] == 1
+        at.folder.extent_socket.unlink()
+        again = await extent(at, f"device:{device.id}")
+        assert again.pop("by") == "this command"
+        assert {**again, "milliseconds": 0, "by": "the worker"} == found | {"milliseconds": 0}
+
+
+async def extent(at: World, subject: str) -> Any:
+    """What the command prints as JSON."""
+    command = (sys.executable, "-m", "bailment", "blast-radius", subject, "--json")
+    process = await asyncio.create_subprocess_exec(
+        *(*command, "-d", str(at.folder.root)), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0
+    return json.loads(out)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -38,7 +39,9 @@ def step(state: Seen, event: Event, now: int, terms: RuleTerms) -> tuple[Seen, S
 
 
 if __name__ == "__main__":
+    from bailment.cli.reach import answer
     from bailment.store.folder import Folder
     from bailment.worker.process import run
 
-    run(Folder(Path(sys.argv[1])), int(sys.argv[2]), 1 << 31, [sys.modules[__name__]])  # type: ignore[list-item]
+    detectors: list[Any] = [sys.modules[__name__]]
+    run(Folder(Path(sys.argv[1])), int(sys.argv[2]), 1 << 31, answer, detectors)

@@ -8,8 +8,9 @@ from typing import Annotated
 import typer
 
 from bailment.cli.console import Dir, act
-from bailment.cli.extent import find_any, named, opened
+from bailment.cli.extent import opened
 from bailment.cli.output import Json, say, show_rows, titled
+from bailment.cli.reach import find_any, named
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
 from bailment.store.folder import Folder

@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from bailment.cli.console import Dir, act
-from bailment.cli.extent import find_any, named, opened
+from bailment.cli.extent import opened
 from bailment.cli.output import Json, note, say, show_json, show_rows, titled
+from bailment.cli.reach import find_any, named
 from bailment.cli.register import Reason
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms

@@ -46,6 +46,12 @@ def _run() -> None:
         from bailment.cli.certificate import app
 
         app(sys.argv[2:], prog_name="bailment agent")
+    elif sys.argv[1:2] == ["blast-radius"]:
+        # In an incident it is asked again and again, and answered in less time than all commands
+        # take to be imported.
+        from bailment.cli.extent import app
+
+        app(sys.argv[2:], prog_name="bailment blast-radius")
     else:
         from bailment.cli.app import app
 

@@ -81,6 +81,11 @@ def agreed(question: str) -> bool:
     return typer.confirm(shown(question), err=True)
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """A number of things: `1 device`, `2 devices`."""
+    return f"{number} {one if number == 1 else many or f'{one}s'}"
+
+
 def write(data: bytes) -> None:
     """Bytes that are a result as they are."""
     sys.stdout.flush()

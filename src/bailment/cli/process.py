@@ -32,13 +32,14 @@ def _serve() -> None:
 
 
 def _work() -> None:
+    from bailment.cli.reach import answer
     from bailment.cli.stderr import log_to_stderr
     from bailment.store.folder import Folder
     from bailment.worker.process import run
 
     log_to_stderr()
     directory, memory, since = sys.argv[3:]
-    run(Folder(Path(directory)), int(since), int(memory))
+    run(Folder(Path(directory)), int(since), int(memory), answer)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from bailment.cli.console import Dir, act
-from bailment.cli.extent import find_any, named, opened
+from bailment.cli.extent import opened
 from bailment.cli.output import Json, following, note, say, show_json, show_rows, titled, warn
+from bailment.cli.reach import find_any, named
 from bailment.cli.subjects import handle_of
 from bailment.cli.times import parse_span, show_time
 from bailment.clock import now_ms

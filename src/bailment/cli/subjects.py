@@ -14,16 +14,16 @@ from bailment.access.holds import EVERYTHING
 from bailment.access.jwk import PublicKey
 from bailment.errors import BailmentError, ConfigurationError, FormatError
 from bailment.store.folder import Folder
-from bailment.store.view import View, open_view
+from bailment.store.view import Known, open_view
 
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
-def find_person(view: View, who: str) -> str:
+def find_person(known: Known, who: str) -> str:
     """The one person with this id, email or name."""
-    found = view.people.find(who)
+    found = known.people.find(who)
     if not found:
-        near = _near(who, view.people.known())
+        near = _near(who, known.people.known())
         raise BailmentError(f"nobody is `{who}`{near}", hint="bailment person list")
     if len(found) > 1:
         raise BailmentError(
@@ -33,12 +33,12 @@ def find_person(view: View, who: str) -> str:
     return found[0]
 
 
-def find_recipient(view: View, handle: str) -> str:
+def find_recipient(known: Known, handle: str) -> str:
     """The id of the organisation with this handle (`acme`, `acme/vendor`) or id."""
-    for name, found in view.fold.register.organisations.items():
+    for name, found in known.register.organisations.items():
         if handle in (name, found.handle):
             return name
-    near = _near(handle, (one.handle for one in view.fold.register.organisations.values()))
+    near = _near(handle, (one.handle for one in known.register.organisations.values()))
     raise BailmentError(f"there is no recipient `{handle}`{near}", hint="bailment recipient list")
 
 
@@ -48,9 +48,9 @@ def _near(typed: str, known: Iterable[str]) -> str:
     return f"; near it: {found}" if found else ""
 
 
-def find_network(view: View, block: str) -> str:
+def find_network(known: Known, block: str) -> str:
     """A declared network as the delegation that declares it writes it; accesses carry no others."""
-    declared = view.fold.register.networks
+    declared = known.register.networks
     try:
         sought = ipaddress.ip_network(block)
     except ValueError:
@@ -60,28 +60,28 @@ def find_network(view: View, block: str) -> str:
     for one in declared:
         if ipaddress.ip_network(one) == sought:
             return one
-    known = f"those declared are {', '.join(declared)}" if declared else "none is declared"
-    raise BailmentError(f"no delegation declares the network `{block}`: {known}")
+    others = f"those declared are {', '.join(declared)}" if declared else "none is declared"
+    raise BailmentError(f"no delegation declares the network `{block}`: {others}")
 
 
-def handle_of(view: View, pseudonym: str) -> str:
+def handle_of(known: Known, pseudonym: str) -> str:
     """The name of an organisation."""
-    found = view.fold.register.organisations.get(pseudonym)
+    found = known.register.organisations.get(pseudonym)
     return found.handle if found else pseudonym
 
 
-def name_of(view: View, kind: str, subject: str) -> str:
+def name_of(known: Known, kind: str, subject: str) -> str:
     """What people call a subject; its id where they have no other name for it."""
     match kind:
         case "person":
-            return view.people.name(subject) if subject else ""
+            return known.people.name(subject) if subject else ""
         case "recipient" | "subcontractor":
-            return handle_of(view, subject)
+            return handle_of(known, subject)
         case "device":
-            return view.people.device(subject) or subject
+            return known.people.device(subject) or subject
         case "link":
-            link = view.fold.register.links.get(subject)
-            return f"{link.kind} {name_of(view, link.kind, link.subject)}" if link else subject
+            link = known.register.links.get(subject)
+            return f"{link.kind} {name_of(known, link.kind, link.subject)}" if link else subject
     return subject
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-import typer
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -27,6 +25,8 @@ def ahead(text: str, now: int) -> int:
     span = parse_span(text)
     when = now + span if span is not None else _date(text)
     if when <= now:
+        import typer
+
         raise typer.BadParameter(f"`{text}` is past")
     return when
 
@@ -41,6 +41,8 @@ def _date(text: str) -> int:
         when = datetime.fromisoformat(text)
         return int(when.replace(tzinfo=when.tzinfo or UTC).timestamp() * 1000)
     except (ValueError, OverflowError):
+        import typer
+
         raise typer.BadParameter(
             f"`{text}` is no time; write one like 2h, 90d or 2026-04-07"
         ) from None

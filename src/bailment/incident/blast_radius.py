@@ -72,10 +72,6 @@ class Radius(msgspec.Struct, frozen=True):
         """The ids of all devices and workloads that could be used."""
         return callers_of([*self.starts, *(one.node for one in self.reached)])
 
-    def of_kind(self, kind: str) -> list[Node]:
-        """What could be reached of a kind."""
-        return [one for one in self.reached if one.node.startswith(f"{kind}:")]
-
 
 class Extent:
     """A walk from some subjects; `with_uses` makes the answer, once the uses were looked up."""

@@ -29,6 +29,7 @@ class Folder:
     prompts.sock     what was asked, on its way to the worker; never stored (`gateway/prompts.py`)
     vectors.db       what prompts meant, in numbers, sealed (`worker/vectors.py`)
     worker.state     what the worker knows, and how far it has read (`worker/keeping.py`)
+    extent.sock      where the worker is asked how far something reaches (`store/questions.py`)
     exposure.db      who used what when, counted (`store/exposure.py`); made again if it is gone
     watch.state      what the inline detectors know (`gateway/watch.py`)
     sinks.db         the issuer's own receivers, and how far each is (`store/sinks.py`)
@@ -93,6 +94,10 @@ class Folder:
     @property
     def exposure(self) -> Path:
         return self.root / "exposure.db"
+
+    @property
+    def extent_socket(self) -> Path:
+        return self.root / "extent.sock"
 
     @property
     def control_socket(self) -> Path:

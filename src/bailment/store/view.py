@@ -7,8 +7,10 @@ an access.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from bailment.access.fold import Fold
+from bailment.access.register import Register
 from bailment.ledger.checkpoint import Checkpoint
 from bailment.ledger.note import Verifier
 from bailment.store.folder import Folder
@@ -18,6 +20,16 @@ from bailment.store.reader import LogReader
 from bailment.store.secrets import load_secrets
 from bailment.store.staging import Staging
 from bailment.store.vault import Vault
+
+
+class Known(Protocol):
+    """What names are looked up in."""
+
+    @property
+    def register(self) -> Register: ...
+
+    @property
+    def people(self) -> People: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +43,11 @@ class View:
     checkpoint: Checkpoint
     note: bytes
     verifier: Verifier
+
+    @property
+    def register(self) -> Register:
+        """What is known after the last entry."""
+        return self.fold.register
 
 
 def open_view(folder: Folder) -> View:

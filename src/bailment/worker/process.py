@@ -17,6 +17,7 @@ import msgspec
 from bailment.detect.catalogue import STREAM
 from bailment.detect.detector import Detector
 from bailment.store.folder import Folder
+from bailment.worker.answering import Answer, Answering
 from bailment.worker.drifting import Drifting
 from bailment.worker.report import Report
 from bailment.worker.telling import Telling
@@ -32,12 +33,13 @@ def run(
     folder: Folder,
     since: int | None,
     memory: int,
+    answer: Answer,
     detectors: Sequence[Detector[Any]] = STREAM,
 ) -> None:
     """Work until standard input ends; reports go to standard output, one JSON a line.
 
     `since` is where a worker begins that knows nothing yet (`Worker`), `memory` the most bytes
-    that it may have mapped.
+    that it may have mapped, `answer` says how far something reaches.
     """
     os.nice(_NICE)
     resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -48,10 +50,13 @@ def run(
     worker = Worker(folder, telling.tell, since, detectors, lambda: reporter.say(Report(0)))
     drifting = Drifting(folder, telling.tell, lambda: worker.tape.register.conditions.detection)
     drifting.start()
+    answering = Answering(folder, worker, answer)
     more = True
-    while not _ended(0 if more else _LOOK):
+    while not _ended(0 if more else _LOOK, answering):
         more = worker.turn()
+        more = answering.turn() or more
         reporter.say(msgspec.structs.replace(worker.report, refused=telling.refused))
+    answering.finish()
     drifting.finish()
     worker.finish()
 
@@ -71,7 +76,10 @@ class _Reporter:
             os.write(1, msgspec.json.encode(report) + b"\n")
 
 
-def _ended(seconds: float) -> bool:
-    """Whether standard input has ended, after so many seconds without a byte at most."""
-    readable, _, _ = select.select([0], [], [], seconds)
-    return bool(readable) and not os.read(0, 4096)
+def _ended(seconds: float, answering: Answering) -> bool:
+    """Whether standard input has ended, after so many seconds at most in which nobody asks."""
+    asked = answering.listener.fileno()
+    readable, _, _ = select.select([0, asked], [], [], seconds)
+    if asked in readable:
+        answering.take()
+    return 0 in readable and not os.read(0, 4096)

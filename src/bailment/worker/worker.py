@@ -86,6 +86,10 @@ class Worker:
         self._keep()
         return behind or bool(self._pending)
 
+    def read_on(self, stop: int) -> None:
+        """Read up to here at once; what is found on the way is told in the next turns."""
+        self._read(max(stop, self.tape.position))
+
     def finish(self) -> None:
         """Keep what is known, and close."""
         if not self._pending:
