@@ -124,10 +124,10 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)
         (sent,) = lab.team.json("notice", "list")
         assert (sent["recipient"], sent["state"]) == ("acme", "acknowledged")
-        rotated = lab.team.json("rotate", "vendor:vaultly", "--within", "2h")
-        assert [(row["subject"], row["recipient"]) for row in rotated] == [
-            (f"device:{device}", "acme")
-        ]
+        rotated, address = lab.team.json("rotate", "vendor:vaultly", "--within", "2h")
+        assert (rotated["subject"], rotated["recipient"]) == (f"device:{device}", "acme")
+        assert rotated["until"] < mine["until"]
+        assert (address["recipient"], "(/r/…) stays" in address["failed"]) == ("acme", True)
         (left,) = lab.team.json("rotate")
         assert (left["subject"], left["state"]) == (f"device:{device}", "asked")
         with lab.agent("other") as variables:

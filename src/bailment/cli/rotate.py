@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,11 +62,15 @@ def rotate(
         handles = {one["organisation"]: handle_of(view, one["organisation"]) for one in wanted}
         kind, _, name = found.partition(":")
         incident = incidents.incident(name).opened.incident if kind == "incident" else ""
+        stay = _addresses(view, handles)
+        handles |= {one["organisation"]: one["name"] for one in stay}
     rows: list[dict[str, Any]] = wanted
     if not dry_run:
         rows = _rotated(folder, wanted, span, incident)
+    rows += stay
     for row in rows:
-        row |= {"name": names[row["subject"]], "recipient": handles[row["organisation"]]}
+        row["recipient"] = handles[row["organisation"]]
+        row["name"] = names.get(row["subject"], row.get("name"))
         row["until"] = show_time(row["until"]) if row.get("until") else None
     columns = titled("name", "recipient", "until") | {
         "at once": lambda row: _counted(row.get("at_once", ())),
@@ -77,6 +82,26 @@ def rotate(
     if not as_json and not dry_run:
         say(f"{sum('rotation' in row for row in rows)} of {len(rows)} are to be replaced")
         note("what was not replaced yet: bailment rotate")
+
+
+def _addresses(view: View, organisations: Iterable[str]) -> list[dict[str, str]]:
+    """What is not replaced: the addresses at which clients of these organisations' recipients reach
+    the gateway. They are tripwires, and authenticate nobody."""
+    register = view.fold.register
+    tops = {register.organisations[one].recipient for one in organisations}
+    laid = (one for one in register.state.tripwires.values() if one.kind == "slug")
+    found = {one.subject.partition(":")[2] for one in laid} & tops
+    return [
+        {
+            "subject": f"recipient:{top}",
+            "organisation": top,
+            "name": handle_of(view, top),
+            "why": "its clients' address",
+            "failed": "the address of its clients (/r/…) stays as it is: it opens nothing, and "
+            "tells on whoever else uses it",
+        }
+        for top in sorted(found)
+    ]
 
 
 def _rotated(
