@@ -15,9 +15,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bailment.agent.admin import make_admin_key
 from bailment.auditor.audit import audit_export
-from bailment.cli import finding, misuse
+from bailment.cli import finding, incident, misuse
 from bailment.control.misuse import REPORTS
 from bailment.ledger.detection_records import FindingRaised, StepUpAsked
+from bailment.ledger.incident_records import IncidentOpened
 from bailment.ledger.records import AccessClosed, AccessOpened, HoldAdded
 from bailment.store.export import export_log
 from bailment.store.view import open_view
@@ -146,6 +147,10 @@ async def test_the_lab_reads_the_words_until_the_person_is_erased(
         return told
 
     assert (await shown())["said"] == WORDS
+    since = lab.size
+    await asyncio.to_thread(incident.open_incident, finding=[name], directory=lab.folder.root)
+    (opened,) = lab.of(IncidentOpened, since)
+    assert (opened.source, opened.findings) == ("tip", (name,))
     await lab.act("person-erase", person=person, reason="they left")
     assert (await shown())["said"] == ""
     assert (await say(recipient, f"device:{device.id}")).status_code == 403

@@ -16,6 +16,7 @@ from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
 from bailment.incident.timeline import Moment, timeline
 from bailment.ledger.incident_records import Times
+from bailment.spec.detection import REPORTED
 from bailment.store.folder import Folder
 from bailment.store.incidents import Incident
 from bailment.store.view import View
@@ -66,12 +67,14 @@ def open_incident(
         _when(detected, min((one[1] for one in found), default=now if tip else 0)),
         _when(aware, now),
     )
+    told = tip or any(one[2].kind == REPORTED for one in found)  # a recipient's admin said so
+    ours = any(one[2].kind != REPORTED for one in found)
     usual = found[0][2].sentence if found else ("a tip from outside" if tip else "a report")
     done = act(
         folder,
         "incident-open",
         title=(title or usual)[:500],
-        source="finding" if found else ("tip" if tip else "person"),
+        source="finding" if ours else ("tip" if told else "person"),
         subjects=subjects,
         findings=[one[2].finding for one in found],
         times=_told(times),

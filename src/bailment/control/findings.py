@@ -25,12 +25,12 @@ from bailment.errors import FormatError
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import decode_facts
-from bailment.spec.detection import RULES
+from bailment.spec.detection import REPORTED, RULES
 from bailment.store.log import Log
 from bailment.store.sequencer import Sequenced
 
 #: What the gateway and its neighbours find, and the worker does not.
-_OTHERS = {"tripwire", "honey-credential", "around-the-gateway", "tables-old", "reported"}
+_OTHERS = {"tripwire", "honey-credential", "around-the-gateway", "tables-old", REPORTED}
 KINDS = frozenset(RULES) - {one.KIND for one in INLINE} - _OTHERS
 #: How many are remembered, so that one that is handed in again is on the record once.
 _MOST = 10_000

@@ -30,9 +30,9 @@ from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.leaf import decode_leaf
 from bailment.ledger.records import AccessOpened, TokenIssued
+from bailment.spec.detection import REPORTED
 from bailment.spec.policy import MAX_TOKEN_MS
 
-KIND = "reported"
 #: An organisation may report so often in so many ms: somebody has to read each.
 REPORTS, WITHIN = 20, 3_600_000
 #: So many entries of the log are looked through for what is reported.
@@ -163,7 +163,7 @@ class Misuse:
         self, organisation: str, name: str, report: Report, found: _Found, proof: str
     ) -> FindingRaised:
         register = self.actions.log.fold.register
-        said = response_of(KIND, register.conditions.detection)
+        said = response_of(REPORTED, register.conditions.detection)
         handle = register.organisations[organisation].handle
         what = f"the access `{report.access}`" if report.access else "what was done in that time"
         least = "" if found.all else "at least "
@@ -174,7 +174,7 @@ class Misuse:
         )
         return FindingRaised(
             name,
-            KIND,
+            REPORTED,
             sentence,
             report.since,
             report.until,

@@ -27,6 +27,9 @@ class RuleTerms(msgspec.Struct, frozen=True):
     window_ms: int = 86_400_000
 
 
+#: What a recipient's admin says was not done by one of theirs.
+REPORTED = "reported"
+
 _HOUR, _DAY = 3_600_000, 86_400_000
 #: Every detector, and how it works where the spec says nothing else.
 RULES: dict[str, RuleTerms] = {
@@ -46,7 +49,7 @@ RULES: dict[str, RuleTerms] = {
     "relay": RuleTerms("step-up", 987_521, _DAY),
     "purpose-drift": RuleTerms("person", 10, 14 * _DAY),
     # By the word of the recipient whose it is.
-    "reported": RuleTerms("person", 1, _HOUR),
+    REPORTED: RuleTerms("person", 1, _HOUR),
     # About the system itself.
     "around-the-gateway": RuleTerms("person", 1, _HOUR),
     "tables-old": RuleTerms("person", 1, 30 * _DAY),
