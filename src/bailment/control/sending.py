@@ -52,6 +52,22 @@ class Sender(Protocol):
         ...
 
 
+def rfc3339(time: int) -> str:
+    """A time (ms) in UTC."""
+    told = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds")
+    return told.replace("+00:00", "Z")
+
+
+def webhook_headers(name: str, stamp: str, *signatures: str) -> dict[str, str]:
+    """Standard Webhooks' headers."""
+    return {
+        "content-type": "application/json",
+        "webhook-id": name,
+        "webhook-timestamp": stamp,
+        "webhook-signature": " ".join(signatures),
+    }
+
+
 def signature_v1a(key: Ed25519PrivateKey, name: str, stamp: str, body: bytes) -> str:
     """Standard Webhooks' asymmetric signature."""
     signed = key.sign(b".".join((name.encode(), stamp.encode(), body)))
@@ -80,19 +96,13 @@ class SignedWebhook:
     async def send(self, parcels: Sequence[Parcel]) -> None:
         """POST it; any status but 2xx is a failure."""
         for one in parcels:
-            at = datetime.fromtimestamp(one.time / 1000, UTC).isoformat(timespec="milliseconds")
-            head = f'{{"type":"{one.type}","timestamp":"{at.replace("+00:00", "Z")}","data":'
+            head = f'{{"type":"{one.type}","timestamp":"{rfc3339(one.time)}","data":'
             body = head.encode() + one.body + b"}"
             name, stamp = f"msg_{one.entry}_{self._sink}", str(now_ms() // 1000)
             signatures = [signature_v1a(self._key, name, stamp, body)]
             if self._secret:
                 signatures.insert(0, signature_v1(self._secret, name, stamp, body))
-            headers = {
-                "content-type": "application/json",
-                "webhook-id": name,
-                "webhook-timestamp": stamp,
-                "webhook-signature": " ".join(signatures),
-            }
+            headers = webhook_headers(name, stamp, *signatures)
             await _post(self._outbound, self._url, headers, body)
 
     async def close(self) -> None:

@@ -16,10 +16,9 @@ import struct
 import termios
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from bailment.control.sending import Parcel, SendError
+from bailment.control.sending import Parcel, SendError, rfc3339
 
 #: Facility 13, log audit (RFC 5424, table 1).
 _FACILITY = 13
@@ -36,11 +35,10 @@ _PORTS = {"tls": 6514, "tcp": 601, "udp": 514}
 def message(parcel: Parcel, host: str) -> bytes:
     """A message of RFC 5424, section 6; what it says is JSON in UTF-8 without a BOM."""
     priority = _FACILITY * 8 + _SEVERITY.get(parcel.severity, _NOTICE)
-    stamp = datetime.fromtimestamp(parcel.time / 1000, UTC).isoformat(timespec="milliseconds")
     name = re.sub(r"[^!-~]", "", host)[:255] or "-"
     number = parcel.entry % (2**31 - 1) + 1
     head = (
-        f"<{priority}>1 {stamp.replace('+00:00', 'Z')} {name} bailment - {parcel.type[:32]} "
+        f"<{priority}>1 {rfc3339(parcel.time)} {name} bailment - {parcel.type[:32]} "
         f'[meta sequenceId="{number}"] '
     )
     return head.encode("ascii") + parcel.body

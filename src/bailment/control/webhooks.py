@@ -12,7 +12,6 @@ import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Any
 
@@ -27,6 +26,7 @@ from bailment.access.state import Indexed
 from bailment.clock import now_ms
 from bailment.control.actions import Actions
 from bailment.control.outbound import Outbound, OutboundError
+from bailment.control.sending import rfc3339, signature_v1a, webhook_headers
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import SourceSilent, WebhookRegistered
@@ -195,13 +195,8 @@ class Webhooks:
     async def _post(self, url: str, message: Message) -> str:
         """Send it; why that failed, or empty."""
         stamp = str(now_ms() // 1000)
-        signature = self._key.sign(b".".join((message.id.encode(), stamp.encode(), message.body)))
-        headers = {
-            "content-type": "application/json",
-            "webhook-id": message.id,
-            "webhook-timestamp": stamp,
-            "webhook-signature": f"v1a,{b64encode(signature).decode()}",
-        }
+        signature = signature_v1a(self._key, message.id, stamp, message.body)
+        headers = webhook_headers(message.id, stamp, signature)
         try:
             answer = await self._outbound.post(url, headers, message.body)
         except OutboundError as error:
@@ -284,6 +279,4 @@ def _own(register: Indexed, organisation: str, subject: str) -> bool:
 
 
 def _body(kind: str, time: int, data: dict[str, Any]) -> bytes:
-    stamp = datetime.fromtimestamp(time / 1000, UTC).isoformat(timespec="milliseconds")
-    told = {"type": kind, "timestamp": stamp.replace("+00:00", "Z"), "data": data}
-    return msgspec.json.encode(told)
+    return msgspec.json.encode({"type": kind, "timestamp": rfc3339(time), "data": data})

@@ -7,13 +7,12 @@ the person whose account it is.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from bailment.store.database import open_database, unusable
+from bailment.store.database import Database
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
@@ -41,12 +40,10 @@ class Row(NamedTuple):
 
 
 class Accounts:
-    """One connection, used by one thread at a time, beside the event loop."""
+    """A table of resources."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db = open_database(path, _SCHEMA, _BY_PERSON, _SCRUB)
-        self._lock = asyncio.Lock()
+        self._db = Database(path, _SCHEMA, _BY_PERSON, _SCRUB)
 
     async def of(self, source: str) -> list[Row]:
         """All that a source has told."""
@@ -72,12 +69,8 @@ class Accounts:
         self._db.close()
 
     async def _run(self, statement: str, *values: str | bytes) -> list[Row]:
-        def run() -> list[Row]:
-            try:
-                with closing(self._db.execute(statement, values)) as rows:
-                    return [Row(*row) for row in rows]
-            except sqlite3.Error as error:
-                raise unusable(self._path, error) from None
+        def run(db: sqlite3.Connection) -> list[Row]:
+            with closing(db.execute(statement, values)) as rows:
+                return [Row(*row) for row in rows]
 
-        async with self._lock:
-            return await asyncio.to_thread(run)
+        return await self._db.run(run)

@@ -1,15 +1,20 @@
-"""Opening the two SQLite files: the staging table and the keys."""
+"""Opening SQLite files, and using one beside the event loop."""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from bailment.errors import ConfigurationError
 from bailment.store.durable import PRIVATE
 
 #: How long a statement waits for another connection, the publisher's for instance.
 BUSY_SECONDS = 5.0
+
+T = TypeVar("T")
 
 _HINT = "no access is served until it can be; see docs/recovery.md"
 
@@ -52,3 +57,28 @@ def _open(path: Path, setup: tuple[str, ...], read_only: bool) -> sqlite3.Connec
         database.close()
         raise
     return database
+
+
+class Database:
+    """One connection, used by one thread at a time, beside the event loop."""
+
+    def __init__(self, path: Path, *setup: str) -> None:
+        self._path = path
+        self._db = open_database(path, *setup)
+        self._lock = asyncio.Lock()
+
+    async def run(self, do: Callable[[sqlite3.Connection], T]) -> T:
+        """Do it in a thread; ConfigurationError where the file cannot be used."""
+
+        def run() -> T:
+            try:
+                return do(self._db)
+            except sqlite3.Error as error:
+                raise unusable(self._path, error) from None
+
+        async with self._lock:
+            return await asyncio.to_thread(run)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()

@@ -1,4 +1,4 @@
-"""Fetches the public lists that tables of networks are made of, and puts the tables in place."""
+"""Reads the public lists that tables of networks are made of, and puts the tables in place."""
 
 from __future__ import annotations
 

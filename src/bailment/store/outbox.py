@@ -6,13 +6,12 @@ position in one transaction. So nothing is lost by a crash, and nothing is told 
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
-from bailment.store.database import open_database, unusable
+from bailment.store.database import Database
 
 _SCHEMA = (
     "CREATE TABLE IF NOT EXISTS position (one INTEGER PRIMARY KEY CHECK (one = 1), next INTEGER)",
@@ -51,7 +50,6 @@ SELECT
     coalesce((SELECT error FROM messages WHERE organisation = ?1 AND error != ''
               ORDER BY attempts DESC LIMIT 1), '')
 """
-T = TypeVar("T")
 
 
 class Message(NamedTuple):
@@ -74,21 +72,19 @@ class Delivery(NamedTuple):
 
 
 class Outbox:
-    """One connection, used by one thread at a time, beside the event loop."""
+    """A table of messages, and how far the log was read for it."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._db = open_database(path, *_SCHEMA)
-        self._lock = asyncio.Lock()
+        self._db = Database(path, *_SCHEMA)
 
     async def position(self) -> int | None:
         """The next entry of the log to read; None in an outbox that has read nothing."""
-        row = await self._run(lambda db: db.execute("SELECT next FROM position").fetchone())
+        row = await self._db.run(lambda db: db.execute("SELECT next FROM position").fetchone())
         return row[0] if row else None
 
     async def holds(self) -> dict[str, str]:
         """The subjects of the holds that it has read of and that were not lifted."""
-        return dict(await self._run(lambda db: db.execute("SELECT * FROM holds").fetchall()))
+        return dict(await self._db.run(lambda db: db.execute("SELECT * FROM holds").fetchall()))
 
     async def follow(
         self,
@@ -121,11 +117,11 @@ class Outbox:
                 raise
             db.execute("COMMIT")
 
-        await self._run(run)
+        await self._db.run(run)
 
     async def first(self) -> list[tuple[int, Message]]:
         """Of each organisation the message to be sent next, and when (ms), the soonest first."""
-        rows = await self._run(lambda db: db.execute(_FIRST + "ORDER BY due, rowid").fetchall())
+        rows = await self._db.run(lambda db: db.execute(_FIRST + "ORDER BY due, rowid").fetchall())
         return [(due, Message(*row)) for *row, due in rows]
 
     async def told(self, message: Message, now: int) -> None:
@@ -135,38 +131,28 @@ class Outbox:
             db.execute("DELETE FROM messages WHERE id = ?", (message.id,))
             db.execute(_TOLD, (message.organisation, now))
 
-        await self._run(run)
+        await self._db.run(run)
 
     async def failed(self, message: Message, error: str, due: int | None) -> None:
         """The message did not arrive; it is due again then, or, with None, not any more."""
         values = (message.attempts + 1, due, error[:300], message.id)
         statement = "UPDATE messages SET attempts = ?, due = ?, error = ? WHERE id = ?"
-        await self._run(lambda db: db.execute(statement, values).close())
+        await self._db.run(lambda db: db.execute(statement, values).close())
 
     async def retry(self, organisation: str, now: int) -> None:
         """Try everything again that waits or was given up."""
         statement = "UPDATE messages SET attempts = 0, due = ? WHERE organisation = ?"
-        await self._run(lambda db: db.execute(statement, (now, organisation)).close())
+        await self._db.run(lambda db: db.execute(statement, (now, organisation)).close())
 
     async def drop(self, organisation: str) -> None:
         """The organisation wants to be told nothing any more."""
         statement = "DELETE FROM messages WHERE organisation = ?"
-        await self._run(lambda db: db.execute(statement, (organisation,)).close())
+        await self._db.run(lambda db: db.execute(statement, (organisation,)).close())
 
     async def status(self, organisation: str) -> Delivery:
         """How an organisation's messages stand."""
-        row = await self._run(lambda db: db.execute(_STATUS, (organisation,)).fetchone())
+        row = await self._db.run(lambda db: db.execute(_STATUS, (organisation,)).fetchone())
         return Delivery(*row)
 
     def close(self) -> None:
         self._db.close()
-
-    async def _run(self, do: Callable[[sqlite3.Connection], T]) -> T:
-        def run() -> T:
-            try:
-                return do(self._db)
-            except sqlite3.Error as error:
-                raise unusable(self._path, error) from None
-
-        async with self._lock:
-            return await asyncio.to_thread(run)

@@ -9,21 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal
 
 import msgspec
 
 from bailment.detect.ocsf_shapes import Class
 from bailment.errors import ConfigurationError
-from bailment.store.database import open_database, unusable
+from bailment.store.database import Database, open_database
 from bailment.store.durable import Files, read_private
 from bailment.store.folder import Folder
 
 Kind = Literal["webhook", "http", "syslog", "file"]
 Form = Literal["ocsf", "raw"]
-T = TypeVar("T")
 
 _SCHEMA = "CREATE TABLE IF NOT EXISTS sinks (name TEXT PRIMARY KEY, sink BLOB, progress BLOB)"
 
@@ -71,17 +69,15 @@ class Progress(msgspec.Struct):
 
 
 class Sinks:
-    """The table of sinks: one connection, used by one thread at a time, beside the event loop."""
+    """The table of sinks."""
 
     def __init__(self, folder: Folder, files: Files) -> None:
         self._folder, self._files = folder, files
-        self._path = path(folder)
-        self._db = open_database(self._path, _SCHEMA)
-        self._lock = asyncio.Lock()
+        self._db = Database(path(folder), _SCHEMA)
 
     async def all(self) -> list[tuple[Sink, Progress]]:
         """Every sink, by name."""
-        return await self._run(_all)
+        return await self._db.run(_all)
 
     async def add(self, sink: Sink, progress: Progress, secret: str) -> None:
         """Keep a new sink, or another in the place of one of this name; its secret first."""
@@ -92,17 +88,19 @@ class Sinks:
             file.unlink(missing_ok=True)
         statement = "INSERT OR REPLACE INTO sinks VALUES (?, ?, ?)"
         row = (sink.name, msgspec.json.encode(sink), msgspec.json.encode(progress))
-        await self._run(lambda db: db.execute(statement, row).close())
+        await self._db.run(lambda db: db.execute(statement, row).close())
 
     async def keep(self, name: str, progress: Progress) -> None:
         """It has come so far."""
         row = (msgspec.json.encode(progress), name)
         statement = "UPDATE sinks SET progress = ? WHERE name = ?"
-        await self._run(lambda db: db.execute(statement, row).close())
+        await self._db.run(lambda db: db.execute(statement, row).close())
 
     async def remove(self, name: str) -> None:
         """Forget it and its secret."""
-        await self._run(lambda db: db.execute("DELETE FROM sinks WHERE name = ?", (name,)).close())
+        await self._db.run(
+            lambda db: db.execute("DELETE FROM sinks WHERE name = ?", (name,)).close()
+        )
         self._secret(name).unlink(missing_ok=True)
 
     def secret(self, sink: Sink) -> str:
@@ -121,16 +119,6 @@ class Sinks:
 
     def _secret(self, name: str) -> Path:
         return self._folder.secrets / f"sink-{name}"
-
-    async def _run(self, do: Callable[[sqlite3.Connection], T]) -> T:
-        def run() -> T:
-            try:
-                return do(self._db)
-            except sqlite3.Error as error:
-                raise unusable(self._path, error) from None
-
-        async with self._lock:
-            return await asyncio.to_thread(run)
 
 
 def path(folder: Folder) -> Path:
