@@ -138,6 +138,12 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         )
         lab.team.ok("incident", "close", incident, "--reason", "rotated")
         shown = lab.team.json("incident", "show", incident)
+        (told,) = [one["times"] for one in shown["timeline"] if "forum" in one["text"]]
+        assert told["occurred"] < told["detected"] <= told["aware"]
+        assert (told["classified"], told["determined"]) == (None, None)
+        (told,) = [one["times"] for one in shown["timeline"] if "copied" in one["text"]]
+        assert [name for name, time in told.items() if time] == ["determined"]
+        assert f"determined {told['determined']}" in lab.team.ok("incident", "show", incident)
         assert (shown["state"], shown["names"]) == ("closed", ["vendor mercury"])
         texts = " ".join(f"{one['what']} {one['text']}" for one in shown["timeline"])
         for told in (

@@ -117,7 +117,7 @@ def show(incident: Id, directory: Dir = Path(), as_json: Json = False) -> None:
     columns = {
         **titled("at"),
         "what": lambda row: row["what"] + (f": {row['text']}" if row["text"] else ""),
-        "times": lambda row: ", ".join(f"{k} {v}" for k, v in row["times"].items()),
+        "times": lambda row: ", ".join(f"{k} {v}" for k, v in row["times"].items() if v),
         **titled("record"),
     }
     show_rows(rows, columns, as_json=False, none="")
@@ -196,7 +196,8 @@ def _row(view: View, found: Incident) -> dict[str, Any]:
 
 def _moment(view: View, one: Moment) -> dict[str, Any]:
     at = view.people.at(one.record) if one.told else {}
-    times = {name: show_time(time) for name, time in _told(one.times).items() if time}
+    told = _told(one.times).items()
+    times = {name: show_time(time) if time else None for name, time in told}
     return {
         "at": show_time(one.at),
         "what": one.what,
