@@ -30,7 +30,23 @@ from bailment.control.outbound import Outbound
 from bailment.control.workloads import Workloads
 from bailment.ledger.records import AccessOpened, TokenIssued
 
-from ..world import PURPOSE, Device, Key, Person, Recipient, World, refused, world
+from ..gateway.scripted import Peer
+from ..world import (
+    PURPOSE,
+    STREAM,
+    Asked,
+    Device,
+    Key,
+    Person,
+    Recipient,
+    World,
+    broken,
+    canned,
+    chunk,
+    events,
+    refused,
+    world,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -346,6 +362,22 @@ async def test_a_job_whose_owner_is_gone_or_held_has_no_access(
     await lab.act("link-end", link=declared.owner.link.id, reason="left")
     assert refused(await job.ask()) == (403, "owner-gone")
     assert reason((await declared.job(lab, platform.token(now(lab))))[1])[1] == "owner-gone"
+
+
+async def test_a_hold_on_its_owner_cuts_a_jobs_running_stream(
+    lab: World, platform: Platform, declared: Declared, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hangs(peer: Peer, asked: Asked) -> None:
+        await peer.send(STREAM, *map(chunk, events(canned(asked)[0])[:3]))
+        await peer.gone()
+
+    job, _ = await declared.job(lab, platform.token(now(lab)))
+    monkeypatch.setattr(lab.model, "play", hangs)
+    async with job.wire(stream=True) as wire:
+        await wire.until(lambda: wire.body)
+        async with lab.held(f"person:{declared.owner.id}"):
+            await wire.end()
+            assert broken(wire.body) == "owner-gone"
 
 
 async def test_a_workload_whose_link_was_ended_gets_no_token(
