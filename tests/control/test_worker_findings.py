@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from bailment import canonical
 from bailment.control.findings import KINDS
-from bailment.ledger.detection_records import FindingRaised, StepUpAsked
+from bailment.detect.engine import Engine
+from bailment.detect.event import Event, Finding
+from bailment.detect.grouping import Recorded
+from bailment.ledger.detection_records import FindingGrouped, FindingRaised, StepUpAsked
 from bailment.ledger.records import AccessClosed, AccessOpened, AccessRefused, HoldAdded
+from bailment.spec.detection import DetectionTerms, RuleTerms
 
 from ..world import Device, World, world
 
@@ -94,3 +100,37 @@ async def test_a_finding_cites_no_more_than_findings_do(lab: World) -> None:
     told = body | {"facts": facts | {"records": [0] * 33}}
     sent = await lab.console.post("http://console/act", json=told)
     assert sent.status_code == 400 and "at most 32" in sent.text
+
+
+class _Flood:
+    """Finds something of somebody else in each event."""
+
+    KIND = "many-credentials"
+
+    def begin(self, terms: RuleTerms) -> None:
+        return None
+
+    def step(
+        self, state: None, event: Event, now: int, terms: RuleTerms
+    ) -> tuple[None, list[Finding]]:
+        subject = f"person:{event.person}"
+        return None, [Finding(self.KIND, subject, "seen", event.time, event.time, (0,))]
+
+
+async def test_of_a_flood_the_log_has_a_few_records_that_add_up(lab: World) -> None:
+    many, start, since = 100_000, 60_000 * 1_000_000, lab.size
+    engine = Engine([_Flood()], DetectionTerms())
+    found: list[Recorded] = []
+    for at in range(many):
+        found += engine.take(Event(at, start + at * 59_000 // many, "opened", person=str(at)))
+    found += engine.end()
+    for one in found:
+        facts = json.loads(canonical.encode(one))
+        # Once more, as when the answer was lost, is no second one.
+        for _ in range(2):
+            await lab.act("finding-raise", type=one.TYPE, facts=facts)
+    raised = [one for one in lab.of(FindingRaised, since) if one.kind == _Flood.KIND]
+    counted = [one for one in lab.of(FindingGrouped, since) if one.kind == _Flood.KIND]
+    assert len(raised) == DetectionTerms().per_minute and len(found) < 100
+    assert len(raised) + sum(one.count for one in counted) == many
+    assert [one.kind for one in lab.of(FindingRaised, since)].count("findings-flood") == 1
