@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Annotated
@@ -176,6 +177,19 @@ def waiting(proposed: Proposed, url: str) -> Response:
     return answer(told, 202)
 
 
+#: What the parser says of a text or a list that is too long or too short, and of which member.
+_LENGTH = re.compile(r"Expected `(\w+)` of length ([<>])= (\d+)(?: - at `\$\.?([^`]*)`)?")
+
+
+def _plainly(found: re.Match[str]) -> str:
+    kind, way, bound, name = found.groups()
+    what = f"`{name}`" if name else "the body"
+    unit = "characters" if kind == "str" else "members"
+    if way == ">":
+        return f"{what} is empty" if bound == "1" else f"{what} has less than {bound} {unit}"
+    return f"{what} is too long: it has more than {bound} {unit}"
+
+
 def refusal(refused: Refused, contact: str = "") -> Response:
     """A refusal as an RFC 9457 problem, with its reason.
 
@@ -187,11 +201,12 @@ def refusal(refused: Refused, contact: str = "") -> Response:
     if answer.status == 401:
         nonce = refused.reason is Reason.PROOF_NONCE
         headers["www-authenticate"] = 'DPoP error="use_dpop_nonce"' if nonce else "DPoP"
+    told = detail_for(refused, verified=True, contact=contact)
     problem = {
         "type": f"urn:bailment:reason:{refused.reason}",
         "title": answer.title,
         "status": answer.status,
-        "detail": detail_for(refused, verified=True, contact=contact),
+        "detail": _LENGTH.sub(_plainly, told),
         "reason": refused.reason.value,
     }
     return JSONResponse(problem, answer.status, headers, "application/problem+json")
