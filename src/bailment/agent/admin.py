@@ -318,6 +318,11 @@ class Admin:
         """Say that a notice was read."""
         return await self._client.post("/notices", {"notice": notice}, dict[str, Any])
 
+    async def declare_custody(self, system: str, **told: Any) -> dict[str, Any]:
+        """Say in which system outside keys of ours lie; `told` has the members of `POST /custody`
+        (formats/openapi.json), times in ms."""
+        return await self._client.post("/custody", {"system": system, **told}, dict[str, Any])
+
     async def report_misuse(
         self, subject: str, since: int, until: int, text: str, access: str = ""
     ) -> dict[str, Any]:

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from bailment.cli.console import Dir, act
+from bailment.cli.delegate import AdminFolder, Gateway
 from bailment.cli.extent import opened
-from bailment.cli.output import Json, say, show_rows, titled
+from bailment.cli.output import Json, say, show_json, show_rows, titled
 from bailment.cli.reach import find_any, named
+from bailment.cli.signals import asked_by
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
 from bailment.store.folder import Folder
@@ -62,6 +64,53 @@ def declare(
         ended=end,
     )
     say(f"{system} is {'in the custody map no longer' if end else 'in the custody map'}")
+
+
+@app.command()
+def report(
+    system: Annotated[str, typer.Argument(help="What you call it, like ci-vault.")],
+    admin: AdminFolder,
+    gateway: Gateway,
+    kind: Annotated[
+        str, typer.Option(help="What it is: secrets, ci, support, backup and so on.")
+    ] = "system",
+    runs: Annotated[
+        str, typer.Option(help="Who operates it: vendor:NAME, or empty if you do.")
+    ] = "",
+    reach: Annotated[
+        list[str] | None,
+        typer.Option(help="Who else can get into it: vendor:NAME or person:ID; repeat for more."),
+    ] = None,
+    store: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Whose key or credential is kept there, of yours: device:ID, workload:ID, "
+            "source:ID; repeat for more."
+        ),
+    ] = None,
+    since: Annotated[str, typer.Option(help="Since when, like 90d or 2026-04-07.")] = "",
+    end: Annotated[bool, typer.Option("--end", help="Nothing is kept there any more.")] = False,
+    as_json: Json = False,
+) -> None:
+    """For a recipient's admin: say in which system outside keys of yours lie, or say it anew.
+
+    It goes on record with your signed request; the lab sees it under your handle and this name.
+    """
+    if not (end or store):
+        raise typer.BadParameter("say --store, or --end")
+    told = {
+        "kind": kind,
+        "runs": runs,
+        "reached": reach or [],
+        "stored": store or [],
+        "since": ago(since, now_ms()) if since else 0,
+        "ended": end,
+    }
+    done = asked_by(admin, gateway, lambda asking: asking.declare_custody(system, **told))
+    if as_json:
+        show_json(done)
+        return
+    say(f"{done['system']} is {'in the custody map no longer' if end else 'in the custody map'}")
 
 
 @app.command("list")

@@ -307,7 +307,8 @@ class _Front:
 
     _CONTROL = (
         *("/oauth/", "/enrol", "/sign-in", "/providers", "/delegations", "/log/", "/.well-known/"),
-        *("/standing", "/evidence/", "/signals/", "/webhooks", "/notices", "/misuse"),
+        *("/standing", "/evidence/", "/signals/", "/webhooks", "/notices", "/custody"),
+        "/misuse",
     )
 
     def __init__(self, gateway: Gateway, public: ASGIApp, pages: ASGIApp, scim: ASGIApp) -> None:

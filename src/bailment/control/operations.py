@@ -259,6 +259,14 @@ OPERATIONS = (
         proof="required",
     ),
     _post(
+        "/custody",
+        "declare-custody",
+        "In which system outside keys and credentials of the organisation's lie",
+        (JSON, s.CUSTODY),
+        {201: s.struct({"system": s.TEXT_VALUE})},
+        proof="required",
+    ),
+    _post(
         "/misuse",
         "report-misuse",
         "What was done as somebody of the organisation's was not them",

@@ -14,6 +14,7 @@ from starlette.routing import Route
 from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.control.actions import Actions, Denied
+from bailment.control.custody import Custody
 from bailment.control.event_push import EventPush
 from bailment.control.hearing import Hearing
 from bailment.control.misuse import Misuse
@@ -126,6 +127,7 @@ class Reporting:
             Route(EVENTS_PATH + "/{id}", events.push, methods=["POST"]),
             _either("/webhooks", webhooks.show, webhooks.register),
             _either("/notices", self._notices.show, self._notices.acknowledge),
+            Route("/custody", Custody(actions, nonces).declare, methods=["POST"]),
             Route("/misuse", Misuse(actions, nonces).take, methods=["POST"]),
         ]
 

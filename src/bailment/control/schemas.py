@@ -181,6 +181,16 @@ STANDING = struct(
 TAKEN = struct({"items": {"type": "array", "items": ANYTHING}})
 
 WEBHOOK = struct({"url": URL, "key": TEXT_VALUE})
+_SUBJECTS: Schema = {"type": "array", "items": short(500), "maxItems": 64}
+CUSTODY = closed(
+    {"system": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}},
+    kind=short(64),
+    runs=short(200),
+    reached=_SUBJECTS,
+    stored=_SUBJECTS,
+    since={**TIME, "description": "ms since 1970; 0 where nobody knows"},
+    ended={"type": "boolean"},
+)
 MISUSE = closed(
     {
         "subject": {"type": "string", "pattern": "^(person|device|workload):[0-9a-f]{32}$"},

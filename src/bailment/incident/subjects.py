@@ -8,7 +8,8 @@ import re
 from bailment.access.holds import subject_exists
 from bailment.access.state import Indexed
 
-#: Firms and systems outside; what they are called is a handle, never a path.
+#: Firms and systems outside; what they are called is a handle, before which stands that of the
+#: organisation which declared it (`system:acme/ci-vault`), and never a path.
 OUTSIDE = ("vendor", "system")
 #: What the register has, and cannot be named without being there.
 _REGISTERED = ("recipient", "subcontractor", "person", "device", "workload", "link", "key")
@@ -21,7 +22,10 @@ def unfit(register: Indexed, subject: str) -> str:
     """Why nothing can be about this subject, in words; empty if something can."""
     kind, _, name = subject.partition(":")
     if kind in OUTSIDE:
-        return "" if is_handle(name) else f"`{subject}` is no subject: {_WRITTEN}"
+        of, slash, last = name.rpartition("/")
+        theirs = not slash or any(one.handle == of for one in register.organisations.values())
+        fits = is_handle(last) and (theirs if kind == "system" else not slash)
+        return "" if fits else f"`{subject}` is no subject: {_WRITTEN}"
     if kind == "source":
         return "" if name in register.state.sources else _MISSING.format(subject)
     if kind in _REGISTERED:

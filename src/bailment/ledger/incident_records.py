@@ -77,7 +77,8 @@ class CustodyDeclared(Facts, frozen=True):
 
     `runs` is who operates it; `reached` are the organisations, vendors and people that can get into
     it; `stored` are the links, devices, workloads, sources and organisations whose keys or
-    credentials lie there. `organisation` declared it, empty where the issuer did.
+    credentials lie there. `organisation` declared it by its admin's signed request, `proof`, and
+    `system` is `HANDLE/NAME` then, with the organisation's handle; empty where the issuer did.
     """
 
     TYPE: ClassVar[str] = "custody.declared"
@@ -90,6 +91,7 @@ class CustodyDeclared(Facts, frozen=True):
     organisation: str = ""
     since: int = 0
     ended: bool = False
+    proof: str | UnsetType = UNSET
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
