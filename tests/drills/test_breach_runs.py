@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ def _run(*arguments: str, ends: int = 0) -> str:
     return done.stdout
 
 
-def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count(tmp_path: Path) -> None:
+def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count_nor_is_one_broken_off(
+    tmp_path: Path,
+) -> None:
     issuer, port = tmp_path / "i", free_port()
     _run(
         *("init", str(issuer), "--origin", "lab.example/log", "--contact", "a@lab.example"),
@@ -52,6 +56,11 @@ def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count(tmp_path: Path
             variants = ("--variant", "bearer", "--variant", "copied-key")
             brief = ("--seconds", "4", "--pace", "0.3", "--json", "-d", str(issuer))
             told = json.loads(_run("drill", "run", "breach-2026", "--live", *variants, *brief))
+            _broken_off(issuer, signal.SIGINT, ends=130)
+            assert not (issuer / "drill.json").exists()
+            _broken_off(issuer, signal.SIGKILL, ends=-signal.SIGKILL)
+            assert (issuer / "drill.json").exists()
+            _run("drill", "end", "-d", str(issuer))
             standing = json.loads(_run("standing", "list", "--json", "-d", str(issuer)))
             links = json.loads(_run("link", "list", "--json", "-d", str(issuer)))
         finally:
@@ -65,6 +74,31 @@ def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count(tmp_path: Path
     assert standing == [], "a drill's recipients are in no count"
     assert links and all(one["state"] != "in force" for one in links)
     assert not (issuer / "drill.json").exists()
+
+
+def _broken_off(issuer: Path, number: signal.Signals, *, ends: int) -> None:
+    """A drill that gets a signal as soon as it has a recipient, while another may not begin."""
+    command = [*PROGRAM, "drill", "run", "breach-2026", "--live", "-d", str(issuer)]
+    # What a process that is killed leaves there is the test's.
+    kept = {**os.environ, "TMPDIR": str(issuer.parent)}
+    held = subprocess.Popen(command, stderr=subprocess.DEVNULL, env=kept)
+    try:
+        end = time.monotonic() + PATIENCE
+        while not _recipients(issuer) and held.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        assert _recipients(issuer), "it has begun"
+        _run("drill", "end", "-d", str(issuer), ends=1)
+        held.send_signal(number)
+        assert held.wait(PATIENCE) == ends
+    finally:
+        held.kill()
+        held.wait()
+
+
+def _recipients(issuer: Path) -> list[str]:
+    path = issuer / "drill.json"
+    found: list[str] = json.loads(path.read_bytes())["recipients"] if path.exists() else []
+    return found
 
 
 def _lab(tmp_path: Path) -> dict[str, Any]:

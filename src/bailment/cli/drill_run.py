@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bailment.cli.console import Dir, act, author
+from bailment.cli.console import Dir, act
 from bailment.cli.output import Exit, Json, note, say, show_json, show_rows
 from bailment.errors import BailmentError, ConfigurationError
 from bailment.settings import Settings, load_settings
@@ -88,6 +88,19 @@ def run(
         raise typer.Exit(Exit.FAILED)
 
 
+def end(directory: Dir = Path()) -> None:
+    """Finish a live drill whose process was killed: end its recipients' links and note it.
+
+    The next `drill run --live` does that too."""
+    from bailment.drills.breach.begun import alone
+    from bailment.drills.breach.live import end as finish
+
+    folder = Folder(directory)
+    with alone(folder):
+        if not finish(folder, partial(act, folder), note):
+            note("no drill was broken off")
+
+
 def _live(folder: Folder, chosen: list[Variant], model: str, seconds: float, pace: float) -> Result:
     from bailment.drills.breach.live import Live
 
@@ -96,7 +109,7 @@ def _live(folder: Folder, chosen: list[Variant], model: str, seconds: float, pac
     drill = Live(
         folder, settings, partial(act, folder), note, _canary(settings, model), seconds, pace
     )
-    return drill.run(chosen, author())
+    return drill.run(chosen)
 
 
 def _lab(chosen: list[Variant], recipients: int, weeks: float, seed: int) -> Result:

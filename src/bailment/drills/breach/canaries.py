@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import secrets
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import Any
 
 from bailment.access.drilled import LONGEST
 from bailment.agent.admin import Admin, make_admin_key
@@ -20,17 +18,17 @@ from bailment.agent.profile import Device
 from bailment.agent.sdk import BailmentAuth
 from bailment.clock import now_ms
 from bailment.drills.breach.attackers import CHAT, body_of, client, outcome
+from bailment.drills.breach.begun import Act, Begun, keep
 from bailment.drills.breach.order import Stranger, Tried
+from bailment.errors import BailmentError
 from bailment.store.folder import Folder
 
-#: Asks the running issuer to act: `act(name, **members)`.
-Act = Callable[..., Mapping[str, Any]]
 PURPOSE = "vulnerability-research"
 _FIRST = ("amber", "birch", "cedar", "delta", "ember", "frost", "grove", "heron", "inlet", "larch")
 _LAST = ("analytics", "defence", "instruments", "labs", "networks", "systems")
 _PEOPLE = ("Ada Holm", "Ben Okoro", "Chiara Neri", "Dana Levi", "Emil Sand", "Fay Moreau")
-#: What a drill that was broken off leaves behind, in the issuer's folder.
-NOTE = "drill.json"
+#: How long a holder waits for the first answer, seconds: longer than one request may take.
+_PATIENCE = 90.0
 
 
 @dataclass(slots=True)
@@ -43,26 +41,15 @@ class Ground:
     gateway: str
     model: str
     root: Path
+    begun: Begun
     edge: str = ""
-    links: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def note(self) -> None:
-        """Keep what is to be ended where a drill that follows finds it; no record says it."""
-        path = self.folder.root / NOTE
-        path.touch(mode=0o600)
-        path.write_text(json.dumps(self.links))
-
-    def end(self) -> None:
-        """End the links of all canaries, those of a drill that was broken off too."""
-        path = self.folder.root / NOTE
-        if path.exists():
-            self.links = json.loads(path.read_text()) | self.links
-        for recipient, link in list(self.links.items()):
-            if link:
-                self.act("link-end", link=link, reason="no longer needed")
-                self.links[recipient] = ""
-                self.note()
-        path.unlink(missing_ok=True)
+    def keep(self, recipient: str) -> None:
+        """Keep whose links are to be ended where whoever has to do it finds it."""
+        with self._lock:
+            self.begun.recipients.append(recipient)
+            keep(self.folder, self.begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +87,7 @@ def register(ground: Ground) -> Canary:
         budget=None,
         depth=0,
     )
-    ground.links[done["recipient"]] = done["link"]
-    ground.note()
+    ground.keep(done["recipient"])
     return Canary(handle, done["recipient"], asyncio.run(_enrol(ground.gateway, folder)))
 
 
@@ -132,7 +118,11 @@ class Holder:
         thread = threading.Thread(target=self._work)
         thread.start()
         try:
-            self._asked.wait()
+            if not self._asked.wait(_PATIENCE):
+                raise BailmentError(
+                    f"a recipient of the drill had no answer within {_PATIENCE:.0f} s",
+                    hint="see whether the issuer and its model answer: bailment status",
+                )
             yield self
         finally:
             self._over.set()

@@ -26,8 +26,8 @@ from bailment.clock import now_ms
 from bailment.detect.catalogue import INLINE, STREAM
 from bailment.detect.engine import Engine
 from bailment.detect.event import Event
+from bailment.drills.breach.begun import NAME
 from bailment.drills.breach.gate import SETTINGS, Gate, Serve, Verdict, canned
-from bailment.drills.breach.live import NAME
 from bailment.drills.breach.result import Background, Outcome, Result, Signal
 from bailment.drills.breach.variants import Variant
 from bailment.drills.fleet import DAY, EPOCH, SCENARIOS, Ask, Fleet, Person, Scenario, events

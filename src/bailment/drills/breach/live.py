@@ -23,11 +23,20 @@ from typing import IO, cast
 
 import msgspec
 
-from bailment import canonical
 from bailment.agent.profile import KEY, PROFILE
 from bailment.agent.ratchet import HANDLE
 from bailment.clock import now_ms
-from bailment.drills.breach.canaries import PURPOSE, Act, Canary, Ground, Holder, register
+from bailment.drills.breach.begun import (
+    BROKEN_OFF,
+    Act,
+    Begun,
+    alone,
+    broken_off,
+    finish,
+    keep,
+    nothing,
+)
+from bailment.drills.breach.canaries import PURPOSE, Canary, Ground, Holder, register
 from bailment.drills.breach.order import Line, Order, Protected, Tried
 from bailment.drills.breach.result import Background, Outcome, Result, outcome_of
 from bailment.drills.breach.variants import Variant, holder, strangers
@@ -36,15 +45,34 @@ from bailment.errors import BailmentError
 from bailment.settings import Settings
 from bailment.store.folder import Folder
 
-NAME = "breach-2026"
 _ATTACKERS = (sys.executable, "-P", "-m", "bailment.drills.breach.attackers")
 _AGENT = (sys.executable, "-m", "bailment.drills.leashed", "agent")
 #: What is at work beside the breach, and means no harm.
 _INNOCENT = 2
+#: The loot of groups that go on for long: those that share one key are one line of tokens until its
+#: owner comes back, and relays are let in.
+_SLOW = ("shared-key", "relay")
+_WEEK = 604_800.0
 #: How long after a group's last request a finding may still come, seconds.
 _GRACE = 3.0
 
 Say = Callable[[str], None]
+
+
+def end(folder: Folder, act: Act, say: Say) -> bool:
+    """Finish the drill that was broken off without having been able to; False if there is none."""
+    begun = broken_off(folder)
+    if begun is not None:
+        _finished(folder, act, say, begun, nothing(begun))
+        say(f"the drill {begun.drill[:8]} was broken off: the links of its recipients are ended")
+    return begun is not None
+
+
+def _finished(folder: Folder, act: Act, say: Say, begun: Begun, result: Result) -> Result:
+    done = finish(folder, act, begun, result)
+    for recipient in done.ordinary:
+        say(f"{recipient}: was granted more than a drill grants, and stays in every count")
+    return done.result
 
 
 @dataclass(slots=True)
@@ -61,79 +89,88 @@ class Live:
     pace: float
     _ground: Ground = field(init=False)
     _watch: Watch = field(init=False)
+    _innocent: list[tuple[Canary, Holder]] = field(default_factory=list)
+    _outcomes: dict[int, Outcome] = field(default_factory=dict)
+    _groups: list[Group] = field(default_factory=list)
+    _over: threading.Event = field(default_factory=threading.Event)
 
-    def run(self, variants: Sequence[Variant], author: str) -> Result:
-        """Hold the drill, end its recipients' links, and put its result on record."""
-        started, drill = now_ms(), secrets.token_hex(16)
-        with tempfile.TemporaryDirectory(prefix="bailment-drill-") as root:
+    def run(self, variants: Sequence[Variant]) -> Result:
+        """Hold the drill, end its recipients' links, and put its result on record, also where it is
+        broken off."""
+        with alone(self.folder), tempfile.TemporaryDirectory(prefix="bailment-drill-") as root:
+            end(self.folder, self.act, self.say)
+            begun = Begun(secrets.token_hex(16), now_ms())
+            keep(self.folder, begun)
             self._ground = Ground(
                 self.folder,
                 self.act,
                 self.settings.issuer.url,
                 self.model,
                 Path(root),
+                begun,
                 self._edge(),
             )
-            self._ground.end()  # those of a drill that was broken off
-            self._watch = Watch(self.folder)
+            since = time.monotonic()
+            notes: tuple[str, ...] = (BROKEN_OFF,)
             try:
-                background, outcomes = self._play(variants)
+                self._watch = Watch(self.folder)
+                self._play(variants)
+                notes = ()
             finally:
-                recipients = tuple(self._ground.links)
-                self._ground.end()
-        result = Result(
-            drill=drill,
-            name=NAME,
-            form="live",
-            simulated=False,
-            started=started,
-            ended=now_ms(),
-            geography=self._geography(),
-            background=background,
-            variants=tuple(outcomes),
-            notes=_notes(outcomes),
-        )
-        self.act(
-            "drill-note",
-            drill=drill,
-            drill_name=NAME,
-            recipients=recipients,
-            started=started,
-            ended=result.ended,
-            variants=[msgspec.to_builtins(one.record()) for one in outcomes],
-            result=canonical.digest(canonical.encode(msgspec.to_builtins(result))),
-        )
+                if notes:
+                    self.say("broken off: the links of its recipients are being ended")
+                result = self._result(begun, (time.monotonic() - since) / _WEEK, notes)
+                result = _finished(self.folder, self.act, self.say, begun, result)
         return result
 
-    def _play(self, variants: Sequence[Variant]) -> tuple[Background, list[Outcome]]:
-        begun = time.monotonic()
-        with ExitStack() as stack:
-            innocent = [register(self._ground) for _ in range(_INNOCENT)]
-            at_work = [
-                stack.enter_context(self._holder(one, 200 + n).at_work())
-                for n, one in enumerate(innocent)
-            ]
-            # Groups that are refused or found at once one by one, and beside each other those
-            # that go on for as long as they may.
-            slow = [(n, one) for n, one in enumerate(variants) if one.loot == "relay"]
-            fast = [(n, one) for n, one in enumerate(variants) if one.loot != "relay"]
-            outcomes = {n: self._variant(n, one) for n, one in fast}
-            with ThreadPoolExecutor(max(1, len(slow))) as pool:
-                played = pool.map(lambda pair: self._variant(*pair), slow)
-                outcomes |= dict(zip((n for n, _ in slow), played, strict=True))
-        ids = {name for one in innocent for name in one.ids}
-        found = [one.kind for _, one in self._watch.findings(ids)]
-        tried = [one for holder in at_work for one in holder.tried]
-        background = Background(
-            _INNOCENT,
-            len(tried),
-            sum(one.status != 200 for one in tried),
-            {kind: found.count(kind) for kind in found},
-            (time.monotonic() - begun) / 604_800,
+    def _result(self, begun: Begun, weeks: float, notes: tuple[str, ...]) -> Result:
+        """What came of it up to now."""
+        outcomes = [self._outcomes[n] for n in sorted(self._outcomes)]
+        ids = {name for one, _ in self._innocent for name in one.ids}
+        found = [one.kind for _, one in self._watch.findings(ids)] if ids else []
+        tried = [one for _, holder in self._innocent for one in holder.tried]
+        return msgspec.structs.replace(
+            nothing(begun),
+            geography=self._geography(),
+            background=Background(
+                len(self._innocent),
+                len(tried),
+                sum(one.status != 200 for one in tried),
+                {kind: found.count(kind) for kind in found},
+                weeks,
+            ),
+            variants=tuple(outcomes),
+            notes=(*notes, *_notes(outcomes)),
         )
-        return background, [outcomes[n] for n in sorted(outcomes)]
 
-    def _variant(self, number: int, variant: Variant) -> Outcome:
+    def _play(self, variants: Sequence[Variant]) -> None:
+        with ExitStack() as stack:
+            for n in range(_INNOCENT):
+                innocent = register(self._ground)
+                holder = self._holder(innocent, 200 + n)
+                self._innocent.append((innocent, stack.enter_context(holder.at_work())))
+            # Groups that give up as soon as they are refused one by one, and beside each other
+            # those that go on for as long as they may.
+            slow = [(n, one) for n, one in enumerate(variants) if one.loot in _SLOW]
+            for n, one in enumerate(variants):
+                if one.loot not in _SLOW:
+                    self._variant(n, one)
+            with ThreadPoolExecutor(max(1, len(slow))) as pool, self._ending():
+                for played in [pool.submit(self._variant, *pair) for pair in slow]:
+                    played.result()
+
+    @contextmanager
+    def _ending(self) -> Iterator[None]:
+        """What breaks off ends the groups that are at it."""
+        try:
+            yield
+        except BaseException:
+            self._over.set()
+            for group in list(self._groups):
+                group.stop()
+            raise
+
+    def _variant(self, number: int, variant: Variant) -> None:
         self.say(f"{variant.name}: {variant.title}")
         canary = register(self._ground)
         own = self._ground.root / f"strangers-{number}"
@@ -142,6 +179,9 @@ class Live:
             at_work = stack.enter_context(self._holder(canary, number).at_work())
             order = self._order(stack, number, variant, canary, at_work, own)
             group = Group(order)
+            self._groups.append(group)
+            if self._over.is_set():
+                group.stop()
             if variant.loot == "shared-key":
                 # Its owner has finished for now, and comes back when half of the time is over.
                 timer = threading.Timer(self.seconds / 2, at_work.come_back)
@@ -150,7 +190,7 @@ class Live:
             group.wait(self.seconds + 30)
             findings, contained = self._settled(canary)
         protection = group.protected.how if group.protected else "none"
-        done = outcome_of(
+        done = self._outcomes[number] = outcome_of(
             variant.name,
             variant.title,
             variant.people,
@@ -163,7 +203,6 @@ class Live:
             protection,
         )
         self.say(f"{variant.name}: {done.outcome} after {len(group.tried)} requests")
-        return done
 
     def _settled(self, canary: Canary) -> tuple[list, list]:  # type: ignore[type-arg]
         """The findings about a recipient and what was cut, once there are some or none come."""
@@ -240,6 +279,10 @@ class Group:
         keyhole = cast(IO[bytes], self._process.stdin)
         keyhole.write(msgspec.json.encode(order) + b"\n")
         keyhole.flush()
+
+    def stop(self) -> None:
+        """End it; `wait` then hears no more."""
+        self._process.kill()
 
     def wait(self, seconds: float) -> None:
         """Hear what they tell until they end; BailmentError if they could get at the issuer."""
