@@ -62,7 +62,7 @@ def find_any(known: Known, subject: str) -> str:
             f"`{subject}` is no subject",
             hint="write kind:id, like person:maria@acme.example, vendor:NAME or finding:ID",
         )
-    if kind == "person":
+    if kind == "person" and name not in known.register.link_of:  # to find a name takes them all
         return f"person:{find_person(known, name)}"
     if kind in ("recipient", "subcontractor"):
         found = find_recipient(known, name)
