@@ -43,7 +43,8 @@ async def act(socket: Path, name: str, **members: Any) -> dict[str, Any]:
     try:
         head = f"POST /act HTTP/1.1\r\nHost: control\r\nContent-Length: {len(body)}\r\n"
         writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-        answer = await asyncio.wait_for(reader.read(), WITHIN)
+        async with asyncio.timeout(WITHIN):
+            answer = await reader.read()
     finally:
         writer.close()
     status, _, rest = answer.partition(b" ")[2].partition(b" ")

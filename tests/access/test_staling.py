@@ -11,7 +11,9 @@ from bailment.access.account import account
 from bailment.access.assured import evaluated, standing_record
 from bailment.access.register import Register
 from bailment.access.slot import slot_of
+from bailment.access.staling import ended, marks
 from bailment.access.state import State
+from bailment.assurance.explanation import explain
 from bailment.assurance.standing import tier_at
 from bailment.errors import VerificationError
 from bailment.ledger.evidence_records import EvidenceStaled, StandingHeld
@@ -74,6 +76,19 @@ def test_what_rests_on_it_is_lost_at_once_and_what_does_not_is_kept(acme: Acme) 
     assert acme.book.register.proven(acme.name).unmet == {"T2": {"ID-2": "expired"}}
     acme.marks("roster")
     assert acme.tier == 0, "no lower tier is left either"
+
+
+def test_it_is_not_said_to_be_too_old(acme: Acme) -> None:
+    acme.marks("scan")
+    register, now, spec = acme.book.register, acme.book.time, acme.book.register.spec
+    assert spec is not None
+    proven = register.proven(acme.name)
+    items = {item.id: ended(item, marks(proven)) for item in proven.items}
+    found = explain(
+        "acme", evaluated(register, acme.name, spec, now).evaluation, spec, 2, items, {}
+    )
+    assert found is not None
+    assert "scan MFA: ended or marked stale" in found.gaps[0].facts[0]
 
 
 def test_what_was_in_grace_is_lost_as_well(acme: Acme) -> None:

@@ -30,6 +30,12 @@ def test_what_was_done_and_found_to_hold_is_done() -> None:
     judge(told(DONE))
 
 
+def test_where_evidence_was_marked_stale_there_need_be_no_credential_to_try() -> None:
+    found = told(DONE, decided=0)
+    found["verified"]["tiers"] = {"acme": 1}
+    judge(found)
+
+
 @pytest.mark.parametrize(
     ("found", "code", "said"),
     [

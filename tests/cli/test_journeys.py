@@ -315,7 +315,7 @@ def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) ->
         "more": int,
         "done": [],
         "verdict": "",
-        "text": "",
+        "said": "",
         "reason": "",
         "author": "",
     }

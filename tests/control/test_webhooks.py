@@ -209,6 +209,28 @@ async def test_what_was_written_when_nobody_read_is_told_after_the_start(
     assert lifted["subject"] == f"recipient:{acme.id}"
 
 
+async def test_an_endpoint_that_was_down_for_a_day_gets_all_in_order_after_restarts(
+    lab: World, acme: Recipient, hooked: Hook
+) -> None:
+    hooked.status, hooked.tried, made = 503, [], []
+    for _ in range(3):
+        made.append(await lab.hold(f"recipient:{acme.id}"))
+        await lab.lift(made[-1])
+        while (await status(acme))["error"] == "":
+            await lab.settle()
+        await lab.stop()
+        lab.clock.ahead += DAY // 3
+        await lab.restart()
+    while (await status(acme))["waiting"] < 6:
+        await lab.settle()
+    assert (await status(acme))["given_up"] == 0
+    hooked.status = 200
+    lab.clock.ahead += DAY // 3
+    await lab.lift(await lab.hold("model:other"))  # which is news, though not acme's
+    told = await hooked.until(*["hold.added", "hold.lifted"] * 3)
+    assert [one["hold"] for one in told] == [one for one in made for _ in range(2)]
+
+
 async def test_an_endpoint_that_never_answers_is_given_up_and_tried_when_it_is_set_again(
     lab: World, acme: Recipient, hooked: Hook
 ) -> None:

@@ -119,7 +119,8 @@ async def _listening(waiting: asyncio.Future[str]) -> AsyncIterator[str]:
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
+            async with asyncio.timeout(10):
+                head = await reader.readuntil(b"\r\n\r\n")
             method, _, rest = head.decode("latin-1").partition(" ")
             target = urlsplit(rest.partition(" ")[0])
             given = parse_qs(target.query).get("completion", [""])[0]

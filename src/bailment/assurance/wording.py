@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from bailment.assurance.item import Item
-from bailment.assurance.proof_tree import Proof, needed, newness, reads
+from bailment.assurance.proof_tree import NEVER, Proof, needed, newness, reads
 from bailment.spec.compiled import Check, Claim, CompiledSpec, Join, Leaf, Required, Source
 from bailment.spec.terms import LADDER, RANK, Independence
 
@@ -78,7 +78,9 @@ class Wording:
             case "nobody-seen":
                 return f"{what}: nobody was seen"
             case "expired":
-                return f"{what}: too old, {self._cited(proof)}"
+                ends = [self._items[id_].expires or NEVER for id_ in proof.items]
+                why = "ended or marked stale" if min(ends) <= self._at else "too old"
+                return f"{what}: {why}, {self._cited(proof)}"
             case "failed":
                 return f"{what}: fails{self._number(leaf, proof)}, {self._cited(proof)}"
         return f"{what}: holds, {self._cited(proof)}"

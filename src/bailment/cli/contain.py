@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,13 +13,14 @@ import typer
 from bailment.cli.console import Dir, act
 from bailment.cli.extent import opened
 from bailment.cli.incident import Id
-from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
+from bailment.cli.output import Column, Json, note, say, show_json, show_rows, titled, warn
 from bailment.cli.reach import named
-from bailment.cli.subjects import handle_of
+from bailment.cli.subjects import find_recipient, handle_of
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, Waiting
 from bailment.incident.containment import Plan, plan, read_plan
 from bailment.ledger.incident_records import ContainmentExecuted, ContainmentPlanned
+from bailment.spec.terms import TIERS
 from bailment.store.folder import Folder
 from bailment.store.incidents import Incidents
 from bailment.store.view import View
@@ -37,6 +39,13 @@ def contain(
     verify: Annotated[
         bool, typer.Option("--verify", help="Do nothing; only see whether it holds, at any time.")
     ] = False,
+    stale: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Evidence to mark stale: ACME for all there is about it, or ACME:KIND; repeat for "
+            "more. It steps down at once to what its other evidence holds."
+        ),
+    ] = None,
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
@@ -47,10 +56,13 @@ def contain(
     """
     if verify and (execute or plan_out):
         raise typer.BadParameter("it makes and executes no plan", param_hint="--verify")
+    if stale and (verify or execute):
+        raise typer.BadParameter("that is said when a plan is made", param_hint="--stale")
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
         name = incidents.incident(incident).opened.incident
-        made = _made(view, incidents, name) if execute is None else _read(execute)
+        marks = _marks(view, stale or ())
+        made = _made(view, incidents, name, marks) if execute is None else _read(execute)
         if made.incident != name:
             raise BailmentError(f"the plan is for the incident {made.incident[:8]}")
         if execute is not None and made.digest not in _saved(incidents, name):
@@ -95,17 +107,37 @@ def judge(told: dict[str, Any]) -> None:
         )
     if not seen["contained"]:
         raise BailmentError("NOT contained: see above", hint="bailment kill-switch on")
-    if not seen["decided"]:
+    if not seen["decided"] and not seen.get("tiers"):
         raise BailmentError("no credential was tried, so nothing is shown: see the blast radius")
 
 
-def _made(view: View, incidents: Incidents, incident: str) -> Plan:
+def _marks(view: View, said: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """The kinds of evidence to mark stale, by organisation."""
+    register, found = view.fold.register, defaultdict[str, set[str]](set)
+    for one in said:
+        handle, _, kind = one.partition(":")
+        name = find_recipient(view, handle)
+        known = {item.kind for item in register.proven(name).items}
+        kinds = known & {kind} if kind else known
+        if register.spec is None or not kinds:
+            there = ", ".join(f"`{one}`" for one in sorted(known)) or "none"
+            raise BailmentError(
+                f"there is no evidence `{kind}` about {handle}; there is {there}",
+                hint=f"bailment evidence list {handle}",
+            )
+        found[name] |= kinds
+    return {name: tuple(sorted(kinds)) for name, kinds in found.items()}
+
+
+def _made(
+    view: View, incidents: Incidents, incident: str, stale: Mapping[str, tuple[str, ...]]
+) -> Plan:
     """A plan, as things are now."""
     graph, extended = incidents.graph_of([f"incident:{incident}"])
     now, register = now_ms(), view.fold.register
     recent = incidents.index.since(now - _WEEK)
     rotate_ms = register.conditions.response.rotate_ms
-    return plan(register, graph, extended.radius, incident, recent, rotate_ms, now)
+    return plan(register, graph, extended.radius, incident, recent, rotate_ms, now, stale)
 
 
 def _saved(incidents: Incidents, incident: str) -> set[str]:
@@ -150,7 +182,15 @@ def _execute(folder: Folder, made: Plan) -> dict[str, Any]:
 
 def _verify(folder: Folder, made: Plan, digest: str) -> dict[str, Any]:
     devices = [one.subject.partition(":")[2] for one in made.credentials]
-    return act(folder, "containment-verify", incident=made.incident, plan=digest, devices=devices)
+    lost = {one.organisation: one.left for one in made.lost}
+    return act(
+        folder,
+        "containment-verify",
+        incident=made.incident,
+        plan=digest,
+        devices=devices,
+        lost=lost,
+    )
 
 
 def _told(view: View, made: Plan) -> dict[str, Any]:
@@ -173,6 +213,12 @@ def _told(view: View, made: Plan) -> dict[str, Any]:
                 "already": one.already,
             }
             for one in made.cut
+        ],
+        "lost": [
+            msgspec.structs.asdict(one)
+            | {"recipient": handle_of(view, one.organisation)}
+            | {"tier": _tier(one.tier), "left": _tier(one.left)}
+            for one in made.lost
         ],
         "beside": len(made.beside),
         "credentials": msgspec.to_builtins(made.credentials),
@@ -202,6 +248,9 @@ def _show(told: dict[str, Any]) -> None:
     say(f"{seen['refused']} of {seen['decided']} credentials refused; {seen['open']} accesses open")
     for one in seen["allowed"]:
         warn(f"{one} is NOT refused")
+    for row in told["lost"]:
+        tell = warn if row["organisation"] in seen["above"] else say
+        tell(f"{row['recipient']} holds {_tier(seen['tiers'][row['organisation']])} now")
 
 
 def _show_plan(told: dict[str, Any]) -> None:
@@ -213,11 +262,25 @@ def _show_plan(told: dict[str, Any]) -> None:
         "why": lambda row: _WHY[row["why"]] + (", on hold already" if row["already"] else ""),
     }
     show_rows(told["cut"], columns, as_json=False, none="nobody is cut off")
+    if told["lost"]:
+        steps: dict[str, Column] = {
+            "recipient": "recipient",
+            "steps down": lambda row: f"{row['tier']} to {row['left']}, at once",
+            "because of": lambda row: ", ".join(row["because"]) or "nothing it rests on",
+            "models": lambda row: ", ".join(row["models"]),
+            "people": "people",
+            "accesses a day": lambda row: str(row["per_day"]),
+        }
+        show_rows(told["lost"], steps, as_json=False, none="")
     if told["beside"]:
         warn(f"{told['beside']} of them are not exposed and are cut off all the same")
     states = Counter(one["state"] for one in told["credentials"])
     counted = ", ".join(f"{number} {_STATES[state]}" for state, number in states.items())
     say(f"{len(told['credentials'])} credentials in its extent: {counted or 'none'}")
+
+
+def _tier(rank: int) -> str:
+    return TIERS[rank - 1] if rank else "none"
 
 
 _STATES = {"live": "live", "held": "on hold already", "ended": "ended already"}

@@ -102,7 +102,7 @@ def console_app(
 ) -> Starlette:
     """The application behind the control socket."""
     drill = RevocationDrill(actions, assurance)
-    incidents = IncidentDesk(actions, holding)
+    incidents = IncidentDesk(actions, holding, evaluator)
     findings = FindingDesk(actions.log)
 
     async def act(request: Request) -> Response:

@@ -7,17 +7,22 @@ from collections.abc import Collection
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import UNSET
 
 from bailment.access.coverage import dead
 from bailment.access.reasons import Reason, Refused
+from bailment.access.staling import marks
 from bailment.access.two_person import record_of
+from bailment.assurance.standing import tier_at
 from bailment.clock import now_ms, steady_ms
 from bailment.control.actions import Actions, Denied, Proposed
+from bailment.control.evaluator import Evaluator
 from bailment.control.holding import AddHold, Holding
 from bailment.control.requests import Act
 from bailment.control.rotation import demand
 from bailment.incident.containment import Act as Planned
 from bailment.incident.containment import Plan, still_allowed
+from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.incident_records import (
     ContainmentExecuted,
     ContainmentPlanned,
@@ -52,11 +57,13 @@ class ExecuteContainment(Act, frozen=True, tag="containment-execute"):
 
 
 class VerifyContainment(Act, frozen=True, tag="containment-verify"):
-    """Decide again for these devices and workloads."""
+    """Decide again for these devices and workloads; and see that the organisations in `lost` are
+    not above the tier of that rank."""
 
     incident: str
     plan: str
     devices: _Devices
+    lost: dict[str, int] = msgspec.field(default_factory=dict)
 
 
 ContainmentActs = PlanContainment | ExecuteContainment | VerifyContainment
@@ -65,9 +72,10 @@ ContainmentActs = PlanContainment | ExecuteContainment | VerifyContainment
 class Containment:
     """These acts, over one log."""
 
-    def __init__(self, actions: Actions, holding: Holding) -> None:
+    def __init__(self, actions: Actions, holding: Holding, evaluator: Evaluator) -> None:
         self._actions = actions
         self._holding = holding
+        self._evaluator = evaluator
 
     async def perform(self, act: ContainmentActs) -> dict[str, Any]:
         """Do it; what there is to say about it afterwards."""
@@ -89,7 +97,7 @@ class Containment:
         done, cut = [], 0
         for one in plan.acts:
             try:
-                before = self._before(one, plan.incident)
+                before = self._before(one, plan)
                 if before is not None:
                     done.append(before)
                     continue
@@ -124,20 +132,25 @@ class Containment:
             raise _denied("the incident is closed: open another")
         return digest
 
-    def _before(self, one: Planned, incident: str) -> Done | None:
+    def _before(self, one: Planned, plan: Plan) -> Done | None:
         """What was done of an act already; Denied if it should have been, and was not."""
         register, now = self._actions.log.fold.register, self._actions.log.sequencer.time
         if one.act == "rotate":
             rotation = register.state.rotations.get(one.subject)
-            if rotation is not None and rotation.incident == incident:
+            if rotation is not None and rotation.incident == plan.incident:
                 return Done(one.act, one.subject, rotation.rotation, already=True)
             over = dead(register, one.subject, now)
             return Done(one.act, one.subject, already=True) if over else None
-        for hold in register.holds_on.get(one.subject, ()):
-            if not hold.until or now < hold.until:
-                return Done(one.act, one.subject, hold.hold, already=True)
+        if one.act == "stale":
+            stale = marks(register.proven(one.subject.partition(":")[2]))
+            if all(stale.get(kind, 0) >= plan.made for kind in one.kinds):
+                return Done(one.act, one.subject, already=True)
+        else:
+            for hold in register.holds_on.get(one.subject, ()):
+                if not hold.until or now < hold.until:
+                    return Done(one.act, one.subject, hold.hold, already=True)
         for name, proposal in register.state.proposals.items():
-            if now < proposal.until and _proposes(proposal.act, one.subject):
+            if now < proposal.until and _proposes(proposal.act, one):
                 return Done(one.act, one.subject, proposal=name, already=True)
         if one.act == "held":
             raise _denied("it is not on hold any more: make another plan")
@@ -149,12 +162,20 @@ class Containment:
             hold = AddHold(author, one.subject, f"incident {incident[:8]}", selects=one.selects)
             told = await self._holding.hold(hold)
             return str(told["hold"]), int(told["cut"])
+        if one.act == "stale":
+            name, why = one.subject.partition(":")[2], f"incident {incident[:8]}"
+            marked = EvidenceStaled(name, one.kinds, why, author, incident)
+            await self._actions.append(lambda now: marked, urgent=True)
+            return "", 0
         why = f"incident {incident[:8]}: {one.why}"
         given = (one.subject, one.organisation, why, author, incident)
         return await demand(self._actions, *given, within=one.within), 0
 
     async def _verify(self, act: VerifyContainment) -> dict[str, Any]:
-        """Whether everything that a plan cut is refused, and nothing of it is in flight."""
+        """Whether everything that a plan cut is refused, nothing of it is in flight, and nobody
+        holds what was to be lost."""
+        if act.lost:
+            await self._evaluator.settled()
         register, sequencer = self._actions.log.fold.register, self._actions.log.sequencer
         left = await self._open_of(set(act.devices))
         allowed: list[str] = []
@@ -162,14 +183,19 @@ class Containment:
             allowed += still_allowed(register, act.devices[at : at + _AT_ONCE], sequencer.time)
             await asyncio.sleep(0)  # accesses go first
         number = len(act.devices)
+        now = sequencer.time
+        tiers = {one: tier_at(register.proven(one).standing, now) for one in act.lost}
         verified = ContainmentVerified(
             *(act.incident, act.plan, number, number - len(allowed), left, act.author),
             allowed=tuple(allowed[:256]),
+            tiers=tiers or UNSET,
         )
         record = await self._actions.append(lambda now: verified)
         told = {"decided": number, "refused": number - len(allowed), "allowed": allowed}
-        contained = not allowed and not left
-        return {**told, "open": left, "contained": contained, "record": record.index}
+        above = [one for one, rank in act.lost.items() if tiers[one] > rank]
+        contained = not allowed and not left and not above
+        told |= {"open": left, "tiers": tiers, "above": above}
+        return {**told, "contained": contained, "record": record.index}
 
     async def _open_of(self, devices: Collection[str]) -> int:
         """How many accesses of these devices the log has as open, after some patience; one whose
@@ -184,10 +210,12 @@ class Containment:
             await asyncio.sleep(0.02)
 
 
-def _proposes(act: dict[str, Any], subject: str) -> bool:
-    """Whether a proposed act is a hold on the subject."""
+def _proposes(act: dict[str, Any], one: Planned) -> bool:
+    """Whether it is proposed to do this act of a plan, or the like."""
     record = record_of(act)
-    return isinstance(record, HoldAdded) and record.subject == subject
+    if isinstance(record, EvidenceStaled) and one.act == "stale":
+        return one.subject.partition(":")[2] == record.recipient and one.kinds == record.kinds
+    return isinstance(record, HoldAdded) and one.act != "stale" and record.subject == one.subject
 
 
 def _denied(why: str) -> Denied:

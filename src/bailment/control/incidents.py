@@ -19,6 +19,7 @@ from bailment.control.containment import (
     PlanContainment,
     VerifyContainment,
 )
+from bailment.control.evaluator import Evaluator
 from bailment.control.holding import Holding
 from bailment.control.requests import Act, Line
 from bailment.control.rotation import at_once_worthless, demand
@@ -115,9 +116,9 @@ IncidentActs = (
 class IncidentDesk:
     """These acts, over one log."""
 
-    def __init__(self, actions: Actions, holding: Holding) -> None:
+    def __init__(self, actions: Actions, holding: Holding, evaluator: Evaluator) -> None:
         self._actions = actions
-        self._containment = Containment(actions, holding)
+        self._containment = Containment(actions, holding, evaluator)
 
     async def perform(self, act: IncidentActs) -> dict[str, Any]:
         """Do it; what there is to say about it afterwards."""

@@ -118,8 +118,11 @@ class Following:
                 if self._kept != self.progress.next:
                     await self._keep()
                 if pause:
+                    # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the
+                    # wake, and whoever ends this would wait for ever.
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(self.wake.wait(), pause)
+                        async with asyncio.timeout(pause):
+                            await self.wake.wait()
         finally:
             await self._sender.close()
 

@@ -206,8 +206,10 @@ class Webhooks:
     async def _rest(self, due: int | None) -> None:
         """Until there is news, somebody was told, or something is due."""
         seconds = _LAG if due is None else min(_LAG, max(0.0, (due - now_ms()) / 1000))
+        # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the wake.
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._wake.wait()
 
 
 def _told(facts: Facts, holds: dict[str, str], register: Indexed) -> dict[str, Any]:

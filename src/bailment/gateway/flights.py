@@ -235,7 +235,8 @@ class Flights:
         wave = self._waves.get(epoch) or Wave()
         if wave.left:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(wave.landed.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await wave.landed.wait()
         return wave.cut, wave.left, wave.last
 
     def stop(self) -> int:
@@ -250,7 +251,8 @@ class Flights:
         """Take no more, let what flies land for so long, then cut the rest and see it land."""
         self.draining = True
         try:
-            await asyncio.wait_for(self._empty(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._empty()
         except TimeoutError:
             for flight in self._flights:
                 flight.cut(refused)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 import msgspec
 import structlog
@@ -113,10 +114,10 @@ class Watch:
         self._wake.set()
 
     async def _rest(self) -> None:
-        try:
-            await asyncio.wait_for(self._wake.wait(), _LOOK)
-        except TimeoutError:
-            return
+        # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the wake.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LOOK):
+                await self._wake.wait()
 
     async def _step(self) -> None:
         """All that came, and what is due."""

@@ -1,4 +1,4 @@
-"""A plan to contain an incident: what to hold and to replace, and whom that cuts off besides.
+"""A plan to contain an incident: what to hold, mark stale and replace, and whom that cuts off.
 
 A plan is a value: it is shown, saved, and executed as it was saved or not at all. Each hold carries
 the digest of whom it covered when the plan was made; where that changed it is not executed.
@@ -6,7 +6,8 @@ the digest of whom it covered when the plan was made; where that changed it is n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,7 @@ from bailment.access.register import Register
 from bailment.access.state import Indexed
 from bailment.incident.blast_radius import CALLERS, Radius, Use
 from bailment.incident.graph import Graph
+from bailment.incident.stepping_down import Lost, lost
 from bailment.ledger.records import TokenIssued
 
 #: What may be put on hold when an incident is about it.
@@ -30,6 +32,7 @@ _HELD = ("recipient", "subcontractor", "person", "device", "workload", "link", "
 _ROTATED = ("device", "workload", "link", "recipient", "subcontractor", "source")
 #: A plan in JSON, bytes: some 30,000 people.
 MAX_CONTAINMENT = 2**23
+_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 Why = Literal["subject", "exposed", "beside"]
 State = Literal["live", "held", "ended"]
 
@@ -37,17 +40,18 @@ State = Literal["live", "held", "ended"]
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One thing to do.
 
-    `act` is `hold`, `rotate`, or `held` for what is on hold already and must stay so. Of a hold
-    `selects` is the digest of whom it covers, of a rotation `organisation` is who must replace the
-    credential within `within` ms.
+    `act` is `hold`, `rotate`, `stale`, or `held` for what is on hold already and must stay so. Of a
+    hold `selects` is the digest of whom it covers, of a rotation `organisation` is who must replace
+    the credential within `within` ms, and `stale` marks the organisation's evidence of `kinds`.
     """
 
-    act: Literal["hold", "held", "rotate"]
+    act: Literal["hold", "held", "rotate", "stale"]
     subject: str
     why: str
     selects: str = ""
     organisation: str = ""
     within: int = 0
+    kinds: tuple[str, ...] = ()
 
 
 class Cut(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +81,8 @@ class Credential(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All of it: `made` in ms, `epoch` the register's position that it was made at. `credentials`
     are all that the incident is about, that could be reached, or that are cut: whoever verifies the
-    containment decides about each of them again, by whatever it was cut."""
+    containment decides about each of them again, by whatever it was cut. `lost` is what follows
+    from evidence that is marked stale."""
 
     incident: str
     made: int
@@ -86,6 +91,7 @@ class Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     acts: tuple[Act, ...]
     cut: tuple[Cut, ...]
     credentials: tuple[Credential, ...]
+    lost: tuple[Lost, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -106,8 +112,10 @@ def plan(
     recent: Sequence[Use],
     rotate_ms: int,
     now: int,
+    stale: Mapping[str, tuple[str, ...]] = _NOTHING,
 ) -> Plan:
-    """What would contain this; `recent` is what everybody did in the last seven days."""
+    """What would contain this; `recent` is what everybody did in the last seven days, `stale` has
+    by organisation the kinds of evidence to mark, of which somebody has to say them."""
     covers = {one: covered(register, one, now) for one in _held_by(register, graph, radius, now)}
     acts = [
         Act("held", subject, "on hold already")
@@ -116,13 +124,19 @@ def plan(
         for subject, people in covers.items()
     ]
     acts += (
+        Act("stale", f"{register.organisations[one].kind}:{one}", ", ".join(kinds), kinds=kinds)
+        for one, kinds in stale.items()
+    )
+    acts += (
         Act("rotate", subject, why, organisation=organisation, within=rotate_ms)
         for subject, organisation, why in credentials(register, graph, radius, below=False)
     )
     states = {one: _state(register, one, now) for one in _extent(radius, covers)}
     cut = _cut(radius, covers, recent, states)
     found = tuple(Credential(*one) for one in states.items())
-    return Plan(incident, now, register.epoch, radius.starts, tuple(acts), cut, found)
+    off = {one.subject for one in cut}
+    told = tuple(lost(register, one, kinds, off, recent, now) for one, kinds in stale.items())
+    return Plan(incident, now, register.epoch, radius.starts, tuple(acts), cut, found, told)
 
 
 def read_plan(data: bytes) -> Plan:

@@ -58,7 +58,7 @@ def _moment(index: int, time: int, facts: Facts) -> Moment | None:
             what = f"a plan of {facts.acts} acts that cuts off {facts.cut}"
             return Moment(time, f"{what}, {facts.beside} of them not exposed", index)
         case ContainmentExecuted():
-            done = sum(bool(one.made) for one in facts.acts)
+            done = sum(not (one.proposal or one.failed) for one in facts.acts)
             waiting = sum(bool(one.proposal) for one in facts.acts)
             what = f"contained: {done} of {len(facts.acts)} acts done"
             return Moment(time, what + (f", {waiting} wait for signatures" * bool(waiting)), index)

@@ -133,7 +133,8 @@ class ContainmentVerified(Facts, frozen=True):
     """What was found when everything in the incident's extent was decided about again.
 
     `plan` is the plan that was executed last, or empty. `decided` decisions were made again and
-    `refused` of them refused; `allowed` names those that did not. Left were `open` flights.
+    `refused` of them refused; `allowed` names those that did not. Left were `open` flights. `tiers`
+    has the rank in force of each organisation of whose evidence the plan marked some stale.
     """
 
     TYPE: ClassVar[str] = "containment.verified"
@@ -144,6 +145,7 @@ class ContainmentVerified(Facts, frozen=True):
     open: int
     author: str
     allowed: tuple[str, ...] = ()
+    tiers: dict[str, int] | UnsetType = UNSET
 
 
 class RotationDemanded(Facts, frozen=True):

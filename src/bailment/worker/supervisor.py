@@ -117,7 +117,7 @@ class Supervisor:
             return NOT_STARTED
         began, said = time.monotonic(), self._process.stdout
         try:
-            while said and (line := await asyncio.wait_for(said.readline(), self._silent)):
+            while said and (line := await self._line(said)):
                 self.report = msgspec.json.decode(line, type=Report)
                 now = time.monotonic()
                 self._level = self._level if self.behind else now
@@ -131,6 +131,11 @@ class Supervisor:
             status = await self._process.wait()  # its pipes are closed with it, before the loop is
         self._process = None
         return status
+
+    async def _line(self, said: asyncio.StreamReader) -> bytes:
+        # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with a line.
+        async with asyncio.timeout(self._silent):
+            return await said.readline()
 
     def _kill(self) -> None:
         """What it knows is kept before it says anything, so there is nothing to wait for."""
