@@ -59,7 +59,7 @@ team | access list --recipient x | 1 | there is no recipient `x` | bailment reci
 team | access list --person x | 1 | nobody is `x` | bailment person list
 team | {add} --until soon | 2 | `soon` is no time | 2h
 team | {add} --model x | 1 | there is no model `x` | add it to bailment.toml
-team | {add} --purpose '' | 1 | `$.purposes[1]` |
+team | {add} --purpose '' | 1 | `purposes[1]` |
 team | {add} --network 10.0.0.0/33 | 1 | `10.0.0.0/33` is not a network | 192.0.2.0/24
 team | {add} --tokens-per-day 0 | 2 | '--tokens-per-day' | --help
 team | {add} --key none | 1 | cannot read a JWK from `none` | bailment recipient key FOLDER
