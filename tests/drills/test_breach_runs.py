@@ -56,8 +56,9 @@ def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count_nor_is_one_bro
             variants = ("--variant", "bearer", "--variant", "copied-key")
             brief = ("--seconds", "4", "--pace", "0.3", "--json", "-d", str(issuer))
             told = json.loads(_run("drill", "run", "breach-2026", "--live", *variants, *brief))
-            _broken_off(issuer, signal.SIGINT, ends=130)
-            assert not (issuer / "drill.json").exists()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                _broken_off(issuer, number, ends=130)
+                assert not (issuer / "drill.json").exists()
             _broken_off(issuer, signal.SIGKILL, ends=-signal.SIGKILL)
             assert (issuer / "drill.json").exists()
             _run("drill", "end", "-d", str(issuer))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -52,6 +53,8 @@ _INNOCENT = 2
 #: The loot of groups that go on for long: those that share one key are one line of tokens until its
 #: owner comes back, and relays are let in.
 _SLOW = ("shared-key", "relay")
+#: By these a person, or whoever minds the machine, breaks a drill off.
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _WEEK = 604_800.0
 #: How long after a group's last request a finding may still come, seconds.
 _GRACE = 3.0
@@ -114,7 +117,8 @@ class Live:
             notes: tuple[str, ...] = (BROKEN_OFF,)
             try:
                 self._watch = Watch(self.folder)
-                self._play(variants)
+                with self._heeding():
+                    self._play(variants)
                 notes = ()
             finally:
                 if notes:
@@ -160,15 +164,42 @@ class Live:
                     played.result()
 
     @contextmanager
+    def _heeding(self) -> Iterator[None]:
+        """While Ctrl-C and SIGTERM break it off, whatever Python is at. What a handler raises is
+        lost if an import or the garbage collector calls back just then, so it is also kept."""
+        asked = threading.Event()
+
+        def heed(*_: object) -> None:
+            asked.set()
+            self._end_groups()
+            raise KeyboardInterrupt
+
+        before = {number: signal.signal(number, heed) for number in _ENDING}
+        try:
+            yield
+        except BailmentError:  # of a group that was ended
+            if not asked.is_set():
+                raise
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+        if asked.is_set():
+            raise KeyboardInterrupt
+
+    @contextmanager
     def _ending(self) -> Iterator[None]:
         """What breaks off ends the groups that are at it."""
         try:
             yield
         except BaseException:
-            self._over.set()
-            for group in list(self._groups):
-                group.stop()
+            self._end_groups()
             raise
+
+    def _end_groups(self) -> None:
+        """Those that are at it, and those that would begin."""
+        self._over.set()
+        for group in list(self._groups):
+            group.stop()
 
     def _variant(self, number: int, variant: Variant) -> None:
         self.say(f"{variant.name}: {variant.title}")
