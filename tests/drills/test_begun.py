@@ -67,6 +67,25 @@ async def test_who_was_granted_more_than_a_drill_grants_stays_in_every_count(
         assert noted.recipients == (canary.id,)
 
 
+async def test_who_was_being_registered_when_it_was_killed_is_its_recipient_if_registered_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bailment.drills.breach.begun._UNDER_WAY", 0.01)
+    async with world(tmp_path) as lab:
+        before = await lab.recipient()
+        lab.clock.ahead += 1_000
+        started = lab.clock.now()
+        canary = await lab.recipient(until=started + DAY)
+        organisations = lab.register.organisations
+        handles = [organisations[one.id].handle for one in (before, canary)]
+        keep(lab.folder, Begun("ab" * 16, started, [], [*handles, "never-came"]))
+        await _end(lab)
+        (noted,) = lab.of(DrillNoted)
+        assert noted.recipients == (canary.id,)
+        assert lab.register.state.links[canary.link.id].ended
+        assert not lab.register.state.links[before.link.id].ended
+
+
 async def test_two_drills_are_not_held_at_once(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.settings.touch()

@@ -8,12 +8,14 @@ import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bailment.assurance.adapters import recognition
 from bailment.assurance.adapters.report import Report
 from bailment.clock import now_ms, simulated
-from bailment.drills.breach.order import Tried
+from bailment.drills.breach import live
+from bailment.drills.breach.order import Order, Protected, Tried
 from bailment.drills.breach.plot import draw
 from bailment.drills.breach.report import report_of
 from bailment.drills.breach.result import Background, Outcome, Result, outcome_of
@@ -63,6 +65,18 @@ def test_only_a_groups_own_answers_count_against_a_refusal() -> None:
 
 def test_a_gateway_that_fails_has_refused_nobody() -> None:
     assert _outcome([_tried(1, 502, "upstream"), _tried(2, 0, "ReadError")]).outcome == "unseen"
+
+
+def test_a_group_that_is_ended_in_the_middle_of_a_word_has_said_what_was_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = [msgspec.json.encode(one) for one in (Protected("user", {}), _tried(1, 200))]
+    told = b"\n".join((*lines, lines[1][:20]))
+    says = f"import sys; sys.stdin.readline(); sys.stdout.buffer.write({told!r})"
+    monkeypatch.setattr(live, "_ATTACKERS", (sys.executable, "-c", says))
+    group = live.Group(Order("token", "", "", "", "", "", (), 1, 1))
+    group.wait(60)
+    assert group.tried == [_tried(1, 200)]
 
 
 def test_nothing_is_claimed_of_two_who_relay_on_purpose() -> None:

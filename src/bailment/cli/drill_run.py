@@ -208,10 +208,11 @@ def _show(result: Result) -> None:
     seen = result.background
     kinds = ", ".join(f"{kind} {count}" for kind, count in seen.findings.items())
     weekly = seen.false_alerts / max(seen.recipients * seen.weeks, 1e-9)
+    failed = f", {seen.failed} without an answer" * bool(seen.failed)
     rate = f", {weekly:.2f} a recipient and week" if result.simulated else ""
     say(
         f"background: {seen.recipients} recipients, {seen.requests} requests, "
-        f"{seen.refused} refused, {seen.false_alerts} false alerts{rate}"
+        f"{seen.refused} refused{failed}, {seen.false_alerts} false alerts{rate}"
         + (f" ({kinds})" if kinds else "")
     )
     for text in result.notes:

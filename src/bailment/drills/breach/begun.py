@@ -6,6 +6,7 @@ nothing behind that another cannot finish.
 from __future__ import annotations
 
 import fcntl
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ import msgspec
 
 from bailment import canonical
 from bailment.access.drilled import unfit
+from bailment.access.register import Register
 from bailment.clock import now_ms
 from bailment.drills.breach.result import Background, Result
 from bailment.errors import BailmentError
@@ -26,14 +28,18 @@ Act = Callable[..., Mapping[str, Any]]
 NAME = "breach-2026"
 FILE = "drill.json"
 BROKEN_OFF = "broken off"
+#: For how long a registration may be under way that nobody waits for any more, seconds.
+_UNDER_WAY = 10.0
 
 
 class Begun(msgspec.Struct, forbid_unknown_fields=True):
-    """A drill by its id, when it began (ms), and its recipients up to now."""
+    """A drill by its id, when it began (ms), and its recipients up to now; `coming` are the handles
+    of those that are being registered."""
 
     drill: str
     started: int
     recipients: list[str] = []
+    coming: list[str] = []
 
 
 class Ended(NamedTuple):
@@ -95,7 +101,7 @@ def nothing(begun: Begun) -> Result:
 
 def finish(folder: Folder, act: Act, begun: Begun, result: Result) -> Ended:
     """End the links of its recipients, and put it on record with what came of it."""
-    register = open_view(folder).register
+    register = _registered(folder, begun)
     for recipient in begun.recipients:
         for link in register.links_of(recipient):
             if not register.state.links[link.id].ended:
@@ -120,6 +126,24 @@ def finish(folder: Folder, act: Act, begun: Begun, result: Result) -> Ended:
             result=canonical.digest(canonical.encode(msgspec.to_builtins(result))),
         )
     return _removed(folder, Ended(result, ordinary))
+
+
+def _registered(folder: Folder, begun: Begun) -> Register:
+    """Take up those who were being registered when it was broken off, where they were."""
+    until = time.monotonic() + _UNDER_WAY
+    while True:
+        register = open_view(folder).register
+        ids = {one.handle: one.recipient for one in register.organisations.values()}
+        if all(handle in ids for handle in begun.coming) or time.monotonic() > until:
+            break
+        time.sleep(0.1)
+    for recipient in (ids[handle] for handle in begun.coming if handle in ids):
+        # One that had the name before is not the drill's.
+        if all(link.start >= begun.started for link in register.links_of(recipient)):
+            begun.recipients.append(recipient)
+    begun.coming.clear()
+    keep(folder, begun)
+    return register
 
 
 def _removed(folder: Folder, ended: Ended) -> Ended:

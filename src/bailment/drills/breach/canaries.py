@@ -45,10 +45,17 @@ class Ground:
     edge: str = ""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self, recipient: str) -> None:
-        """Keep whose links are to be ended where whoever has to do it finds it."""
+    def registering(self, handle: str) -> None:
+        """Keep who is about to be registered where whoever ends their links finds it."""
+        with self._lock:
+            self.begun.coming.append(handle)
+            keep(self.folder, self.begun)
+
+    def registered(self, handle: str, recipient: str) -> None:
+        """Keep under which id they were."""
         with self._lock:
             self.begun.recipients.append(recipient)
+            self.begun.coming.remove(handle)
             keep(self.folder, self.begun)
 
 
@@ -75,6 +82,7 @@ def register(ground: Ground) -> Canary:
     folder = ground.root / handle
     folder.mkdir(mode=0o700)
     key = make_admin_key(folder / "admin")
+    ground.registering(handle)
     done = ground.act(
         "recipient-add",
         handle=handle,
@@ -87,7 +95,7 @@ def register(ground: Ground) -> Canary:
         budget=None,
         depth=0,
     )
-    ground.keep(done["recipient"])
+    ground.registered(handle, done["recipient"])
     return Canary(handle, done["recipient"], asyncio.run(_enrol(ground.gateway, folder)))
 
 
@@ -110,7 +118,7 @@ class Holder:
         self.tried: list[Tried] = []
         self.auth = BailmentAuth(canary.device, PURPOSE)
         self._who, self._model, self._pace = who, model, pace
-        self._over, self._asked = threading.Event(), threading.Event()
+        self._over, self._answered = threading.Event(), threading.Event()
 
     @contextmanager
     def at_work(self) -> Iterator[Holder]:
@@ -118,7 +126,7 @@ class Holder:
         thread = threading.Thread(target=self._work)
         thread.start()
         try:
-            if not self._asked.wait(_PATIENCE):
+            if not self._answered.wait(_PATIENCE):
                 raise BailmentError(
                     f"a recipient of the drill had no answer within {_PATIENCE:.0f} s",
                     hint="see whether the issuer and its model answer: bailment status",
@@ -145,6 +153,7 @@ class Holder:
                     lambda body=body: http.post(gateway + CHAT, json=body, auth=self.auth)  # type: ignore[misc]
                 )
                 self.tried.append(Tried(self._who.name, sent, now_ms(), *found))
-                self._asked.set()
+                if found[0] == 200:
+                    self._answered.set()
                 if self._over.wait(self._pace):
                     return

@@ -39,7 +39,7 @@ from bailment.drills.breach.begun import (
 )
 from bailment.drills.breach.canaries import PURPOSE, Canary, Ground, Holder, register
 from bailment.drills.breach.order import Line, Order, Protected, Tried
-from bailment.drills.breach.result import Background, Outcome, Result, outcome_of
+from bailment.drills.breach.result import Background, Outcome, Result, is_refusal, outcome_of
 from bailment.drills.breach.variants import Variant, holder, strangers
 from bailment.drills.breach.watch import Watch
 from bailment.errors import BailmentError
@@ -56,8 +56,11 @@ _SLOW = ("shared-key", "relay")
 #: By these a person, or whoever minds the machine, breaks a drill off.
 _ENDING = (signal.SIGINT, signal.SIGTERM)
 _WEEK = 604_800.0
-#: How long after a group's last request a finding may still come, seconds.
-_GRACE = 3.0
+#: How long after a group's last request a finding may still come, and what a finding says that it
+#: leads to, seconds.
+_GRACE, _EFFECT = 3.0, 30.0
+#: How long a group may take beyond its time before it is taken for hung, seconds.
+_HUNG = 120.0
 
 Say = Callable[[str], None]
 
@@ -133,15 +136,17 @@ class Live:
         ids = {name for one, _ in self._innocent for name in one.ids}
         found = [one.kind for _, one in self._watch.findings(ids)] if ids else []
         tried = [one for _, holder in self._innocent for one in holder.tried]
+        refused = sum(map(is_refusal, tried))
         return msgspec.structs.replace(
             nothing(begun),
             geography=self._geography(),
             background=Background(
                 len(self._innocent),
                 len(tried),
-                sum(one.status != 200 for one in tried),
+                refused,
                 {kind: found.count(kind) for kind in found},
                 weeks,
+                sum(one.status != 200 for one in tried) - refused,
             ),
             variants=tuple(outcomes),
             notes=(*notes, *_notes(outcomes)),
@@ -218,7 +223,7 @@ class Live:
                 timer = threading.Timer(self.seconds / 2, at_work.come_back)
                 timer.start()
                 stack.callback(timer.cancel)
-            group.wait(self.seconds + 30)
+            group.wait(self.seconds + _HUNG)
             findings, contained = self._settled(canary)
         protection = group.protected.how if group.protected else "none"
         done = self._outcomes[number] = outcome_of(
@@ -236,11 +241,18 @@ class Live:
         self.say(f"{variant.name}: {done.outcome} after {len(group.tried)} requests")
 
     def _settled(self, canary: Canary) -> tuple[list, list]:  # type: ignore[type-arg]
-        """The findings about a recipient and what was cut, once there are some or none come."""
-        until = time.monotonic() + _GRACE
-        while not (found := list(self._watch.findings(canary.ids))) and time.monotonic() < until:
+        """The findings about a recipient and what was cut, once what they lead to is on record or
+        none come."""
+        since = time.monotonic()
+        while True:
+            # In this order: what a finding leads to comes after it.
+            found = list(self._watch.findings(canary.ids))
+            cut = list(self._watch.contained(canary.ids))
+            waiting = not cut and any(one.response == "hold" for _, one in found)
+            patience = _EFFECT if waiting else 0.0 if found else _GRACE
+            if time.monotonic() - since >= patience:
+                return found, cut
             time.sleep(0.2)
-        return found, list(self._watch.contained(canary.ids))
 
     def _holder(self, canary: Canary, number: int) -> Holder:
         return Holder(canary, holder(number, edge=self._ground.edge), self.model, self.pace * 2)
@@ -321,6 +333,8 @@ class Group:
         timer.start()
         try:
             for line in cast(IO[bytes], self._process.stdout):
+                if not line.endswith(b"\n"):
+                    break  # it was ended in the middle of a word
                 told: Line = msgspec.json.decode(line, type=Line)
                 if isinstance(told, Protected):
                     self.protected = told

@@ -83,13 +83,15 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Background(msgspec.Struct, frozen=True):
-    """Those who meant no harm: how many, what they asked, and the findings about them."""
+    """Those who meant no harm: how many, what they asked, how much of that was refused, or had no
+    answer for another cause, and the findings about them."""
 
     recipients: int
     requests: int
     refused: int
     findings: dict[str, int]
     weeks: float
+    failed: int = 0
 
     @property
     def false_alerts(self) -> int:
@@ -131,7 +133,7 @@ def outcome_of(
 ) -> Outcome:
     """What came of one variant, by what its group tried and what the log says."""
     first = min((one.sent for one in tried), default=0)
-    refused = min((one for one in tried if _is_refusal(one)), default=None, key=_sent)
+    refused = min((one for one in tried if is_refusal(one)), default=None, key=_sent)
     told = min(((at, one) for at, one in findings), default=None, key=lambda pair: pair[0])
     cut = min(contained, default=None)
     answered = [one for one in tried if one.status == 200]
@@ -153,7 +155,7 @@ def outcome_of(
         refused=_refused(refused, tried) if refused else None,
         noticed=signal(told[1].kind, told[0], told[1].sentence) if told else None,
         contained=signal(cut[1], cut[0]) if cut else None,
-        reasons=dict(Counter(one.reason for one in tried if _is_refusal(one)).most_common()),
+        reasons=dict(Counter(one.reason for one in tried if is_refusal(one)).most_common()),
         findings=dict(Counter(one.kind for _, one in findings).most_common()),
         protection=protection,
         unseen="" if told or cut else unseen,
@@ -168,7 +170,8 @@ def _refused(one: Tried, tried: Sequence[Tried]) -> Signal:
     )
 
 
-def _is_refusal(one: Tried) -> bool:
+def is_refusal(one: Tried) -> bool:
+    """Whether the gateway meant it; what it could not answer is no refusal."""
     return 400 <= one.status < 500
 
 

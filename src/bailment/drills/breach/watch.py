@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Iterator
 
 from bailment.ledger.detection_records import FindingRaised, StepUpAsked
@@ -12,20 +13,22 @@ from bailment.store.view import open_view
 
 
 class Watch:
-    """The records since it was made."""
+    """The records since it was made; for several threads."""
 
     def __init__(self, folder: Folder) -> None:
         view = open_view(folder)
         self._reader = view.reader
         self._next = view.checkpoint.size
         self._seen: list[Record] = []
+        self._lock = threading.Lock()
 
     def records(self) -> list[Record]:
         """All of them, up to now."""
-        for record in self._reader.records(self._next):
-            self._seen.append(record)
-            self._next = record.index + 1
-        return self._seen
+        with self._lock:
+            for record in self._reader.records(self._next):
+                self._seen.append(record)
+                self._next = record.index + 1
+            return list(self._seen)
 
     def findings(self, ids: Collection[str]) -> Iterator[tuple[int, FindingRaised]]:
         """The findings about any of these subjects, and when each was on record (ms)."""
