@@ -14,7 +14,7 @@ import pytest
 from bailment.assurance.adapters import recognition
 from bailment.assurance.adapters.report import Report
 from bailment.clock import now_ms, simulated
-from bailment.drills.breach import live
+from bailment.drills.breach import group as groups
 from bailment.drills.breach.order import Order, Protected, Tried
 from bailment.drills.breach.plot import draw
 from bailment.drills.breach.report import report_of
@@ -73,8 +73,8 @@ def test_a_group_that_is_ended_in_the_middle_of_a_word_has_said_what_was_whole(
     lines = [msgspec.json.encode(one) for one in (Protected("user", {}), _tried(1, 200))]
     told = b"\n".join((*lines, lines[1][:20]))
     says = f"import sys; sys.stdin.readline(); sys.stdout.buffer.write({told!r})"
-    monkeypatch.setattr(live, "_ATTACKERS", (sys.executable, "-c", says))
-    group = live.Group(Order("token", "", "", "", "", "", (), 1, 1))
+    monkeypatch.setattr(groups, "_ATTACKERS", (sys.executable, "-c", says))
+    group = groups.Group(Order("token", "", "", "", "", "", (), 1, 1))
     group.wait(60)
     assert group.tried == [_tried(1, 200)]
 

@@ -164,7 +164,9 @@ def _draw(result: Result, path: Path) -> None:
 def _writable(plot: Path | None, report: Path | None) -> None:
     """Said before the drill, which takes minutes, and not after it."""
     if plot is not None and plot.suffix.lower() != ".svg":
-        raise BailmentError(f"`{plot}`: a plot is drawn as SVG", hint="name it like drill.svg")
+        raise BailmentError(
+            f"`{plot}`: a plot is drawn as SVG", hint="name it drill.svg, or the like"
+        )
     for path in filter(None, (plot, report)):
         if path.is_dir():
             raise BailmentError(f"`{path}` is a folder", hint="name a file in it")
@@ -198,7 +200,7 @@ def _canary(settings: Settings, name: str) -> str:
 def _show(result: Result) -> None:
     label = "SIMULATED, " if result.simulated else ""
     say(f"{result.name}, {label}{result.form}: {result.geography}")
-    rows = [_row(one, simulated=result.simulated) for one in result.variants]
+    rows = [row_of(one, simulated=result.simulated) for one in result.variants]
     show_rows(rows, {key: key for key in rows[0]}, as_json=False, none="")
     for one in result.variants:
         if one.outcome == "unseen" and one.unseen:
@@ -209,19 +211,20 @@ def _show(result: Result) -> None:
     kinds = ", ".join(f"{kind} {count}" for kind, count in seen.findings.items())
     weekly = seen.false_alerts / max(seen.recipients * seen.weeks, 1e-9)
     failed = f", {seen.failed} without an answer" * bool(seen.failed)
+    fate = "not tried at the gate" if result.simulated else f"{seen.refused} refused{failed}"
     rate = f", {weekly:.2f} a recipient and week" if result.simulated else ""
     say(
-        f"background: {seen.recipients} recipients, {seen.requests} requests, "
-        f"{seen.refused} refused{failed}, {seen.false_alerts} false alerts{rate}"
-        + (f" ({kinds})" if kinds else "")
+        f"background: {seen.recipients} recipients, {seen.requests} requests, {fate}, "
+        f"{seen.false_alerts} false alerts{rate}" + (f" ({kinds})" if kinds else "")
     )
     for text in result.notes:
-        note(text)
+        say(text)
     if not result.simulated:
         note(f"on record as the drill {result.drill}; the recipients' links are ended")
 
 
-def _row(one: Outcome, *, simulated: bool) -> dict[str, str]:
+def row_of(one: Outcome, *, simulated: bool) -> dict[str, str]:
+    """A variant as it is shown: columns and their texts."""
     row = {
         "variant": one.variant,
         "outcome": one.outcome,

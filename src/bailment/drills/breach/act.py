@@ -10,7 +10,7 @@ from bailment.agent.client import fetch_token
 from bailment.agent.profile import KEY, PROFILE, load
 from bailment.agent.ratchet import HANDLE
 from bailment.drills import attacks, calls
-from bailment.drills.breach.live import Group
+from bailment.drills.breach.group import Group
 from bailment.drills.breach.order import Loot, Order
 from bailment.drills.breach.variants import VARIANTS, strangers
 from bailment.drills.local_model import NAME

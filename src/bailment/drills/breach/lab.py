@@ -48,6 +48,13 @@ _LIKE = {
     "relay-4": ("G", "relay"),
     "relay-2": ("E", "relay"),
 }
+NOTES = (
+    "SIMULATED: the fleet and its habits are assumptions, and the clock is moved from one request "
+    "to the next; the gate, the proofs, the log and the detectors are the real ones",
+    "the background goes to the detectors as events and not through the gate, so that nothing here "
+    "says whether the gate would refuse any of it",
+    "false alerts are all findings about the background, of every kind; nobody judged them",
+)
 #: The breach is in the last of the weeks.
 _WEEK = 7
 _SETTLED = 14
@@ -107,10 +114,7 @@ class Lab:
             geography=f"a fleet of {self.recipients} recipients over {days} days, seed {self.seed}",
             background=background,
             variants=tuple(outcomes),
-            notes=(
-                "SIMULATED: the fleet's habits are assumptions; the gate, the proofs, the log and "
-                "the detectors are the real ones",
-            ),
+            notes=(*_unseen(breaches, static), *NOTES),
         )
 
     def _breaches(self, fleet: Fleet, variants: Sequence[Variant], days: int) -> list[_Breach]:
@@ -300,6 +304,14 @@ def _outcome(breach: _Breach, seen: _Seen, static: _Seen) -> Outcome:
         static=_static(static, asks),
         static_answers=static.request if static.first is not None else static.answers,
     )
+
+
+def _unseen(breaches: Sequence[_Breach], static: Sequence[_Seen]) -> Iterator[str]:
+    """What nobody sees with shared static keys, where it can be said why."""
+    for breach, seen in zip(breaches, static, strict=True):
+        variant = breach.variant
+        if seen.first is None and (why := variant.static_unseen or variant.unseen):
+            yield f"{variant.name}, with shared static keys: {why}"
 
 
 def _told(verdict: Verdict, seen: _Seen) -> Iterator[tuple[int, str]]:

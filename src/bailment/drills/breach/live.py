@@ -7,11 +7,8 @@ registered, their devices enrolled, and the requests made in the ways of everybo
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,11 +17,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, cast
+from urllib.parse import urlsplit
 
 import msgspec
 
-from bailment.agent.profile import KEY, PROFILE
+from bailment.agent.profile import KEY, PROFILE, is_loopback
 from bailment.agent.ratchet import HANDLE
 from bailment.clock import now_ms
 from bailment.drills.breach.begun import (
@@ -38,7 +35,8 @@ from bailment.drills.breach.begun import (
     nothing,
 )
 from bailment.drills.breach.canaries import PURPOSE, Canary, Ground, Holder, register
-from bailment.drills.breach.order import Line, Order, Protected, Tried
+from bailment.drills.breach.group import Group, agent
+from bailment.drills.breach.order import Order, Stranger
 from bailment.drills.breach.result import Background, Outcome, Result, is_refusal, outcome_of
 from bailment.drills.breach.variants import Variant, holder, strangers
 from bailment.drills.breach.watch import Watch
@@ -46,8 +44,6 @@ from bailment.errors import BailmentError
 from bailment.settings import Settings
 from bailment.store.folder import Folder
 
-_ATTACKERS = (sys.executable, "-P", "-m", "bailment.drills.breach.attackers")
-_AGENT = (sys.executable, "-m", "bailment.drills.leashed", "agent")
 #: What is at work beside the breach, and means no harm.
 _INNOCENT = 2
 #: The loot of groups that go on for long: those that share one key are one line of tokens until its
@@ -255,7 +251,16 @@ class Live:
             time.sleep(0.2)
 
     def _holder(self, canary: Canary, number: int) -> Holder:
-        return Holder(canary, holder(number, edge=self._ground.edge), self.model, self.pace * 2)
+        who = self._placed(holder(number, edge=self._ground.edge))
+        return Holder(canary, who, self.model, self.pace * 2)
+
+    def _placed(self, who: Stranger) -> Stranger:
+        """Where the gateway is asked from outside this machine there is one place only."""
+        return who if self._local else msgspec.structs.replace(who, address="")
+
+    @property
+    def _local(self) -> bool:
+        return is_loopback(urlsplit(self.settings.issuer.url).hostname or "")
 
     def _order(
         self,
@@ -272,8 +277,8 @@ class Live:
         if variant.loot == "token":
             text = at_work.token
         elif variant.loot in ("capability", "relay"):
-            agent, text = stack.enter_context(_agent(canary))
-            files["agent"] = agent
+            base, text = stack.enter_context(agent(canary))
+            files["agent"] = base
         else:
             folder = canary.device.folder
             files = {name: (folder / name).read_text() for name in (KEY, PROFILE, HANDLE)}
@@ -284,7 +289,7 @@ class Live:
             own=str(own),
             model=self.model,
             purpose=PURPOSE,
-            strangers=strangers(variant, number, edge=self._ground.edge),
+            strangers=tuple(map(self._placed, strangers(variant, number, edge=self._ground.edge))),
             seconds=self.seconds,
             pace=self.pace,
             text=text,
@@ -293,99 +298,18 @@ class Live:
 
     def _edge(self) -> str:
         """An address of this machine that the issuer takes for a proxy's."""
-        for block in self.settings.listen.proxies:
+        for block in self.settings.listen.proxies if self._local else ():
             network = ipaddress.ip_network(block)
             if network.is_loopback and network.version == 4:
                 return str(network[1] if network.num_addresses > 1 else network[0])
         return ""
 
     def _geography(self) -> str:
+        if not self._local:
+            return "everybody comes from this machine, as one network"
         if self._ground.edge:
             return "simulated: an edge that the issuer trusts says which networks they come from"
         return "simulated: other addresses of this machine stand for other networks"
-
-
-class Group:
-    """An attackers' process."""
-
-    def __init__(self, order: Order) -> None:
-        self.protected: Protected | None = None
-        self.tried: list[Tried] = []
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("BAILMENT_")}
-        self._process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-            _ATTACKERS,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=environment,
-            start_new_session=True,
-        )
-        keyhole = cast(IO[bytes], self._process.stdin)
-        keyhole.write(msgspec.json.encode(order) + b"\n")
-        keyhole.flush()
-
-    def stop(self) -> None:
-        """End it; `wait` then hears no more."""
-        self._process.kill()
-
-    def wait(self, seconds: float) -> None:
-        """Hear what they tell until they end; BailmentError if they could get at the issuer."""
-        timer = threading.Timer(seconds, self._process.kill)
-        timer.start()
-        try:
-            for line in cast(IO[bytes], self._process.stdout):
-                if not line.endswith(b"\n"):
-                    break  # it was ended in the middle of a word
-                told: Line = msgspec.json.decode(line, type=Line)
-                if isinstance(told, Protected):
-                    self.protected = told
-                else:
-                    self.tried.append(told)
-        finally:
-            timer.cancel()
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                cast(IO[bytes], pipe).close()
-        if self.protected is None:
-            raise BailmentError("the attackers' process failed; see its standard error above")
-        if self.protected.how == "none":
-            reached = [name for name, how in self.protected.tried.items() if how == "open"]
-            raise BailmentError(
-                f"an attackers' process could reach the issuer's {', '.join(reached)}, so that "
-                "the drill would prove nothing",
-                hint="run it on a kernel with Landlock, or as root",
-            )
-
-
-@contextmanager
-def _agent(canary: Canary) -> Iterator[tuple[str, str]]:
-    """The holder's own agent: its base URL and its capability."""
-    home = canary.device.folder.parent
-    (home / "bailment").symlink_to(home)
-    process = subprocess.Popen(  # noqa: S603 - our own program, no shell
-        [*_AGENT, "--profile", "device", "--purpose", PURPOSE],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "XDG_CONFIG_HOME": str(home)},
-        start_new_session=True,
-    )
-    try:
-        found: dict[str, str] = {}
-        for line in cast(IO[str], process.stdout):
-            name, _, value = line.strip().removeprefix("export ").partition("=")
-            found[name] = value.strip("'\"")
-            if "ANTHROPIC_API_KEY" in found:
-                break
-        else:
-            raise BailmentError("the holder's agent did not start")
-        yield found["ANTHROPIC_BASE_URL"], found["ANTHROPIC_API_KEY"]
-    finally:
-        process.terminate()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            cast(IO[str], pipe).close()
 
 
 def _notes(outcomes: Sequence[Outcome]) -> tuple[str, ...]:

@@ -27,6 +27,8 @@ class Variant:
     on_purpose: bool = False
     #: What is said where nothing was noticed, and nothing is claimed.
     unseen: str = ""
+    #: What is said where nothing was noticed of the same requests with a shared static key.
+    static_unseen: str = ""
 
 
 VARIANTS = (
@@ -40,11 +42,13 @@ VARIANTS = (
     Variant(
         "same-country", "a copied key, one thief in the same country, on purpose",
         "shared-key", 1, "same country", "noticed", on_purpose=True,
+        static_unseen="cannot be seen: whoever has the key, in the holder's country and at the "
+        "holder's work, is the holder",
     ),
     Variant(
         "relay-10", "relayed through the holder's own device by ten", "relay", 10,
         "the holder's device", "open",
-        unseen="ten people behind one enrolled device show by what they ask and how much at once",
+        unseen="ten people behind one device show by what they ask, but after hours, not minutes",
     ),
     Variant(
         "relay-4", "relayed through the holder's own device by four", "relay", 4,
