@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import subprocess
 import sys
 import tempfile
@@ -47,15 +48,25 @@ async def run(*arguments: str | Path) -> str:
 
 
 async def held(form: str, *more: str | Path) -> str:
-    """A drill: the command, what it prints and how long it took."""
-    since = time.monotonic()
+    """A drill: the command, what it prints and how long it took, it and what it started."""
+    since, before = time.monotonic(), cpu()
     told = await run(*DRILL, f"--{form}", *more)
-    minutes, seconds = divmod(round(time.monotonic() - since), 60)
+    took, busy = span(time.monotonic() - since), span(cpu() - before)
     lines = "\n".join(line.rstrip() for line in told.splitlines())
     return (
         f"```\n$ bailment {' '.join(DRILL)} --{form}\n{lines}\n```\n\n"
-        f"It took {minutes} min {seconds} s, on {os.cpu_count()} cores."
+        f"It took {took} on {os.cpu_count()} cores that had other work too, and {busy} of CPU time."
     )
+
+
+def cpu() -> float:
+    """Seconds of CPU time of all commands that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def span(seconds: float) -> str:
+    return "{} min {} s".format(*divmod(round(seconds), 60))
 
 
 async def live(root: Path, plot: Path) -> str:
