@@ -239,8 +239,8 @@ def row_of(one: Outcome, *, simulated: bool) -> dict[str, str]:
 
 def _static(one: Outcome) -> str:
     if one.static is None:
-        return f"unseen, {one.static_answers} answers"
-    return f"{one.static.name}, request {one.static.request}, {_span(one.static)}"
+        return f"let in, unseen, {one.static_answers} answers"
+    return f"let in; {one.static.name}, request {one.static.request}, {_span(one.static)}"
 
 
 def _by(one: Outcome) -> str:

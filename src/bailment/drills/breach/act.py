@@ -42,7 +42,10 @@ def breach(
         files = {name: (profile / name).read_text() for name in (KEY, PROFILE, HANDLE)}
         group = _play(stage, 2, "key", files=files)
         answers = sum(one.status == 200 for one in group.tried)
-        story.says(f"{len(group.tried)} requests, {answers} answered, until the second one asked")
+        told = (
+            f"{len(group.tried)} requests, {answers} answered: each copy asks for tokens in a line"
+        )
+        story.says(f"{told} of its own, and two lines tell of two holders")
         story.says(attacks.wait_for_finding(stage, "ratchet-forked", 10))
         refused = calls.refusal(endpoint)
         expect(refused, "the device whose key was copied is still let in")
