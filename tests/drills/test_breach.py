@@ -7,6 +7,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -15,6 +16,8 @@ from bailment.assurance.adapters import recognition
 from bailment.assurance.adapters.report import Report
 from bailment.clock import now_ms, simulated
 from bailment.drills.breach import group as groups
+from bailment.drills.breach import sandbox
+from bailment.drills.breach.live import Live
 from bailment.drills.breach.order import Order, Protected, Tried
 from bailment.drills.breach.plot import draw
 from bailment.drills.breach.report import report_of
@@ -52,6 +55,29 @@ def test_an_attackers_process_is_denied_the_issuers_folder(tmp_path: Path) -> No
     for name in ("folder", "bailment.toml", "secrets"):
         assert tried[name] == "EACCES"
     assert "open" not in tried.values()
+
+
+def test_an_attackers_process_may_read_whom_it_is_to_trust(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = tmp_path / "roots.pem"
+    assert roots not in (roots.touch(), *sandbox._readable())
+    monkeypatch.setenv("SSL_CERT_FILE", str(roots))
+    assert roots in sandbox._readable()
+
+
+def test_at_a_gateway_elsewhere_everybody_comes_from_this_machine() -> None:
+    def live(url: str) -> Live:
+        settings = SimpleNamespace(
+            issuer=SimpleNamespace(url=url), listen=SimpleNamespace(proxies=["127.0.0.2/32"])
+        )
+        return Live(None, settings, None, print, "m", 1, 1)  # type: ignore[arg-type]
+
+    stranger = strangers(VARIANTS[0], 0)[0]
+    here, elsewhere = live("http://127.0.0.1:8000"), live("https://gateway.lab.example")
+    assert (here._edge(), here._placed(stranger)) == ("127.0.0.2", stranger)
+    assert (elsewhere._edge(), elsewhere._placed(stranger).address) == ("", "")
+    assert "one network" in elsewhere._geography()
 
 
 def test_only_a_groups_own_answers_count_against_a_refusal() -> None:

@@ -118,7 +118,9 @@ def _show(told: dict[str, Any]) -> None:
     }
     show_rows(told["reached"], columns, as_json=False, none="")
     _more(told, "reached")
-    models = ", ".join(f"{name} ({number})" for name, number in used["models"].items())
+    models = ", ".join(
+        f"{name or 'no model'} ({number})" for name, number in used["models"].items()
+    )
     say(f"was done: {_done(used)}, {counted(used['tokens'], 'token')}; {models or 'no model'}")
     if told["misused"]:
         bad = told["misused"]

@@ -61,7 +61,7 @@ class Group:
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 cast(IO[bytes], pipe).close()
-        if self.protected is None:
+        if self.protected is None or (self.protected.how != "none" and not self.tried):
             raise BailmentError("the attackers' process failed; see its standard error above")
         if self.protected.how == "none":
             reached = [name for name, how in self.protected.tried.items() if how == "open"]

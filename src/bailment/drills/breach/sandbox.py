@@ -88,7 +88,9 @@ def _landlock(own: Path) -> bool:
 
 
 def _readable() -> Iterator[Path]:
-    found = {*_SYSTEM, sys.prefix, sys.base_prefix, sys.exec_prefix, *filter(None, sys.path)}
+    own = (sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path)
+    trusted = (os.environ.get(name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    found = {*_SYSTEM, *filter(None, (*own, *trusted))}
     return (path for path in map(Path, sorted(found)) if path.exists())
 
 
