@@ -2,7 +2,7 @@
 
     nice -n 19 python benchmarks/detection.py             # the whole table
     python benchmarks/detection.py --quick                # two small worlds, under a minute
-    ... [--seeds 9001,9002] [--recipients 30] [--json] [--write docs/detection-evaluation.md]
+    ... [--seeds 9001,9002] [--recipients 24] [--json] [--write docs/detection-evaluation.md]
 
 Worlds of 35 days: 14 to learn from, 7 of which the budget is measured, 14 later ones that are
 reported. All recipients are ones that no model was trained on. Breaches begin on days 22, 24 and 28
@@ -13,24 +13,34 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import msgspec
 from detection_rig.seeds import DAYS, EVALUATION, LATER, LEARNT
-from detection_rig.trial import Breach, World, evaluate, rate, share, weeks_of
+from detection_rig.trial import Breach, World, evaluate, quantile, rate, share, weeks_of
 
-from bailment.drills.fleet import SCENARIOS, assumptions
+from bailment.drills.fleet import CROWDS, SCENARIOS, assumptions
 
 BEGIN, END = "<!-- {}: written by benchmarks/detection.py -->", "<!-- end -->"
 Interval = tuple[float, float, float]
 
 
-def trial(job: tuple[int, int, bool]) -> World:
-    seed, recipients, bound = job
-    return evaluate(seed, recipients, SCENARIOS, bound=bound)
+#: What is run of each world, as (keys are bound, false alerts are judged).
+FORMS = {
+    "Bearer keys": (False, True),
+    "Bound keys": (True, True),
+    "Bearer keys, and nobody judges": (False, False),
+}
+
+
+def trial(job: tuple[int, int, str]) -> World:
+    seed, recipients, form = job
+    bound, judged = FORMS[form]
+    scenarios = SCENARIOS if judged else ()
+    return evaluate(seed, recipients, scenarios, bound=bound, judged=judged)
 
 
 def alerts(worlds: list[World]) -> list[tuple[str, Interval, Interval]]:
@@ -52,32 +62,45 @@ def alerts(worlds: list[World]) -> list[tuple[str, Interval, Interval]]:
     return rows
 
 
-def outcome(breaches: list[Breach]) -> dict[str, object]:
-    """Of breaches of one scenario."""
+class Outcome(msgspec.Struct, frozen=True):
+    """Of breaches of one scenario: shares, then median and 90th percentile of those noticed."""
+
+    recall: Interval
+    within_12: Interval
+    requests: list[Interval]
+    minutes: list[Interval]
+    by: dict[str, float]
+
+
+def outcome(breaches: list[Breach]) -> Outcome:
     noticed = [one for one in breaches if one.requests]
-    requests = sorted(one.requests for one in noticed)
+    requests = sorted(float(one.requests) for one in noticed)
     minutes = sorted(one.minutes for one in noticed)
     by = Counter(one.by for one in noticed).most_common(3)
-    return {
-        "breaches": len(breaches),
-        "recall": share(len(noticed), len(breaches)),
-        "within_12": share(sum(count <= 12 for count in requests), len(breaches)),
-        "requests": (statistics.median(requests), _p90(requests)) if noticed else None,
-        "minutes": (statistics.median(minutes), _p90(minutes)) if noticed else None,
-        "by": {kind: count / len(breaches) for kind, count in by},
-    }
-
-
-def _p90(ordered: list[int] | list[float]) -> float:
-    return ordered[min(len(ordered) - 1, len(ordered) * 9 // 10)]
+    return Outcome(
+        share(len(noticed), len(breaches)),
+        share(sum(count <= 12 for count in requests), len(breaches)),
+        [quantile(requests, part) for part in (0.5, 0.9)] if noticed else [],
+        [quantile(minutes, part) for part in (0.5, 0.9)] if noticed else [],
+        {kind: count / len(breaches) for kind, count in by},
+    )
 
 
 def _said(interval: Interval) -> str:
     return f"{interval[0]:.2f} ({interval[1]:.2f} to {interval[2]:.2f})"
 
 
-def _time(minutes: float) -> str:
-    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
+def _count(interval: Interval) -> str:
+    return f"{interval[0]:g} ({interval[1]:g} to {interval[2]:g})"
+
+
+def _time(interval: Interval) -> str:
+    """Minutes, or hours where they are many."""
+    hours = interval[0] >= 120
+    found, low, high = (one / 60 if hours else one for one in interval)
+    if hours:
+        return f"{found:.1f} h ({low:.1f} to {high:.1f})"
+    return f"{found:.0f} min ({low:.0f} to {high:.0f})"
 
 
 def tables(found: dict[str, list[World]]) -> str:
@@ -93,27 +116,37 @@ def tables(found: dict[str, list[World]]) -> str:
             "|---|---|---|",
         ]
         lines += [f"| {name} | {_said(one)} | {_said(two)} |" for name, one, two in alerts(worlds)]
-        lines += [
-            "",
-            "| breach | recall | within 12 requests | requests: median, p90 | ... time | by |",
-        ]
-        lines += ["|---|---|---|---|---|---|"]
-        for name, scenario in SCENARIOS.items():
-            breaches = [b for world in worlds for b in world.breaches if b.scenario == name]
-            lines.append(f"| **{name}** {scenario.says} ({len(breaches)}) | {_row(breaches)} |")
+        if any(world.breaches for world in worlds):
+            lines += ["", *_breaches(worlds)]
     return "\n".join(lines)
+
+
+def _breaches(worlds: list[World]) -> Iterator[str]:
+    cells = ("breach", "recall", "within 12 requests", "requests: median", "p90")
+    yield f"| {' | '.join((*cells, 'time: median', 'p90', 'by'))} |"
+    yield "|---|---|---|---|---|---|---|---|"
+    said = {name: it.says for name, it in (*SCENARIOS.items(), *CROWDS.items())}
+    for name, says in said.items():
+        breaches = [b for world in worlds for b in world.breaches if b.scenario == name]
+        if breaches:
+            yield f"| **{name}** {says} ({len(breaches)}) | {_row(breaches)} |"
+    alone = [one for world in worlds for one in world.alone]
+    for name in CROWDS:
+        seen = [found for which, found in alone if which == name]
+        if seen:
+            yield ""
+            yield (
+                f"Of the {len(seen)} keys of {name}, looked at one by one, "
+                f"{_said(share(sum(seen), len(seen)))} are found."
+            )
 
 
 def _row(breaches: list[Breach]) -> str:
     told = outcome(breaches)
-    requests, minutes, by = told["requests"], told["minutes"], told["by"]
-    assert isinstance(by, dict)
-    cells = [_said(told["recall"]), _said(told["within_12"])]  # type: ignore[arg-type]
-    if isinstance(requests, tuple) and isinstance(minutes, tuple):
-        cells += [f"{requests[0]:g}, {requests[1]:g}", ", ".join(map(_time, minutes))]
-    else:
-        cells += ["", ""]
-    return " | ".join([*cells, ", ".join(f"{kind} {part:.2f}" for kind, part in by.items())])
+    cells = [_said(told.recall), _said(told.within_12)]
+    cells += [_count(one) for one in told.requests] or ["", ""]
+    cells += [_time(one) for one in told.minutes] or ["", ""]
+    return " | ".join([*cells, ", ".join(f"{kind} {part:.2f}" for kind, part in told.by.items())])
 
 
 def write(page: Path, name: str, text: str) -> None:
@@ -126,7 +159,7 @@ def write(page: Path, name: str, text: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--seeds", default=",".join(map(str, EVALUATION)))
-    parser.add_argument("--recipients", type=int, default=30)
+    parser.add_argument("--recipients", type=int, default=24)
     parser.add_argument("--quick", action="store_true", help="two worlds of six recipients")
     parser.add_argument("--jobs", type=int, default=1, help="worlds at once")
     parser.add_argument("--json", action="store_true")
@@ -137,14 +170,13 @@ def main() -> None:
     recipients = options.recipients
     if options.quick:
         seeds, recipients = [1301, 1302], 6
-    jobs = (
-        []
-        if options.read
-        else [(seed, recipients, bound) for bound in (False, True) for seed in seeds]
-    )
+    jobs = [] if options.read else [(seed, recipients, form) for form in FORMS for seed in seeds]
     with ProcessPoolExecutor(options.jobs) as pool:
         worlds = list(pool.map(trial, jobs))
-    found = {"Bearer keys": worlds[: len(seeds)], "Bound keys": worlds[len(seeds) :]}
+    found = {
+        form: worlds[place * len(seeds) : (place + 1) * len(seeds)]
+        for place, form in enumerate(FORMS)
+    }
     if options.read:
         found = msgspec.json.decode(options.read.read_bytes(), type=dict[str, list[World]])
     if options.json:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from random import Random
 from typing import Any
 
 import msgspec
@@ -22,6 +23,8 @@ from detection_rig.seeds import DAYS, LATER, LEARNT
 ALONE = tuple(one for one in (*INLINE, *STREAM) if one.KIND != many_credentials.KIND)
 #: Days on which breaches begin, and for how long one is followed.
 BEGINNINGS, FOLLOWED = (22, 24, 28), 5
+#: Many people's keys at once: on which day, and how many groups of people in a world.
+CROWD_DAY, CROWDS = 28, 3
 #: How long after a false alert somebody says that it was in order; between two requests there is
 #: room for so many entries of that kind.
 JUDGED_MS, STEP = 4 * 3_600_000, 8
@@ -48,41 +51,102 @@ class World(msgspec.Struct):
     alerts: list[tuple[str, int]] = []
     any_days: list[int] = []
     breaches: list[Breach] = []
+    #: Of each person whose key was used among many: which breach, and whether one of the detectors
+    #: that look at one credential found it.
+    alone: list[tuple[str, bool]] = []
 
 
 def engine(detectors: Iterable[Detector[Any]] = ALONE) -> Engine:
     return Engine(detectors, DetectionTerms())
 
 
-def evaluate(seed: int, recipients: int, scenarios: Iterable[str], *, bound: bool) -> World:
-    """Background and breaches of one world; breaches are put on copies of what was learnt."""
+def evaluate(
+    seed: int, recipients: int, scenarios: Iterable[str], *, bound: bool, judged: bool = True
+) -> World:
+    """Background and breaches of one world; breaches are put on copies of what was learnt. Nobody
+    says of a false alert that it was in order if not `judged`."""
     world = fleet.Fleet(seed, recipients, DAYS)
     found = World(seed, recipients)
+    crowds = [] if bound or not judged else list(_crowds(world))
     for number in range(recipients):
-        _recipient(world, number, tuple(scenarios), found, bound)
+        _Recipient(world, number, found, bound, judged).run(tuple(scenarios), crowds)
     crowd = engine((many_credentials,))
-    _background(crowd, fleet.events(world.background(), bound=bound, step=STEP), found, False)
+    before = fleet.events(world.background(0, CROWD_DAY), bound=bound, step=STEP)
+    index = _background(crowd, before, found, False, judged)
+    kept = crowd.encode()
+    for name, victims, asks in crowds:
+        own = world.of(victims, CROWD_DAY, CROWD_DAY + FOLLOWED)
+        found.breaches.append(_replay(name, fleet.merged(own, iter(asks)), (crowd, kept), bound))
+    after = world.background(CROWD_DAY, DAYS)
+    crowd.decode(kept)
+    rest = fleet.events(after, bound=bound, start=index, step=STEP)
+    _background(crowd, rest, found, False, judged)
     return found
 
 
-def _recipient(
-    world: fleet.Fleet, number: int, scenarios: tuple[str, ...], found: World, bound: bool
-) -> None:
-    running = engine()
-    seen: set[tuple[str, int]] = set()
-    begins = BEGINNINGS[number % len(BEGINNINGS)]
-    before = fleet.events(world.background(0, begins, {number}), bound=bound, step=STEP)
-    indexes = _background(running, before, found, True, seen)
-    kept = running.encode()
-    for place, scenario in enumerate(scenarios):
-        victims = [person for person in world.victims(begins) if person.recipient == number]
-        if victims:
-            victim = victims[(number * 5 + place * 3) % len(victims)]
-            found.breaches.append(_breach(world, scenario, victim, begins, kept, bound))
-    after = world.background(begins, DAYS, {number})
-    _background(
-        running, fleet.events(after, bound=bound, start=indexes, step=STEP), found, True, seen
-    )
+def _crowds(world: fleet.Fleet) -> Iterable[tuple[str, list[fleet.Person], list[fleet.Ask]]]:
+    for name, crowd in fleet.CROWDS.items():
+        everybody = Random(f"{world.seed}/{name}").sample(
+            able := world.victims(CROWD_DAY), min(len(able), CROWDS * crowd.people)
+        )
+        size = len(everybody) // CROWDS
+        for group in range(CROWDS):
+            victims = everybody[group * size : (group + 1) * size]
+            yield (
+                name,
+                victims,
+                fleet.crowd_asks(crowd, victims, world.seed, CROWD_DAY, group, FOLLOWED),
+            )
+
+
+class _Recipient:
+    """One recipient's weeks."""
+
+    def __init__(
+        self, world: fleet.Fleet, number: int, found: World, bound: bool, judged: bool
+    ) -> None:
+        self.world, self.number, self.found = world, number, found
+        self.bound, self.judged = bound, judged
+        self.engine, self.seen, self.index = engine(), set[tuple[str, int]](), 0
+
+    def run(
+        self,
+        scenarios: tuple[str, ...],
+        crowds: list[tuple[str, list[fleet.Person], list[fleet.Ask]]],
+    ) -> None:
+        begins = BEGINNINGS[self.number % len(BEGINNINGS)]
+        self._weeks(0, begins)
+        self._breaches(scenarios, begins)
+        self._weeks(begins, CROWD_DAY)
+        kept = self.engine.encode()
+        for name, victims, asks in crowds:
+            for victim in (one for one in victims if one.recipient == self.number):
+                theirs = iter([ask for ask in asks if ask.person == victim.number])
+                own = self.world.of([victim], CROWD_DAY, CROWD_DAY + FOLLOWED)
+                one = _replay(name, fleet.merged(own, theirs), (engine(), kept), self.bound)
+                self.found.alone.append((name, one.requests > 0))
+        self._weeks(CROWD_DAY, DAYS)
+
+    def _weeks(self, first: int, last: int) -> None:
+        if first == last:
+            return
+        asks = self.world.background(first, last, {self.number})
+        stream = fleet.events(asks, bound=self.bound, start=self.index, step=STEP)
+        self.index = max(
+            self.index,
+            _background(self.engine, stream, self.found, True, self.judged, self.seen),
+        )
+
+    def _breaches(self, scenarios: tuple[str, ...], day: int) -> None:
+        kept, world = self.engine.encode(), self.world
+        victims = [one for one in world.victims(day) if one.recipient == self.number]
+        for place, scenario in enumerate(scenarios if victims else ()):
+            victim = victims[(self.number * 5 + place * 3) % len(victims)]
+            asks = fleet.merged(
+                world.of([victim], day, day + FOLLOWED),
+                world.attack(scenario, victim, day, world.seed, FOLLOWED),
+            )
+            self.found.breaches.append(_replay(scenario, asks, (engine(), kept), self.bound))
 
 
 def _background(
@@ -90,6 +154,7 @@ def _background(
     stream: Iterable[Event],
     found: World,
     alone: bool,
+    judged: bool,
     seen: set[tuple[str, int]] | None = None,
 ) -> int:
     """Take events and count alerts; the index of the event after the last."""
@@ -104,7 +169,8 @@ def _background(
         for record in running.take(event):
             if not isinstance(record, FindingRaised):
                 continue
-            waiting.append((event.time + JUDGED_MS, record.finding))
+            if judged:
+                waiting.append((event.time + JUDGED_MS, record.finding))
             day = (event.time - fleet.EPOCH) // fleet.DAY
             person = event.person
             if day >= LEARNT and (f"{record.kind} {person}", day) not in seen:
@@ -125,15 +191,12 @@ def _judge(running: Engine, waiting: list[tuple[int, str]], event: Event) -> Non
             running.take(Event(index, event.time, "judged", finding=finding, reason="benign"))
 
 
-def _breach(
-    world: fleet.Fleet, scenario: str, victim: fleet.Person, day: int, kept: bytes, bound: bool
+def _replay(
+    scenario: str, asks: Iterable[fleet.Ask], learnt: tuple[Engine, bytes], bound: bool
 ) -> Breach:
-    running = engine()
+    """A breach among its holder's requests, by an engine that takes up what was learnt."""
+    running, kept = learnt
     running.decode(kept)
-    asks = fleet.merged(
-        world.of([victim], day, day + FOLLOWED),
-        world.attack(scenario, victim, day, world.seed, FOLLOWED),
-    )
     both = list(asks)
     outsiders, begun, made = set[int](), 0, 0
     for ask, event in zip(
@@ -173,8 +236,27 @@ def share(part: int, whole: int) -> tuple[float, float, float]:
     return p, max(0.0, middle - reach), min(1.0, middle + reach)
 
 
+def quantile(ordered: list[float], part: float) -> tuple[float, float, float]:
+    """A quantile with a 95 % interval, by the order of what was seen (binomial)."""
+    last, many = len(ordered) - 1, len(ordered)
+    reach = 1.96 * math.sqrt(many * part * (1 - part))
+    places = (many * part, many * part - reach, many * part + reach)
+    found, low, high = (ordered[min(last, max(0, int(place)))] for place in places)
+    return found, low, high
+
+
 def weeks_of(worlds: list[World], first: int, last: int) -> float:
     return sum(world.recipients for world in worlds) * (last - first) / 7
 
 
-__all__ = ["LATER", "LEARNT", "Breach", "World", "evaluate", "rate", "share", "weeks_of"]
+__all__ = [
+    "LATER",
+    "LEARNT",
+    "Breach",
+    "World",
+    "evaluate",
+    "quantile",
+    "rate",
+    "share",
+    "weeks_of",
+]

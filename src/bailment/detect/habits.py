@@ -16,7 +16,7 @@ from bailment.detect.memory import entry
 
 HOUR, DAY = 3_600_000, 86_400_000
 #: What a person's tables hold, those of an organisation, and how many there are.
-_NETWORKS, _CLIENTS, _WORKSPACES, _CLUSTERS, _RECENT = 24, 16, 48, 48, 32
+_NETWORKS, _CLIENTS, _WORKSPACES, _CLUSTERS, _RECENT, _STRANGE = 24, 16, 48, 48, 32, 16
 _SHARED, _PEERS, _PEOPLE, _ORGANISATIONS = 1_024, 4, 10_000, 1_000
 _AGE, _COUNT = 14.0, 50
 
@@ -27,6 +27,9 @@ FEATURES = (
     *("other_network_minutes", "switches", "networks_of_day", "new_networks", "new_clients"),
     *("new_workspaces", "unseen_workspaces_of_hours", "conversations", "turn_gap", "jumps"),
     *("hour_share", "day_ratio", "age", "count", "known_networks", "workspaces_a_day"),
+    *("version_age", "machines_of_day", "strange_of_hours", "strange_of_day", "strange_requests"),
+    *("strange_conversations", "strange_returns", "strange_gap", "holder_minutes"),
+    *("conversations_of_hour", "workspaces_of_hour"),
 )
 #: Where they stand in what `look` returns.
 AT = {name: place for place, name in enumerate(FEATURES)}
@@ -49,6 +52,19 @@ class Recent(msgspec.Struct):
     new: bool
 
 
+class Strange(msgspec.Struct):
+    """A workspace that was new lately, and not because the program was: requests and conversations
+    up to a cap, and the last of them; `gap` is the logarithm of the seconds between two of one,
+    as usual lately."""
+
+    first: int
+    last: int
+    count: int = 0
+    conversations: int = 0
+    conversation: str = ""
+    gap: float = 0.0
+
+
 class Habits(msgspec.Struct):
     """Of one person, or of a credential that is nobody's. `days` are the requests of the last
     active days."""
@@ -66,6 +82,9 @@ class Habits(msgspec.Struct):
     recent: list[Recent] = []
     days: list[int] = []
     day: int = 0
+    strange: dict[str, Strange] = {}
+    returns: list[int] = []
+    own: Strange = msgspec.field(default_factory=lambda: Strange(0, 0))
 
 
 class Shared(msgspec.Struct):
@@ -103,7 +122,8 @@ def look(habits: Habits, shared: Shared, event: Event, now: int) -> list[float]:
     cluster = f"{network}|{client}|{context.workspace}"
     recent = habits.recent
     last_day = [one for one in recent if now - one.time < DAY]
-    here = [one for one in last_day if now - one.time < HOUR // 6]
+    hour_long = [one for one in last_day if now - one.time < HOUR]
+    here = [one for one in hour_long if now - one.time < HOUR // 6]
     elsewhere = next((one for one in reversed(last_day) if one.network != network), None)
     same = next((one for one in reversed(here) if one.conversation == context.conversation), None)
     hour = now // HOUR % 24
@@ -143,7 +163,63 @@ def look(habits: Habits, shared: Shared, event: Event, now: int) -> list[float]:
         min(200.0, habits.count),
         min(10.0, len(habits.networks)),
         min(4.0, len(habits.workspaces) / span),
+        _age(habits.versions, release, now),
+        min(6.0, _new(habits.machines, now)),
+        *_of_strange(habits, shared, event, now),
+        min(10.0, len({one.conversation for one in hour_long} | {context.conversation})),
+        min(8.0, len({one.workspace for one in hour_long} | {context.workspace})),
     ]
+
+
+def _is_strange(habits: Habits, event: Event, now: int) -> bool:
+    """Whether a request's workspace is new to a person whose program is not."""
+    context = event.context
+    if context.workspace in habits.strange:
+        return True
+    program = habits.versions.get(f"{context.client} {context.version}")
+    settled = program is not None and now - program.first >= DAY
+    return settled and context.workspace not in habits.workspaces
+
+
+def _of_strange(habits: Habits, shared: Shared, event: Event, now: int) -> tuple[float, ...]:
+    """What there is of workspaces of the last day that neither the person nor a colleague had."""
+    who, workspace = event.person or event.credential, event.context.workspace
+    lately = [
+        (name, one)
+        for name, one in habits.strange.items()
+        if now - one.last < DAY and not _peers(shared.workspaces, name, who)
+    ]
+    new = _is_strange(habits, event, now) and not _peers(shared.workspaces, workspace, who)
+    this = float(new and all(name != workspace for name, _ in lately))
+    hours = sum(now - one.last < 6 * HOUR for _, one in lately)
+    gaps = [one.gap for _, one in lately if one.gap]
+    return (
+        min(8.0, hours + this),
+        min(8.0, len(lately) + this),
+        min(40.0, sum(one.count for _, one in lately) + float(new)),
+        min(12.0, sum(one.conversations for _, one in lately) + this),
+        min(8.0, float(sum(now - one < DAY for one in habits.returns))),
+        sum(gaps) / len(gaps) - habits.own.gap if gaps and habits.own.gap else 0.0,
+        min(240.0, (now - habits.own.last) / 60_000),
+    )
+
+
+def _learn_strange(habits: Habits, event: Event, now: int) -> None:
+    workspace, conversation = event.context.workspace, event.context.conversation
+    for name in [name for name, one in habits.strange.items() if now - one.first > 2 * DAY]:
+        del habits.strange[name]
+    one = habits.own
+    if _is_strange(habits, event, now):
+        last = next(reversed(habits.strange), workspace)
+        if last != workspace and workspace in habits.strange:
+            habits.returns = [*habits.returns[-7:], now]
+        one = entry(habits.strange, workspace, _STRANGE, lambda: Strange(now, now))
+    if one.conversation == conversation and now - one.last < HOUR // 2:
+        gap = math.log1p((now - one.last) / 1000)
+        one.gap = gap if not one.gap else 0.9 * one.gap + 0.1 * gap
+    elif one.conversation != conversation:
+        one.conversations = min(one.conversations + 1, _COUNT)
+    one.last, one.conversation, one.count = now, conversation, min(one.count + 1, _COUNT)
 
 
 def learn(habits: Habits, shared: Shared, event: Event, now: int) -> None:
@@ -151,6 +227,7 @@ def learn(habits: Habits, shared: Shared, event: Event, now: int) -> None:
     context, who = event.context, event.person or event.credential
     client, network = client_of(event), context.network
     release = f"{context.client} {context.version}"
+    _learn_strange(habits, event, now)
     habits.first = habits.first or now
     habits.count = min(habits.count + 1, 1_000)
     _see(habits.networks, network, now, _NETWORKS)

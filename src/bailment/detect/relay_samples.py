@@ -9,10 +9,10 @@ _NIGHT, _LATE = 10 * DAY + 2 * HOUR, 10 * DAY + 23 * HOUR
 
 SAMPLES = (
     Sample(
-        "late in the evening eight prompts never seen before",
+        "late in the evening four prompts never seen before",
         in_order(
             *_usual(),
-            *(_asks(_LATE + n * 7 * MINUTE, _HOME, _MINE, f"strange-{n}") for n in range(8)),
+            *(_asks(_LATE + n * 7 * MINUTE, _HOME, _MINE, f"strange-{n}") for n in range(4)),
         ),
         ("device:ana-laptop",),
     ),

@@ -44,9 +44,9 @@ RULES: dict[str, RuleTerms] = {
     "two-countries": RuleTerms("step-up", 2, _HOUR // 4),
     "many-clusters": RuleTerms("hold", 2, _DAY),
     # Seconds later, in the worker.
-    "actor-cluster": RuleTerms("step-up", 859_460, 30 * _DAY),
+    "actor-cluster": RuleTerms("step-up", 966_912, 30 * _DAY),
     "many-credentials": RuleTerms("person", 8, _DAY),
-    "relay": RuleTerms("step-up", 987_521, _DAY),
+    "relay": RuleTerms("step-up", 983_397, _DAY),
     "purpose-drift": RuleTerms("person", 10, 14 * _DAY),
     # By the word of the recipient whose it is.
     REPORTED: RuleTerms("person", 1, _HOUR),

@@ -17,23 +17,27 @@ from bailment.drills.fleet.asks import Ask, Client, context_of, events
 from bailment.drills.fleet.assumptions import ASSUMED, Assumption
 from bailment.drills.fleet.breaches import SCENARIOS, Scenario, asks_of
 from bailment.drills.fleet.clients import DAY
+from bailment.drills.fleet.crowd import CROWDS, Crowd, crowd_asks
 from bailment.drills.fleet.days import EPOCH, day_of
 from bailment.drills.fleet.people import Person, people
 
 __all__ = [
     "ASSUMED",
+    "CROWDS",
     "DAY",
     "EPOCH",
     "SCENARIOS",
     "Ask",
     "Assumption",
     "Client",
+    "Crowd",
     "Fleet",
     "Person",
     "Scenario",
     "attack",
     "background",
     "context_of",
+    "crowd_asks",
     "events",
     "merged",
 ]

@@ -57,22 +57,34 @@ class Ask(msgspec.Struct, frozen=True):
     output: int
 
     def headers(self) -> dict[str, str]:
-        """The headers by which the client says what it is."""
+        """The headers by which the client says what it is, as such programs send them."""
         client = self.client
         system, _, machine = client.system.partition(" ")
         runtime, _, version = client.runtime.partition(" ")
-        if client.name == "curl":
-            return {"User-Agent": f"curl/{client.version}"}
-        language = "js" if runtime == "node" else "python"
+        if not client.system:
+            return {"User-Agent": f"{client.name}/{client.version}"}
+        if not runtime:
+            told = f"{_SYSTEMS[system]}; {'arm64' if machine == 'arm64' else 'x86_64'}"
+            return {"User-Agent": f"{client.name}/{client.version} ({told}) xterm-256color"}
+        agent, package = f"{client.name}/{client.version}", client.version
+        if client.name == "claude-cli":
+            agent, package = f"{agent} (external, cli)", _CLAUDES_SDK
+        elif "/" in client.name:  # an SDK itself; other programs are built on one
+            agent = f"{client.name} {client.version}"
         return {
-            "User-Agent": f"{client.name}/{client.version}",
-            "X-Stainless-Lang": language,
-            "X-Stainless-Package-Version": client.version,
+            "User-Agent": agent,
+            "X-Stainless-Lang": "js" if runtime == "node" else "python",
+            "X-Stainless-Package-Version": package,
             "X-Stainless-OS": system,
             "X-Stainless-Arch": machine,
             "X-Stainless-Runtime": runtime,
             "X-Stainless-Runtime-Version": version,
         }
+
+
+#: How a program that is no SDK calls systems, and the SDK that `claude-cli` is built with.
+_SYSTEMS = {"MacOS": "Mac OS 15.6.1", "Linux": "Ubuntu 24.4.0", "Windows": "Windows 10.0.26200"}
+_CLAUDES_SDK = "0.112.1"
 
 
 @lru_cache(1 << 16)

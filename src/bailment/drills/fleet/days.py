@@ -81,7 +81,7 @@ def _session(
     client = clients.client(device.machine, program, seed, day)
     several = 1 + rng.randrange(1, 3) if program.agent and rng.random() < assumed("parallel") else 1
     for _ in range(several):
-        workspace = _workspace(person, program, client, day, rng)
+        workspace = _workspace(person, client, day, rng)
         conversation, clock = rng.getrandbits(60), time + rng.randrange(120_000)
         address = network.address(rng)
         for _ in range(max(1, turns // several)):
@@ -109,15 +109,27 @@ def _session(
                     conversation = rng.getrandbits(60)
 
 
-def _workspace(person: Person, program: Install, client: Client, day: int, rng: Random) -> int:
-    """One of those in hand. An agent's own prompt is part of it, so a release makes it another."""
+def _workspace(person: Person, client: Client, day: int, rng: Random) -> int:
+    """One of those in hand, the team's or their own."""
     shared = rng.random() < assumed("shared-projects")
-    owner = f"team/{person.team}" if shared else f"person/{person.number}"
-    pace = assumed("agent-projects" if program.agent else "chat-projects") / (4 if shared else 2)
+    if shared:
+        return team_workspace(person, client, day, rng)
+    return _of_owner(f"person/{person.number}", 2, client, day, rng)
+
+
+def team_workspace(person: Person, client: Client, day: int, rng: Random) -> int:
+    """One of those that the person's team has in hand."""
+    return _of_owner(f"team/{person.team}", 4, client, day, rng)
+
+
+def _of_owner(owner: str, rarer: int, client: Client, day: int, rng: Random) -> int:
+    """An agent's own prompt is part of a workspace, so a release makes it another."""
+    agent = client.name in clients.AGENTS
+    pace = assumed("agent-projects" if agent else "chat-projects") / rarer
     # Of three in hand the one begun longest ago gives way to the next.
     newest = int(Random(owner).random() * 1000 + day * pace)
     project = newest - rng.choices((0, 1, 2), (6, 3, 1))[0]
-    release = f"{client.name} {client.version}" if program.agent else ""
+    release = f"{client.name} {client.version}" if agent else ""
     return Random(f"{owner}/{project}/{release}").getrandbits(60)
 
 

@@ -55,8 +55,12 @@ class Person(msgspec.Struct, frozen=True):
 
     def device(self, day: int, rng: Random) -> Device:
         """The one at hand: the first that is in use, now and then another."""
-        used = [device for device in self.devices if device.first <= day <= device.last]
+        used = self.devices_of(day)
         return used[0] if len(used) == 1 or rng.random() < 0.75 else rng.choice(used[1:])
+
+    def devices_of(self, day: int) -> list[Device]:
+        """Those in use on a day."""
+        return [device for device in self.devices if device.first <= day <= device.last]
 
     def trip(self, day: int) -> Trip | None:
         """The trip that a day lies in."""
