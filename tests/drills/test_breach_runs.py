@@ -73,7 +73,7 @@ def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count_nor_is_one_bro
     assert copied["contained"]["name"] == "device on hold"
     assert told["background"]["refused"] == 0
     assert standing == [], "a drill's recipients are in no count"
-    assert links and all(one["state"] != "in force" for one in links)
+    assert links and {one["state"] for one in links} == {"ended"}
     assert not (issuer / "drill.json").exists()
 
 

@@ -68,8 +68,11 @@ _TELLING = threading.Lock()
 
 def _tell(line: Line) -> None:
     with _TELLING:
-        sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
-        sys.stdout.buffer.flush()
+        try:
+            sys.stdout.buffer.write(msgspec.json.encode(line) + b"\n")
+            sys.stdout.buffer.flush()
+        except BrokenPipeError:  # nobody listens any more
+            os._exit(0)
 
 
 class Group:

@@ -102,12 +102,11 @@ def nothing(begun: Begun) -> Result:
 def finish(folder: Folder, act: Act, begun: Begun, result: Result) -> Ended:
     """End the links of its recipients, and put it on record with what came of it."""
     register = _registered(folder, begun)
-    for recipient in begun.recipients:
-        for link in register.links_of(recipient):
-            if not register.state.links[link.id].ended:
-                act("link-end", link=link.id, reason="no longer needed")
+    while left := list(_left(register, begun)):  # and what was granted meanwhile
+        for link in left:
+            act("link-end", link=link, reason="no longer needed")
+        register = open_view(folder).register
     result = msgspec.structs.replace(result, ended=now_ms())
-    register = open_view(folder).register
     if begun.drill in register.state.drilled.values():  # by a process that was then killed
         return _removed(folder, Ended(result, ()))
     ordinary = tuple(
@@ -134,7 +133,9 @@ def _registered(folder: Folder, begun: Begun) -> Register:
     while True:
         register = open_view(folder).register
         ids = {one.handle: one.recipient for one in register.organisations.values()}
-        if all(handle in ids for handle in begun.coming) or time.monotonic() > until:
+        # Who is registered has a link a moment later.
+        linked = {handle for handle in begun.coming if register.links_of(ids.get(handle, ""))}
+        if linked.issuperset(begun.coming) or time.monotonic() > until:
             break
         time.sleep(0.1)
     for recipient in (ids[handle] for handle in begun.coming if handle in ids):
@@ -144,6 +145,14 @@ def _registered(folder: Folder, begun: Begun) -> Register:
     begun.coming.clear()
     keep(folder, begun)
     return register
+
+
+def _left(register: Register, begun: Begun) -> Iterator[str]:
+    """The links of its recipients that are not ended yet."""
+    for recipient in begun.recipients:
+        for link in register.links_of(recipient):
+            if not register.state.links[link.id].ended:
+                yield link.id
 
 
 def _removed(folder: Folder, ended: Ended) -> Ended:

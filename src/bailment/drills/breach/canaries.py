@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
@@ -96,7 +97,10 @@ def register(ground: Ground) -> Canary:
         depth=0,
     )
     ground.registered(handle, done["recipient"])
-    return Canary(handle, done["recipient"], asyncio.run(_enrol(ground.gateway, folder)))
+    # In a thread of its own: what a signal's handler raises would tear an event loop in two.
+    with ThreadPoolExecutor(1) as beside:
+        device = beside.submit(asyncio.run, _enrol(ground.gateway, folder)).result()
+    return Canary(handle, done["recipient"], device)
 
 
 async def _enrol(gateway: str, folder: Path) -> Device:
