@@ -46,7 +46,7 @@ STEPS = (
     "Who did what",
     "An outsider checks all of it, from an export and the pinned key alone",
     "Cove hands in today's roster, and has T3 back",
-    "Four strangers are given Maria's token",
+    "Four strangers are given the token of Cleo, of cove",
     "Four strangers copy her device's key, each onto a machine of their own",
     "That is an incident: what could be reached, and what was",
     "The plan is shown with whom it cuts off, then carried out, then tried",
@@ -84,6 +84,9 @@ SAID = (
     "Maria, of acme itself: answered",
     "standings again, from the spec and the evidence",
     "verified: the log is what it claims to be",
+    "so her own device is cut too: PermissionDeniedError, code 'held'",
+    "1 of 1 credentials refused; 0 accesses open",
+    "not cut: Maria, of acme: answered",
     "all of it went as it says",
 )
 

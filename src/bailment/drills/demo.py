@@ -39,7 +39,7 @@ def demo(*, once: bool) -> None:
     with Stage(story.typed) as stage:
         story.says(f"everything happens in {stage.root}, which is removed at the end")
         try:
-            endpoint = _tell(story, stage, once=once)
+            endpoint = _tell(story, stage)
         except httpx2.HTTPError as error:
             raise NotAsTold(f"a call failed: {error}; {stage.log('issuer')}") from error
         story.console.print(f"\nall of it went as it says, in {story.elapsed():.0f} s")
@@ -47,7 +47,7 @@ def demo(*, once: bool) -> None:
             _stay(story, stage, endpoint)
 
 
-def _tell(story: Story, stage: Stage, *, once: bool) -> calls.Endpoint:
+def _tell(story: Story, stage: Stage) -> calls.Endpoint:
     """Act by act; where Maria's SDKs call."""
     lab, acme = Lab(stage), Recipient(stage, earning.ACME)
     lab.set_up(story)
@@ -62,9 +62,8 @@ def _tell(story: Story, stage: Stage, *, once: bool) -> calls.Endpoint:
     others.lapse(story, lab, coves)
     contractor.contract(story, lab, acme, endpoint)
     misuse.examine(story, stage, lab.vkey)
-    if once:  # who stays goes on to use what this ends
-        others.recover(story, lab, coves)
-        act.breach(story, acme, endpoint, coves)
+    others.recover(story, lab, coves)
+    act.breach(story, Recipient(stage, others.COVE, quiet=True), coves, endpoint)
     return endpoint
 
 
@@ -92,7 +91,7 @@ def _stay(story: Story, stage: Stage, endpoint: calls.Endpoint) -> None:
         f"bailment hold lift person:{earning.ACME.email} --reason 'tried it out'",
         "bailment finding list",
         "bailment incident list",
-        "bailment blast-radius recipient:acme",
+        "bailment blast-radius recipient:cove",
         "bailment drill run breach-2026 --live --seconds 15",
         "bailment log receipt 0 --out receipt && bailment log verify receipt --key "
         '"$(bailment log vkey)"',

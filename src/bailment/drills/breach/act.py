@@ -1,4 +1,4 @@
-"""The demonstration's last act: Maria's access is passed on, and what becomes of that."""
+"""The demonstration's last act: Cleo's access is passed on, and what becomes of that."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _SECONDS, _PACE, _PEOPLE = 6.0, 0.4, 4
 
 
 def breach(
-    story: Story, acme: Recipient, endpoint: calls.Endpoint, bystander: calls.Endpoint
+    story: Story, cove: Recipient, endpoint: calls.Endpoint, bystander: calls.Endpoint
 ) -> None:
     """A token and a key in other hands, and the incident that follows; the bystander is let in
     before, and must be after."""
-    stage = acme.stage
-    profile = stage.root / "home" / ".config" / "bailment" / "default"
+    stage = cove.stage
+    profile = stage.root / "home" / ".config" / "bailment" / cove.name
     device = load(profile)
     token = asyncio.run(fetch_token(device, PURPOSE))
-    with story.step("Four strangers are given Maria's token"):
+    with story.step("Four strangers are given the token of Cleo, of cove"):
         group = _play(stage, 0, "token", text=token)
         reasons = Counter(one.reason for one in group.tried)
         expect(all(one.status == 401 for one in group.tried), f"the gateway answered {reasons}")
         story.says(f"{len(group.tried)} requests, all refused: {', '.join(reasons)}")
         story.says(_kept(group))
         if calls.refusal(endpoint):
-            story.says(f"and Maria is asked to sign in again: {acme.sign_in()}")
+            story.says(f"and Cleo is asked to sign in again: {cove.sign_in()}")
     with story.step("Four strangers copy her device's key, each onto a machine of their own"):
         files = {name: (profile / name).read_text() for name in (KEY, PROFILE, HANDLE)}
         group = _play(stage, 2, "key", files=files)
@@ -49,7 +49,9 @@ def breach(
         story.says(attacks.wait_for_finding(stage, "ratchet-forked", 10))
         refused = calls.refusal(endpoint)
         expect(refused, "the device whose key was copied is still let in")
-        story.says(f"nobody can tell which of them is Maria, so her device is cut too: {refused}")
+        story.says(
+            f"nobody can tell which of them is Cleo, so her own device is cut too: {refused}"
+        )
     _contain(story, stage, bystander, files)
 
 
@@ -98,8 +100,8 @@ def _contain(story: Story, stage: Stage, bystander: calls.Endpoint, files: dict[
         expect(all(one.status == 403 for one in group.tried), f"the old key got {reasons}")
         story.says(f"the old key, tried again {len(group.tried)} times: {', '.join(reasons)}")
         refused = calls.refusal(bystander)
-        expect(not refused, f"Cleo of cove, who has nothing to do with it, saw: {refused}")
-        story.says("not cut: Cleo, of cove: answered")
+        expect(not refused, f"Maria of acme, who has nothing to do with it, saw: {refused}")
+        story.says("not cut: Maria, of acme: answered")
         stage.run("incident", "close", opened[:8], "--reason", "contained; the device is replaced")
 
 
