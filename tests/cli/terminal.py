@@ -10,6 +10,8 @@ import struct
 import subprocess
 import termios
 import threading
+import time
+from pathlib import Path
 from types import TracebackType
 
 from .lab import PATIENCE, Shell, command
@@ -46,6 +48,11 @@ class Terminal:
             self.shown += more
 
     def type(self, text: str) -> None:
+        """Type, once the command waits for it: Python's `input` misses a Ctrl-C that comes after
+        its prompt and before it reads."""
+        status = Path(f"/proc/{self._process.pid}/stat")
+        while status.read_text().rpartition(")")[2].split()[0] == "R":
+            time.sleep(0.01)
         os.write(self._ours, text.encode())
 
     def end(self) -> int:
