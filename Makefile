@@ -36,7 +36,7 @@ demo: $(VENV)/.demo ## the whole story on this machine, with a real model; DEMO=
 	@$(VENV)/bin/bailment demo $(DEMO)
 
 test: $(VENV)/.dev ## every test but the soaks, fast ones first; TEST=tests/ledger for a part
-	@$(RUN) pytest --numprocesses auto --dist load $(TEST)
+	@$(RUN) pytest --numprocesses auto --dist loadfile --no-loadscope-reorder $(TEST)
 
 soak: $(VENV)/.dev ## kill loops, fuzzing and long logs: takes long
 	@$(RUN) pytest -m soak $(TEST)

@@ -302,7 +302,8 @@ def test_what_was_signed_cannot_be_changed_afterwards(lab: Lab) -> None:
 )
 def test_mistakes_are_named(lab: Lab, words: tuple[str, ...], said: str) -> None:
     files = {"spec.yaml": lab.root / "spec.yaml", "ada": lab.root / "ada"}
-    files["pem"] = lab.root / "ada" / "approver.pem"
+    files["pem"] = lab.root / "key.pem"
+    files["pem"].write_text("-----BEGIN PRIVATE KEY-----\n")
     done = lab.team(*(files.get(word, word) for word in words))
     assert done.status in (1, 2)
     assert said.replace("spec.yaml", str(lab.root / "spec.yaml")) in done.err.replace("\n", " ")
