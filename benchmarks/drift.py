@@ -1,8 +1,8 @@
-"""Measures what `purpose-drift` notices: `python benchmarks/drift.py PROMPTS`.
+"""Measures what `purpose-drift` notices: `python benchmarks/drift.py PROMPTS…`.
 
-PROMPTS is a gzipped file of JSON lines with `source` and `text`. Written down before anything was
-run: rules and constants were chosen on `DEVELOPMENT` alone, and what others are in `UNSEEN` is for
-the figures. What is measured, and what is not: docs/drift.md.
+Each of PROMPTS is a gzipped file of JSON lines with `source` and `text`, or a folder of such. Rules
+and constants were chosen on `DEVELOPMENT` alone; who asks off purpose, `OFF`, is for the figures.
+What is measured, and what is not: docs/drift.md.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 from bailment.detect.drift import COMMONEST, FULL, Seen, likeness, pack, usual_of
 from bailment.detect.static_table import parse
@@ -25,22 +27,40 @@ from bailment.worker.embedding import TABLE, Embedder
 ROOT = Path(__file__).parents[1]
 PAGE, BEGIN, END = ROOT / "docs" / "drift.md", "<!-- figures -->\n", "<!-- end -->\n"
 
+Trial: TypeAlias = tuple[Mapping[str, int], Sequence[str], str]
+Vectors: TypeAlias = dict[str, list[bytes]]
+Row: TypeAlias = dict[str, object]
+
 DEVELOPMENT = ("purplellama_frr", "xstest", "selfinstruct_seed")
-UNSEEN = ("arenahard", "selfinstruct_user", "awesome")
-#: What a recipient asks, what others ask instead, and who is a stranger on purpose.
-TRIALS = (
-    ("purplellama_frr", UNSEEN, "purplellama_instruct"),
-    ("purplellama_instruct", UNSEEN, "purplellama_frr"),
-    ("arenahard", ("selfinstruct_user", "awesome", "purplellama_instruct"), ""),
-)
-IN_DEVELOPMENT = (
-    ("purplellama_frr", ("xstest", "selfinstruct_seed"), ""),
-    ("xstest", ("purplellama_frr", "selfinstruct_seed"), ""),
-)
+OFF = ("arenahard", "alpacaeval", "awesome")
+_CYBER = {"cybermetric": 10, "ctibench": 10, "nyuctf": 10}
+#: What recipients ask: sources by weight; who asks instead; and who is a stranger on purpose.
+TRIALS: Mapping[str, Trial] = {
+    "cybermetric": ({"cybermetric": 1}, OFF, "ctibench"),
+    "ctibench": ({"ctibench": 1}, OFF, "cybermetric"),
+    "nyuctf": ({"nyuctf": 1}, OFF, "ctibench"),
+    "purplellama_frr": ({"purplellama_frr": 1}, OFF, "purplellama_instruct"),
+    "purplellama_instruct": ({"purplellama_instruct": 1}, OFF, "purplellama_frr"),
+    "cyber: the first three": (_CYBER, OFF, "seceval"),
+    "cyber, 30 % ordinary": (
+        {"cybermetric": 7, "ctibench": 7, "nyuctf": 7, "selfinstruct_user": 9},
+        OFF,
+        "seceval",
+    ),
+    "arenahard": ({"arenahard": 1}, ("alpacaeval", "awesome", "selfinstruct_user"), ""),
+}
+IN_DEVELOPMENT: Mapping[str, Trial] = {
+    "purplellama_frr": ({"purplellama_frr": 1}, ("xstest", "selfinstruct_seed"), ""),
+    "xstest": ({"xstest": 1}, ("purplellama_frr", "selfinstruct_seed"), ""),
+}
+#: Of windows that are 90 % off purpose, and of a recipient's own, %.
+GOAL, FALSE = 95, 0.5
 WINDOW, SHARES = 10, (9, 5, 2)
+#: How like its reference what is asked is, before anything is told of.
+ALIKE = ("own", "line", "others")
 ON_WINDOWS, OFF_WINDOWS = 2_000, 300
 #: Prompts of each source, drawn once; and how many others are held against one reference.
-MOST, HELD_OUT = 500, 200
+MOST, HELD_OUT = 400, 200
 #: What an application may send with each request: does it help to read it too?
 SYSTEM = (
     "You are a careful assistant of the platform team. Answer in short paragraphs, say what you "
@@ -48,36 +68,43 @@ SYSTEM = (
     "something is missing. "
 )
 
-Vectors = dict[str, list[bytes]]
-
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("prompts", type=Path, nargs="?")
+    parser.add_argument("prompts", type=Path, nargs="*")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--development", action="store_true", help="on those sources alone")
     parser.add_argument("--system", action="store_true", help="with a system prompt before each")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--write", action="store_true", help=f"put the table into {PAGE.name}")
+    parser.add_argument("--write", action="store_true", help=f"put the tables into {PAGE.name}")
     asked = parser.parse_args()
-    if asked.prompts is None:
+    if not asked.prompts:
         print("nothing is measured: name a file of prompts, which do not come with the project")
         return
     trials = IN_DEVELOPMENT if asked.development else TRIALS
-    texts = _texts(asked.prompts, {name for on, off, more in trials for name in (on, *off, more)})
-    rows = []
+    texts = _texts(asked.prompts)
+    without = {name: sorted(_sources(trial) - texts.keys()) for name, trial in trials.items()}
+    trials = {name: trial for name, trial in trials.items() if not without[name]}
+    wanted = set().union(*map(_sources, trials.values()))
+    texts = {source: texts[source] for source in sorted(wanted)}
+    rows: list[Row] = []
     for embedder in _embedders():
         vectors, cost = _embedded(embedder, texts, SYSTEM if asked.system else "")
-        for on, off, stranger in trials:
+        for name, (on, off, stranger) in trials.items():
             found = [_trial(vectors, on, off, stranger, seed) for seed in range(asked.seeds)]
-            rows += _rows(embedder.name, on, found, cost)
+            rows += _rows(embedder.name, name, found, cost)
     if asked.json:
         json.dump(rows, sys.stdout, indent=1)
         return
-    table = _table(rows)
-    print(table)
+    missing = [
+        f"Not measured, for want of prompts: {name} ({', '.join(sources)}).\n"
+        for name, sources in without.items()
+        if sources
+    ]
+    tables = "\n".join([*_tables(rows), *missing])
+    print(tables)
     if asked.write:
-        page = re.sub(f"(?s){BEGIN}.*{END}", lambda _: BEGIN + table + END, PAGE.read_text())
+        page = re.sub(f"(?s){BEGIN}.*{END}", lambda _: BEGIN + tables + END, PAGE.read_text())
         PAGE.write_text(page)
 
 
@@ -89,14 +116,23 @@ def _embedders() -> list[Embedder]:
     return [table] if model is None else [model, table]
 
 
-def _texts(path: Path, sources: set[str]) -> dict[str, list[str]]:
+def _sources(trial: Trial) -> set[str]:
+    on, off, stranger = trial
+    return {*on, *off, *filter(None, [stranger])}
+
+
+def _texts(paths: Iterable[Path]) -> dict[str, list[str]]:
+    """Prompts by source, in an order of chance; AlpacaEval without what it took from others."""
     found: dict[str, dict[str, None]] = {}
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            said = json.loads(line)
-            found.setdefault(said["source"], {})[said["text"]] = None
+    for path in chain(*(sorted(one.glob("*.gz")) if one.is_dir() else [one] for one in paths)):
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                said = json.loads(line)
+                found.setdefault(said["source"], {})[said["text"].strip()] = None
+    for text in found.get("selfinstruct_user", ()):
+        found.get("alpacaeval", {}).pop(text, None)
     drawn = {}
-    for source in sorted(sources & found.keys()):
+    for source in sorted(found):
         texts = list(found[source])
         random.Random(source).shuffle(texts)
         drawn[source] = texts[:MOST]
@@ -106,23 +142,26 @@ def _texts(path: Path, sources: set[str]) -> dict[str, list[str]]:
 def _embedded(
     embedder: Embedder, texts: dict[str, list[str]], before: str
 ) -> tuple[Vectors, float]:
-    """Vectors by source, and the median of what one takes, ms."""
-    costs, vectors = [], {}
+    """Vectors by source, and the median of what one takes of the processor, ms."""
+    costs: list[float] = []
+    vectors: Vectors = {}
     for source, prompts in texts.items():
         vectors[source] = []
         for prompt in prompts:
-            began = time.perf_counter()
+            began = time.process_time()
             vectors[source].append(pack(embedder.embed(before + prompt)))
-            costs.append((time.perf_counter() - began) * 1000)
+            costs.append((time.process_time() - began) * 1000)
     return vectors, statistics.median(costs)
 
 
 def _trial(
-    vectors: Vectors, on: str, off: Sequence[str], stranger: str, seed: int
+    vectors: Vectors, on: Mapping[str, int], off: Sequence[str], stranger: str, seed: int
 ) -> dict[str, float]:
-    """Shares of windows below the line: `false`, `SOURCE SHARE` and `stranger`."""
+    """Shares of windows below the line: `false`, `SOURCE SHARE` and `stranger SOURCE`. And how like
+    its reference the recipient's `own` prompts are, how like it those of the nearest of `others`,
+    and where the `line` is."""
     chance = random.Random(seed)
-    own = chance.sample(vectors[on], len(vectors[on]))
+    own = _mixed(chance, vectors, on)
     reference, rest = own[:FULL], own[FULL : FULL + HELD_OUT]
     seen = [Seen(index, index, "", vector) for index, vector in enumerate(reference)]
     line = usual_of(seen, WINDOW, COMMONEST).line
@@ -135,24 +174,34 @@ def _trial(
             count += statistics.fmean(window) < line
         return count / windows
 
-    found = {"false": below([], 0, ON_WINDOWS)}
-    for source in off:
+    def like(source: str) -> list[float]:
         drawn = chance.sample(vectors[source], min(HELD_OUT // 2, len(vectors[source])))
-        others = [likeness(vector, reference) for vector in drawn]
+        return [likeness(vector, reference) for vector in drawn]
+
+    found = {"own": statistics.fmean(likes), "line": line, "others": 0.0}
+    found["false"] = below([], 0, ON_WINDOWS)
+    for source in off:
+        others = like(source)
+        found["others"] = max(found["others"], statistics.fmean(others))
         for share in SHARES:
-            found[f"{source} {share * 10} %"] = below(others, share, OFF_WINDOWS)
+            found[f"{source} {share * 10}"] = below(others, share, OFF_WINDOWS)
     if stranger:
-        drawn = chance.sample(vectors[stranger], HELD_OUT // 2)
-        found["stranger"] = below(
-            [likeness(vector, reference) for vector in drawn], WINDOW, OFF_WINDOWS
-        )
+        found[f"stranger {stranger}"] = below(like(stranger), WINDOW, OFF_WINDOWS)
     return found
 
 
-def _rows(
-    name: str, on: str, found: list[dict[str, float]], cost: float
-) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+def _mixed(chance: random.Random, vectors: Vectors, on: Mapping[str, int]) -> list[bytes]:
+    """A recipient's prompts in an order of chance: as many of each source as its weight says, and
+    no more in all than a reference and what is held against it."""
+    most = min(FULL + HELD_OUT, *(len(vectors[one]) * sum(on.values()) // on[one] for one in on))
+    own = []
+    for source, weight in on.items():
+        own += chance.sample(vectors[source], most * weight // sum(on.values()))
+    return chance.sample(own, len(own))
+
+
+def _rows(name: str, on: str, found: list[dict[str, float]], cost: float) -> list[Row]:
+    rows: list[Row] = []
     for what in found[0]:
         shares = [one[what] for one in found]
         rows.append(
@@ -160,7 +209,7 @@ def _rows(
                 "embedder": name,
                 "recipient": on,
                 "windows": what,
-                "told": round(statistics.fmean(shares), 4),
+                "mean": round(statistics.fmean(shares), 4),
                 "low": round(min(shares), 4),
                 "high": round(max(shares), 4),
                 "seeds": len(shares),
@@ -170,24 +219,54 @@ def _rows(
     return rows
 
 
-def _table(rows: list[dict[str, object]]) -> str:
-    """For each recipient and kind of window: what share of each embedder's is told of."""
+def _tables(rows: list[Row]) -> list[str]:
+    """Of each embedder: whether recipients reach the goal, then every source by itself."""
     names = list(dict.fromkeys(str(row["embedder"]) for row in rows))
-    cells: dict[tuple[str, str], dict[str, str]] = {}
+    return [_of_one(name, [one for one in rows if one["embedder"] == name]) for name in names]
+
+
+def _of_one(name: str, rows: list[Row]) -> str:
+    by_recipient: dict[str, dict[str, Row]] = {}
     for row in rows:
-        place = cells.setdefault((str(row["recipient"]), str(row["windows"])), {})
-        mean, low, high = (f"{float(str(row[key])) * 100:.4g}" for key in ("told", "low", "high"))
-        place[str(row["embedder"])] = f"{mean} ({low} to {high})"
-    costs = {str(row["embedder"]): row["ms_per_prompt"] for row in rows}
-    lines = [
-        "| the recipient asks | windows | "
-        + " | ".join(f"{name}, % told of ({costs[name]} ms a prompt)" for name in names)
-        + " |",
-        "| --- | --- |" + " ---: |" * len(names),
+        by_recipient.setdefault(str(row["recipient"]), {})[str(row["windows"])] = row
+    goals = [
+        f"{name}, {rows[0]['ms_per_prompt']} ms of a core a prompt:\n",
+        "| the recipient asks | false, % | least of the sources at 90 %, % | "
+        "own prompts are alike to | line | others' to | the goal is |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for (on, what), by_name in cells.items():
-        lines.append(f"| {on} | {what} | " + " | ".join(by_name[name] for name in names) + " |")
-    return "\n".join(lines) + "\n"
+    header = "| the recipient asks | others ask |" + "".join(f" {s * 10} % off |" for s in SHARES)
+    each = [header, "| --- | --- |" + " ---: |" * len(SHARES)]
+    for recipient, by in by_recipient.items():
+        off = [what.removesuffix(" 90") for what in by if what.endswith(" 90")]
+        least = min((by[f"{one} 90"] for one in off), key=lambda row: float(str(row["mean"])))
+        missed = [
+            f"missed by {gap:.3g} points of {what}"
+            for what, gap in (
+                ("what is told of", GOAL - _percent(least, "mean")),
+                ("what is false", _percent(by["false"], "mean") - FALSE),
+            )
+            if gap > 0
+        ]
+        goal = " and ".join(missed) or "reached"
+        alike = " | ".join(f"{float(str(by[what]['mean'])):.2f}" for what in ALIKE)
+        goals.append(f"| {recipient} | {_cell(by['false'])} | {_cell(least)} | {alike} | {goal} |")
+        for one in off:
+            shares = " | ".join(_cell(by[f"{one} {share * 10}"]) for share in SHARES)
+            each.append(f"| {recipient} | {one} | {shares} |")
+        for what in [what for what in by if what.startswith("stranger ")]:
+            source = what.removeprefix("stranger ")
+            each.append(f"| {recipient} | {source}, all of it on purpose | {_cell(by[what])} | | |")
+    return "\n".join([*goals, "", *each]) + "\n"
+
+
+def _percent(row: Row, key: str) -> float:
+    return float(str(row[key])) * 100
+
+
+def _cell(row: Row) -> str:
+    mean, low, high = (f"{_percent(row, key):.4g}" for key in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
 
 
 if __name__ == "__main__":

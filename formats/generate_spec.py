@@ -29,6 +29,7 @@ def schema() -> str:
     for name, member in (
         ("Document", "tiers"),
         ("Requirement", "by_tier"),
+        ("Credential", "by_tier"),
         ("Delegation", "by_tier"),
     ):
         components[name]["properties"][member]["propertyNames"] = {"enum": list(TIERS)}

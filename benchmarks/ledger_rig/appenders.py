@@ -19,6 +19,7 @@ from bailment.access.decision import Request
 from bailment.access.proof import Proof
 from bailment.gateway.journal import Access, Evidence, Journal
 from bailment.gateway.metrics import Metrics
+from bailment.ledger.context import Context
 from bailment.ledger.records import AccessClosed
 from bailment.store.sequencer import MAX_BATCH
 from bailment.store.staging import Batch, Staging, frame
@@ -26,6 +27,7 @@ from bailment.store.staging import Batch, Staging, frame
 from .population import CEILING, MODEL, PATH, PROMPT, Device, Issuer
 
 Work = tuple[Device, Proof]
+_NOWHERE = Context()
 
 
 class Journaled:
@@ -46,14 +48,13 @@ class Journaled:
         await self.issuer.token(device)
         return device, device.proof(PATH, PROMPT, device.text, signed=signed)
 
-    async def open(self, work: Work) -> Access:
+    async def open(self, work: Work, context: Context = _NOWHERE) -> Access:
         """Decide, and return when `access.opened` is durable in a signed checkpoint."""
         device, proof = work
         assert device.token is not None
         request = Request(device.token, "generate", MODEL, (), CEILING)
-        evidence = Evidence(
-            "dpop-body", proof, "POST", PATH, PROMPT.hex(), True, "192.0.2.7", "OpenAI/Python 3.51"
-        )
+        asked = "POST", PATH, PROMPT.hex(), True, "192.0.2.7", "OpenAI/Python 3.51"
+        evidence = Evidence("dpop-body", proof, "", *asked, context)
         access = await self._journal.open(request, evidence)
         if not isinstance(access, Access):
             raise RuntimeError(f"an access was refused: {access}")

@@ -147,11 +147,16 @@ async def populate(log: Log, secrets: Secrets) -> Issuer:
     started = LogStarted(ORIGIN, URL, secrets.issuer_key.jwk)
     await _must(log.sequencer.append(log.sequencer.draft(started, os.urandom(16).hex())))
     await actions.append(lambda now: SpecApplied(Policy(), "owner"))
+    return await enrol(actions)
+
+
+async def enrol(actions: Actions) -> Issuer:
+    """Register the model, and everybody who may ask it."""
     await actions.register_model(MODEL, 131_072, 8_192, "owner")
     devices = [
         device for number in range(RECIPIENTS) for device in await _recipient(actions, number)
     ]
-    return Issuer(log, secrets, devices)
+    return Issuer(actions.log, actions.secrets, devices)
 
 
 async def _recipient(actions: Actions, number: int) -> list[Device]:
@@ -160,7 +165,7 @@ async def _recipient(actions: Actions, number: int) -> list[Device]:
     start, until = now_ms() - 1_000, now_ms() + YEAR
     budget = Budget(1 << 50, 86_400)
     top = Link("", "", "recipient", "", start, until, None, (MODEL,), (PURPOSE,), budget=budget)
-    pseudonym, parent = await actions.register_recipient(
+    pseudonym, parent, _ = await actions.register_recipient(
         f"org-{number}", "ops@org.example", public.jwk, top, "owner"
     )
     devices = []

@@ -119,6 +119,13 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         assert f"replace: device:{device}" in shown
         assert "were these yours?" in shown
         assert f"bailment notice acknowledge {mine['notice'][:8]} --admin" in shown
+        how = f"bailment report-misuse device:{device} TEXT --access ID --since TIME --admin"
+        assert how in shown
+        said = lab.admin.json(
+            *("report-misuse", f"device:{device}", "she was on a plane", *admin, "--since", "1d")
+        )
+        assert said["accesses"] == 2
+        lab.team.ok("incident", "note", incident, "they say so", "--finding", said["finding"])
         again = lab.team("notice", "send", incident)
         assert "told of this incident before, and not again: acme" in again.err
         lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)

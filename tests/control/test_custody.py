@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from bailment.control.custody import DECLARATIONS
 from bailment.incident.blast_radius import Extent
 from bailment.incident.graph import Graph
 from bailment.incident.subjects import unfit
@@ -104,3 +106,34 @@ async def test_the_lab_speaks_for_no_organisation(lab: World) -> None:
     sent = await lab.console.post("http://console/act", json=said)
     assert sent.status_code != 200
     assert lab.of(CustodyDeclared, since) == []
+
+
+async def test_an_hour_takes_so_many_and_the_next_one_more(lab: World) -> None:
+    (recipient, device), (other, theirs) = await party(lab), await party(lab)
+    since, stored = lab.size, [f"device:{device.id}"]
+    for number in range(DECLARATIONS):
+        # What is refused counts as well.
+        said = {"stored": stored} if number else {"stored": ["device:none"]}
+        assert (await declare(recipient, **said)).status_code == (201 if number else 403)
+    sent = await declare(recipient, stored=stored)
+    assert (sent.status_code, sent.json()["reason"]) == (429, "too-often")
+    assert len(lab.of(CustodyDeclared, since)) == DECLARATIONS - 1
+    assert (await declare(other, stored=[f"device:{theirs.id}"])).status_code == 201
+    lab.clock.ahead += 3_600_000
+    assert (await declare(recipient, stored=stored)).status_code == 201
+
+
+async def test_a_proof_is_good_for_one_record_and_nothing_is_said_twice(lab: World) -> None:
+    recipient, device = await party(lab)
+    body = json.dumps({"system": "ci-vault", "stored": [f"device:{device.id}"]}).encode()
+    await recipient.admin.send("GET", "/notices")  # for a nonce
+    headers = {"dpop": recipient.admin.proof("POST", "/custody", body)}
+    since = lab.size
+    for status in (201, 401):
+        sent = await lab.http.post(f"{lab.url}/custody", content=body, headers=headers)
+        assert sent.status_code == status
+    assert len(lab.of(CustodyDeclared, since)) == 1
+    twice = body.replace(b"{", b'{"ended": true, "ended": false, ')
+    sent = await recipient.admin.send("POST", "/custody", twice)
+    assert (sent.status_code, sent.json()["reason"]) == (400, "body-malformed")
+    assert len(lab.of(CustodyDeclared, since)) == 1

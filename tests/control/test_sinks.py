@@ -23,8 +23,9 @@ from starlette.routing import Route
 
 from bailment.cli import sink
 from bailment.cli.sink_checks import examine_sinks
+from bailment.cli.times import show_time
 from bailment.control import sinks
-from bailment.control.sending import Parcel
+from bailment.control.sending import Lines, Parcel
 from bailment.control.sinks import Following
 from bailment.control.syslog import Datagrams, framed, message
 from bailment.detect import ocsf_shapes
@@ -580,17 +581,83 @@ def test_a_message_is_framed_and_headed_as_the_rfcs_have_it() -> None:
     assert b" - bailment " in message(parcel, "\n")
 
 
-async def test_what_metrics_doctor_and_status_say_of_one_that_fails(
-    lab: World, http: Receiver
+async def told(lab: World) -> tuple[str, str, str]:
+    """What `status` says of sinks, what `doctor` says of the one, and what to do, if anything."""
+    status = (await lab.console.get("http://console/status")).json()["sinks"]
+    (found,) = examine_sinks(lab.folder, lab.issuer.log.fold.size)
+    assert found.ok == (not found.mend)
+    return status, found.says, found.mend
+
+
+@pytest.mark.parametrize(
+    ("status", "secret", "mend"),
+    [
+        (500, "", "see in its receiver's log why"),
+        (401, "", "add it with --secret-file and --since "),
+        (403, SECRET, "wants another secret: put it into "),
+    ],
+)
+async def test_what_metrics_doctor_and_status_say_of_one_that_refuses_all(
+    lab: World, http: Receiver, status: int, secret: str, mend: str
 ) -> None:
-    http.answers = [500] * 1000
-    await add(lab, "http", http.url)
+    http.answers = [status] * 1000
+    await add(lab, "http", http.url, **({"secret": secret} if secret else {}))
     await holds(lab, 1)
-    while not (await standing(lab))["attempts"]:
+    while (await standing(lab))["attempts"] < 2:
         await lab.settle()
-    assert (await standing(lab))["oldest"] > 0
+    one = await standing(lab)
+    assert one["oldest"] > 0
     async with lab.client() as client:
         metrics = (await client.get(f"{lab.url}/metrics")).text
     assert 'bailment_sink_behind{sink="siem"} ' in metrics
-    (found,) = examine_sinks(lab.folder, 10**6)
-    assert (found.ok, "status 500" in found.says) == (False, True)
+    assert 'bailment_sink_failing{sink="siem"} 1.0' in metrics
+    line, says, todo = await told(lab)
+    assert line.startswith("1 (1 failing, 0 paused), at most ")
+    assert line.endswith(" entries behind; what to do about siem: bailment doctor")
+    assert says.startswith(f"takes nothing since {show_time(one['since'])}, after ")
+    assert says.endswith(f"entries behind: it answers with status {status}")
+    assert mend in todo
+    http.answers = []
+    if secret:
+        (lab.folder.secrets / "sink-siem").write_text("another")
+        await lab.act("sink-change", sink="siem", what="test")
+        assert http.took[-1][0]["authorization"] == "Bearer another"
+    while stored(lab.folder)[0][1].error or (await standing(lab))["behind"]:
+        await lab.settle()
+    line, says, todo = await told(lab)
+    assert (line, says, todo) == ("1 (0 failing, 0 paused), at most 0 entries behind", says, "")
+    assert says.startswith("took ")
+
+
+@pytest.mark.parametrize("again", ["resumed", "restarted"])
+async def test_a_sink_that_malfunctions_is_shown_and_goes_on_where_it_stood(
+    lab: World, http: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: str
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    file = tmp_path / "events.jsonl"
+    await add(lab, "file", str(file))
+    with monkeypatch.context() as patched:
+        patched.setattr(Lines, "_write", broken)
+        await holds(lab, 1)
+        while not stored(lab.folder)[0][1].stopped:
+            await lab.settle()
+    await holds(lab, 1)  # which it does not see
+    line, says, todo = await told(lab)
+    assert "1 failing" in line
+    assert says.startswith("stopped since ")
+    assert "by a mistake of ours, " in says
+    assert says.endswith(" entries behind: RuntimeError: nobody thought of this")
+    assert "bailment sink resume siem" in todo
+    if again == "resumed":
+        await lab.act("sink-change", sink="siem", what="resume")
+    else:
+        await lab.stop()
+        await lab.restart()
+    while not file.exists() or len(file.read_bytes().splitlines()) < 4:
+        await lab.settle()
+    while stored(lab.folder)[0][1].sent < 4:
+        await lab.settle()
+    line, says, todo = await told(lab)
+    assert ("0 failing" in line, says, todo) == (True, "took 4 events", "")

@@ -19,10 +19,12 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from bailment.access.coverage import covered
+from bailment.cli.sink_checks import examine_webhooks
 from bailment.control import webhooks
 from bailment.ledger.identity_records import WebhookRegistered
 from bailment.ledger.incident_records import IncidentOpened, NoticeSent, RotationDemanded
 from bailment.ledger.records import HoldAdded
+from bailment.store import outbox
 
 from ..world import PATIENCE, Recipient, World, world
 from .test_enrolment import problem
@@ -229,6 +231,48 @@ async def test_an_endpoint_that_was_down_for_a_day_gets_all_in_order_after_resta
     await lab.lift(await lab.hold("model:other"))  # which is news, though not acme's
     told = await hooked.until(*["hold.added", "hold.lifted"] * 3)
     assert [one["hold"] for one in told] == [one for one in made for _ in range(2)]
+
+
+async def test_what_there_is_no_room_for_is_told_from_the_log_wherever_it_is_told_by_then(
+    lab: World, acme: Recipient, hooked: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "ROOM", 4)
+    monkeypatch.setattr(webhooks, "_CHUNK", 3)
+    first = await lab.hold(f"recipient:{acme.id}")
+    await hooked.until("hold.added")
+    hooked.got.clear()
+    hooked.status = 503
+    made = []
+    for _ in range(5):
+        made += [await lab.hold(f"recipient:{acme.id}")] * 2
+        await lab.lift(made[-1])
+    await lab.lift(first)  # of which the outbox knows nothing any more when it is told
+    while not (await status(acme))["behind"]:
+        await lab.settle()
+    assert (await status(acme))["waiting"] == 4
+    metrics, says = "", {"bailment_webhook_waiting 4.0", "bailment_webhook_failing 1.0"}
+    async with lab.client() as client:
+        while not says <= set(metrics.splitlines()):
+            await lab.settle()
+            metrics = (await client.get(f"{lab.url}/metrics")).text
+    assert "bailment_webhook_behind 0.0" not in metrics
+    told = (await lab.console.get("http://console/status")).json()["webhooks"]
+    assert told.startswith("1 (1 failing), 4 messages wait, 0 given up, at most ")
+    (found,) = examine_webhooks(lab.folder, 1)
+    assert not found.ok
+    assert "1 do not take them" in found.says
+    await lab.stop()
+    await lab.restart()
+    async with hook() as other:
+        await register(acme, other)
+        kinds = [*["hold.added", "hold.lifted"] * 5, "hold.lifted", "webhook.registered"]
+        got = await other.until(*kinds)
+    assert [one["hold"] for one in got[:-1]] == [*made, first]
+    assert {one["subject"] for one in got[:-1]} == {f"recipient:{acme.id}"}
+    while (await status(acme))["behind"] or (await status(acme))["waiting"]:
+        await lab.settle()
+    (found,) = examine_webhooks(lab.folder, 1)
+    assert found.ok
 
 
 async def test_an_endpoint_that_never_answers_is_given_up_and_tried_when_it_is_set_again(

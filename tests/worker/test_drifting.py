@@ -91,6 +91,7 @@ def test_a_damaged_table_is_refused(data: bytes) -> None:
     ("members", "said"),
     [
         ({"input": "plain"}, "plain"),
+        ({"input": " \n\u2003"}, ""),
         (
             {"messages": [{"role": "user", "content": "old"}, {"role": "user", "content": "new"}]},
             "new",
@@ -136,9 +137,37 @@ def test_vectors_expire_and_what_is_purged_is_gone_and_stays_so(tmp_path: Path) 
     store = Vectors(tmp_path / "vectors.db", KEK)
     for name, expires in (("a", 10), ("b", 20), ("c", 30)):
         store.save(Row(name, expires, 1), b"x", new=True)
-    assert store.expire(11) == 1 and store.purge("b") == 1
+    assert store.expire(11) == 1 and store.purge(["b", "never there"]) == 1
     assert not store.save(Row("b", 99, 1), b"y", new=False)
     assert [row.name for row in store.rows()] == ["c"]
+    store.close()
+
+
+async def test_a_purpose_that_is_left_empty_takes_none_with_it_whose_name_goes_on_from_its_own(
+    tmp_path: Path,
+) -> None:
+    async with world(tmp_path) as at:
+        folder, now, table = at.issuer.folder, int(time.time() * 1000), parse(TABLE.read_bytes())
+        worker = Drifting(folder, lambda _: True, DetectionTerms, table)
+        for index, (purpose, device) in enumerate((("defence", "d"), ("defence by day", "e"))):
+            line = Asked(index, now, "r", device, purpose, "m", "about the server")
+            worker.take(encode(line))
+        worker.keep(now)
+        other = Vectors(folder.vectors, at.issuer.secrets.kek)
+        assert other.leave({"d"}) == 1
+        for _ in range(2):
+            worker.keep(now)
+            assert list(worker.state.scopes) == ["r m/static defence by day"]
+            assert [row.name for row in other.rows() if row.count] == ["r m/static defence by day"]
+        other.close()
+
+
+def test_only_what_has_the_very_name_is_purged(tmp_path: Path) -> None:
+    store = Vectors(tmp_path / "vectors.db", KEK)
+    for name in ("r m defence", "r m defence by day", "r m/static defence"):
+        store.save(Row(name, 1, 1), b"x", new=True)
+    assert store.purge(["r m defence"]) == 1
+    assert [row.name for row in store.rows()] == ["r m defence by day", "r m/static defence"]
     store.close()
 
 
@@ -251,7 +280,7 @@ async def test_a_recipient_that_was_purged_is_learnt_anew(tmp_path: Path) -> Non
         worker.take(asked(1, "about the server", now))
         worker.keep(now)
         other = Vectors(at.issuer.folder.vectors, at.issuer.secrets.kek)
-        assert other.purge("r ") == 1
+        assert other.purge([row.name for row in other.rows() if row.count]) == 1
         worker.keep(now)
         assert worker.state.scopes == {}
         other.close()

@@ -14,12 +14,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised
 from bailment.settings import Worker as WorkerSettings
+from bailment.worker import process
 from bailment.worker import supervisor as supervisor_module
 from bailment.worker.replay import Replay
+from bailment.worker.report import Report
 from bailment.worker.supervisor import Supervisor
 
 from ..world import PATIENCE, World, world
@@ -131,6 +134,18 @@ async def test_accesses_go_on_whatever_becomes_of_the_worker(tmp_path: Path) -> 
         assert again["restarts"] == 1
 
 
+async def test_a_worker_that_is_busy_reading_has_not_begun_anew(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_REPORT", 0.0)
+    reporter = process._Reporter()
+    reporter.still()
+    reporter.say(Report(512, told=3))
+    reporter.still()
+    said = [msgspec.json.decode(line, type=Report) for line in capfd.readouterr().out.split()]
+    assert said == [Report(0), Report(512, told=3), Report(512, told=3)]
+
+
 async def test_a_worker_that_hangs_is_ended(tmp_path: Path) -> None:
     async with (
         world(tmp_path) as at,
@@ -164,14 +179,14 @@ async def test_what_a_worker_says_that_is_no_report_ends_it(tmp_path: Path) -> N
 
 async def test_the_worker_ends_with_whoever_started_it(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
-        process = await asyncio.create_subprocess_exec(
+        worker = await asyncio.create_subprocess_exec(
             *(sys.executable, str(TOY), str(at.folder.root), "0"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
         )
-        assert process.stdin is not None
-        process.stdin.close()
-        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+        assert worker.stdin is not None
+        worker.stdin.close()
+        assert await asyncio.wait_for(worker.wait(), PATIENCE) == 0
 
 
 @pytest.mark.parametrize(
@@ -236,9 +251,9 @@ async def test_the_worker_answers_a_command_that_reads_the_log_where_there_is_no
 async def extent(at: World, subject: str) -> Any:
     """What the command prints as JSON."""
     command = (sys.executable, "-m", "bailment", "blast-radius", subject, "--json")
-    process = await asyncio.create_subprocess_exec(
+    asking = await asyncio.create_subprocess_exec(
         *(*command, "-d", str(at.folder.root)), stdout=asyncio.subprocess.PIPE
     )
-    out, _ = await process.communicate()
-    assert process.returncode == 0
+    out, _ = await asking.communicate()
+    assert asking.returncode == 0
     return json.loads(out)

@@ -81,7 +81,10 @@ def as_told(register: Indexed, sent: NoticeSent) -> dict[str, Any]:
     told.pop("author", None)
     how = f"your admin's key signs POST {register.state.url}/notices, as does"
     how += f" `bailment notice acknowledge {sent.notice[:8]}`"
-    return told | {"acknowledge": how, "contact": register.policy.contact}
+    report = f"what was none of yours, or what you saw too: POST {register.state.url}/misuse, as "
+    report += "does `bailment report-misuse`"
+    told |= {"acknowledge": how, "report": report}
+    return told | {"contact": register.policy.contact}
 
 
 def write(state: State, facts: object, time: int) -> bool:

@@ -36,6 +36,7 @@ from bailment.ledger.evidence_records import (
     StandingReleased,
 )
 from bailment.ledger.facts import Facts
+from bailment.ledger.identity_records import TripwireSet
 from bailment.ledger.records import (
     DelegationEnded,
     DelegationGranted,
@@ -66,11 +67,26 @@ class Register(Indexed):
         """Why these may not be appended one right after the other, or None.
 
         Each is asked with the register as it is now. So several must be the items of one submission
-        of evidence, of which none bears on whether another may be there.
+        of evidence, of which none bears on whether another may be there; or what an organisation
+        begins with: itself, its link, and the address that its clients are given.
         """
+        match records:
+            case [RecipientRegistered() as first, DelegationGranted(), TripwireSet()]:
+                return self.check(first, now) or self._check_of(first, records[1:], now)
         if len(records) > 1 and (refused := apart(records)):
             return refused
         return next(filter(None, (self.check(facts, now) for facts in records)), None)
+
+    def _check_of(
+        self, recipient: RecipientRegistered, records: Sequence[Facts], now: int
+    ) -> Refused | None:
+        """Why these may not be appended right after their recipient, which may; or None."""
+        known = self.state.recipients
+        known[recipient.recipient] = recipient
+        try:
+            return next(filter(None, (self.check(facts, now) for facts in records)), None)
+        finally:
+            del known[recipient.recipient]
 
     def apply(self, index: int, facts: Facts, time: int) -> None:
         """Fold the record at this index of the log; VerificationError if it cannot stand there."""

@@ -35,6 +35,7 @@ from bailment.ledger.operator_records import (
     OperatorRegistered,
 )
 from bailment.ledger.records import (
+    DelegationEnded,
     DelegationGranted,
     HoldAdded,
     HoldLifted,
@@ -59,6 +60,8 @@ def act_of(register: Indexed, facts: Facts) -> str:
             return f"hold-{facts.subject.partition(':')[0]}"
         case EvidenceStaled():  # a recipient may lose as much by it
             return "hold-recipient"
+        case DelegationEnded():
+            return "end-recipient" if _ends_a_recipient(register, facts.link) else ""
         case HoldLifted():
             hold = register.state.holds.get(facts.hold)
             kind = hold.subject.partition(":")[0] if hold is not None else ""
@@ -148,7 +151,7 @@ def needed(register: Indexed, facts: Facts) -> int | Refused:
     there = len(set(signers(register, confirmed_by(register, facts)).values()))
     if there >= number:
         return number
-    if act.startswith("hold-") or act == "operator-change":
+    if act.startswith(("hold-", "end-")) or act == "operator-change":
         return 0
     return _missing(f"{_named(act)} takes {_counted(number)}, and {there} can sign")
 
@@ -254,6 +257,14 @@ def _by_passkey(
     key, url = register.key(operator.key), register.state.url
     challenge = bytes.fromhex(proposal.digest)
     return verify(facts.assertion, key, operator.counter, url=url, challenge=challenge)
+
+
+def _ends_a_recipient(register: Indexed, name: str) -> bool:
+    """Whether a link is all that a recipient has; one of canaries alone is a rehearsal's."""
+    link, models = register.links.get(name), register.state.models
+    if link is None or link.kind != "recipient":
+        return False
+    return not all(one in models and models[one].canary is True for one in link.models)
 
 
 def _kind(link: str) -> str:

@@ -16,6 +16,7 @@ from bailment.auditor.detections import Detections
 from bailment.auditor.findings import Findings, Kind
 from bailment.auditor.lost_spec import LostSpec
 from bailment.auditor.observations import Observations
+from bailment.auditor.requests import SignedRequests
 from bailment.auditor.signatures import Signatures
 from bailment.auditor.standings import Standings
 from bailment.errors import FormatError, VerificationError
@@ -58,6 +59,7 @@ class Performance:
         self.decisions = Decisions(self.fold, findings, signatures, self.lost)
         self._observations = Observations(self.fold, findings)
         self._detections = Detections(findings)
+        self._requests = SignedRequests(self.fold.register, findings)
         self._standings = Standings(self.fold, findings)
         self._origin = origin
         self._findings = findings
@@ -215,6 +217,7 @@ class Performance:
             self._register(index, leaf, facts)
         self._observations.follow(index, leaf, facts)
         self._detections.follow(index, facts)
+        self._requests.follow(index, facts)
         if not self.lost:
             self._standings.follow(index, leaf, facts)
 

@@ -27,6 +27,8 @@ app = typer.Typer(no_args_is_help=True, help="Sign what takes more people than w
 
 Id = Annotated[str, typer.Argument(metavar="ID", help="The proposal's id, or how it begins.")]
 _MOST = 2**20
+#: What a proposed record is about: the first of these members that it has.
+_ABOUT = ("subject", "hold", "operator")
 
 
 class Carried(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -163,7 +165,8 @@ def _row(view: View, name: str, found: Proposal) -> dict[str, Any]:
     return {
         "proposal": name,
         "record": found.act["record"],
-        "about": facts.get("subject") or facts.get("hold") or facts.get("operator") or "",
+        "about": next((facts[one] for one in _ABOUT if facts.get(one)), None)
+        or (found.act.get("shown") or {}).get("organisation", ""),
         "author": found.author,
         "signed": found.by,
         "missing": max(0, number - signed) if isinstance(number, int) else str(number.detail),

@@ -16,14 +16,15 @@ from bailment.cli.incident import Id
 from bailment.cli.output import Column, Json, note, say, show_json, show_rows, titled, warn
 from bailment.cli.reach import named
 from bailment.cli.subjects import find_recipient, handle_of
+from bailment.cli.waiting import of_done, sentence, takes, waits, who_may
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, Waiting
-from bailment.incident.containment import Plan, plan, read_plan
+from bailment.incident.containment import Plan, cut_by, plan, read_plan, with_same_keys
 from bailment.ledger.incident_records import ContainmentExecuted, ContainmentPlanned
 from bailment.spec.terms import TIERS
 from bailment.store.folder import Folder
 from bailment.store.incidents import Incidents
-from bailment.store.view import View
+from bailment.store.view import View, open_view
 
 _WEEK = 7 * 86_400_000
 
@@ -52,7 +53,8 @@ def contain(
     """Plan the containment of an incident, and show whom it cuts off besides; or execute a plan.
 
     Nothing is done without `--execute`. Afterwards, and with `--verify`, each credential in the
-    incident's extent is decided about again: all must be refused, and none have an access open.
+    incident's extent, each that was ever cut because of it, and whatever has one of their keys is
+    decided about again: all must be refused, and none have an access open.
     """
     if verify and (execute or plan_out):
         raise typer.BadParameter("it makes and executes no plan", param_hint="--verify")
@@ -61,26 +63,25 @@ def contain(
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
         name = incidents.incident(incident).opened.incident
-        marks = _marks(view, stale or ())
-        made = _made(view, incidents, name, marks) if execute is None else _read(execute)
-        if made.incident != name:
-            raise BailmentError(f"the plan is for the incident {made.incident[:8]}")
-        if execute is not None and made.digest not in _saved(incidents, name):
-            raise BailmentError(
-                f"`{execute}` is no plan that was saved for this incident: it was changed since",
-                hint=f"bailment contain {name[:8]} --plan-out FILE",
-            )
-        told, digest = _told(view, made), made.digest
+        marks, done = _marks(view, stale or ()), _executed(incidents, name)
+        if execute is not None:
+            made = _read(execute, incidents, name)
+        elif verify and done:
+            made = _left(view, incidents, name)
+        else:
+            made = _made(view, incidents, name, marks)
+        told, tried = _told(view, made), _tried(view, made, done)
         if verify:
-            digest = _executed(incidents, name)
+            told["waiting"] = of_done(view, done[-1].acts) if done else []
+            told["of"] = len(done[-1].acts) if done else 0
     if verify:
-        told["verified"] = _verify(folder, made, digest)
+        told["verified"] = _verify(folder, made, done[-1].plan if done else "", tried)
     elif execute is None:
         _plan(folder, made, plan_out)
         told["saved"] = str(plan_out) if plan_out else None
     else:
         told |= _execute(folder, made)
-        told["verified"] = _verify(folder, made, digest)
+        told["verified"] = _verify(folder, made, made.digest, tried)
     if as_json:
         show_json(told)
     else:
@@ -96,13 +97,14 @@ def judge(told: dict[str, Any]) -> None:
         return
     acts = told.get("executed", {}).get("acts", ())
     failed = [one for one in acts if one.get("failed")]
-    waiting = [one for one in acts if one.get("proposal")]
+    asked = [one for one in told.get("waiting", ()) if one["waits"]]
+    waiting = [one for one in acts if one.get("proposal")] or asked
     if failed:
         raise BailmentError(f"not everything was done: {len(failed)} failed, see above")
     if waiting:
         so_far = "contained by what was done" if seen["contained"] else "NOT contained yet"
         raise Waiting(
-            f"{so_far}: {len(waiting)} of {len(acts)} acts wait for those who sign",
+            f"{so_far}: {len(waiting)} of {len(acts) or told['of']} acts wait for those who sign",
             hint=f"once they have signed: bailment contain {told['incident'][:8]} --verify",
         )
     if not seen["contained"]:
@@ -146,11 +148,30 @@ def _saved(incidents: Incidents, incident: str) -> set[str]:
     return {facts.plan for facts in told if isinstance(facts, ContainmentPlanned)}
 
 
-def _executed(incidents: Incidents, incident: str) -> str:
-    """The digest of the plan that was executed last; empty if none was."""
+def _executed(incidents: Incidents, incident: str) -> list[ContainmentExecuted]:
+    """What became of the plans that were executed, the last one last."""
     told = (facts for _, _, facts in incidents.index.told(incident))
-    done = [facts.plan for facts in told if isinstance(facts, ContainmentExecuted)]
-    return done[-1] if done else ""
+    return [facts for facts in told if isinstance(facts, ContainmentExecuted)]
+
+
+def _left(view: View, incidents: Incidents, incident: str) -> Plan:
+    """A plan, as things are now, which may have nothing left: what an incident was about may be in
+    the custody map no longer."""
+    try:
+        return _made(view, incidents, incident, {})
+    except BailmentError as error:
+        warn(f"{error}: only what was cut before is tried")
+        return Plan(incident, now_ms(), view.fold.register.epoch, (), (), (), ())
+
+
+def _tried(view: View, made: Plan, done: Iterable[ContainmentExecuted]) -> list[str]:
+    """The devices and workloads to decide about again: of the extent, those that this plan or one
+    before cut, and whatever has a key of one of these."""
+    register = view.fold.register
+    acts = (one for executed in done for one in executed.acts if not one.failed)
+    subjects = [*(one.subject for one in made.acts), *(one.subject for one in acts)]
+    cut = cut_by(register, subjects, now_ms())
+    return with_same_keys(register, (*(one.subject for one in made.credentials), *cut))
 
 
 def _plan(folder: Folder, made: Plan, out: Path | None) -> None:
@@ -169,19 +190,33 @@ def _plan(folder: Folder, made: Plan, out: Path | None) -> None:
     )
 
 
-def _read(path: Path) -> Plan:
+def _read(path: Path, incidents: Incidents, incident: str) -> Plan:
+    """A plan that was saved for this incident."""
     try:
-        return read_plan(path.read_bytes())
+        made = read_plan(path.read_bytes())
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
         raise BailmentError(f"`{path}` is no plan: {error}") from None
+    if made.incident != incident:
+        raise BailmentError(f"the plan is for the incident {made.incident[:8]}")
+    if made.digest not in _saved(incidents, incident):
+        raise BailmentError(
+            f"`{path}` is no plan that was saved for this incident: it was changed since",
+            hint=f"bailment contain {incident[:8]} --plan-out FILE",
+        )
+    return made
 
 
 def _execute(folder: Folder, made: Plan) -> dict[str, Any]:
-    return {"executed": act(folder, "containment-execute", plan=msgspec.to_builtins(made))}
+    done = act(folder, "containment-execute", plan=msgspec.to_builtins(made))
+    if any(one.get("proposal") for one in done["acts"]):
+        view = open_view(folder)
+        for one in done["acts"]:
+            one["waits"] = waits(view, one["proposal"]) if one.get("proposal") else None
+    return {"executed": done}
 
 
-def _verify(folder: Folder, made: Plan, digest: str) -> dict[str, Any]:
-    devices = [one.subject.partition(":")[2] for one in made.credentials]
+def _verify(folder: Folder, made: Plan, digest: str, tried: Iterable[str]) -> dict[str, Any]:
+    devices = [one.partition(":")[2] for one in tried]
     lost = {one.organisation: one.left for one in made.lost}
     return act(
         folder,
@@ -199,7 +234,7 @@ def _told(view: View, made: Plan) -> dict[str, Any]:
         "plan": made.digest,
         "acts": [
             {"act": one.act, "subject": one.subject, "name": named(view, one.subject)}
-            | {"why": one.why}
+            | {"why": one.why, "takes": takes(view, one)}
             for one in made.acts
         ],
         "cut": [
@@ -220,6 +255,7 @@ def _told(view: View, made: Plan) -> dict[str, Any]:
             | {"tier": _tier(one.tier), "left": _tier(one.left)}
             for one in made.lost
         ],
+        "may_sign": who_may(view),
         "beside": len(made.beside),
         "credentials": msgspec.to_builtins(made.credentials),
     }
@@ -238,12 +274,13 @@ def _show(told: dict[str, Any]) -> None:
     for one in told.get("executed", {}).get("acts", ()):
         was = " already" * one.get("already", False)
         if one.get("proposal"):
-            sign = f"bailment approve sign {one['proposal'][:8]}"
-            warn(f"{one['act']} {one['subject']} waits{was}: {sign}")
+            _show_wait(one)
         elif one.get("failed"):
             warn(f"{one['act']} {one['subject']} was not done: {one['failed']}")
         else:
             say(f"{one['act']} {one['subject']}: done{was}")
+    for one in told.get("waiting", ()):
+        _show_wait(one)
     seen = told["verified"]
     say(f"{seen['refused']} of {seen['decided']} credentials refused; {seen['open']} accesses open")
     for one in seen["allowed"]:
@@ -251,6 +288,14 @@ def _show(told: dict[str, Any]) -> None:
     for row in told["lost"]:
         tell = warn if row["organisation"] in seen["above"] else say
         tell(f"{row['recipient']} holds {_tier(seen['tiers'][row['organisation']])} now")
+
+
+def _show_wait(one: dict[str, Any]) -> None:
+    if one["waits"]:
+        warn(sentence(one["act"], one["subject"], one["proposal"], one["waits"]))
+    else:
+        gone = "was not signed: the proposal was withdrawn or has expired; `--execute` asks again"
+        warn(f"{one['act']} {one['subject']} {gone}")
 
 
 def _show_plan(told: dict[str, Any]) -> None:
@@ -272,6 +317,10 @@ def _show_plan(told: dict[str, Any]) -> None:
             "accesses a day": lambda row: str(row["per_day"]),
         }
         show_rows(told["lost"], steps, as_json=False, none="")
+    for one in told["acts"]:
+        if one["takes"]:
+            may = ", ".join(told["may_sign"])
+            say(f"{one['act']} {one['name']} is only proposed: {one['takes']} of {may} must sign")
     if told["beside"]:
         warn(f"{told['beside']} of them are not exposed and are cut off all the same")
     states = Counter(one["state"] for one in told["credentials"])

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
+from bailment.access.details import person_of
 from bailment.access.tripwire import CAPABILITY, digest
 from bailment.cli.access import Limit, Since
 from bailment.cli.console import Dir, act
@@ -122,9 +123,9 @@ def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> No
         say(f"judged {row['verdict']} by {row['author']}: {row['reason']}")
     else:
         asked = f"{row['recipient']} ({row['contact']})" if row["recipient"] else "whom it is about"
-        note(
-            f"next: {(_NEXT.get(row['response'], _USUAL) if row['done'] else _USUAL).format(asked)}"
-        )
+        # A workload cannot sign in: it is held.
+        did = "hold" if row["subject"].startswith("workload:") else row["response"]
+        note(f"next: {(_NEXT.get(did, _USUAL) if row['done'] else _USUAL).format(asked)}")
 
 
 @finding.command("judge")
@@ -296,13 +297,13 @@ def _named(view: View, subject: str) -> dict[str, str]:
     register = view.fold.register
     kind, _, name = subject.partition(":")
     path = register.path(name if kind == "link" else register.link_of.get(name, ""))
-    people = [link.subject for link in path if link.kind == "person"]
+    person = person_of(path)
     top = register.organisations.get(path[0].subject if path else "")
     called = name_of(view, kind, name)
     return {
         "name": "" if called == name else called,
-        "person": people[0] if people else "",
-        "person_name": name_of(view, "person", people[0]) if people else "",
+        "person": person,
+        "person_name": name_of(view, "person", person) if person else "",
         "recipient": top.handle if top else "",
         "contact": top.contact if top else "",
     }

@@ -13,7 +13,7 @@ from bailment.access.reasons import Reason
 from bailment.cli.assurance_checks import examine_assurance
 from bailment.cli.checks import Finding, attempt
 from bailment.cli.console import NotRunning, status
-from bailment.cli.sink_checks import examine_sinks
+from bailment.cli.sink_checks import examine_sinks, examine_webhooks
 from bailment.cli.tls import server_certificate
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, ConfigurationError
@@ -73,6 +73,7 @@ def examine_issuer(folder: Folder) -> Iterator[Finding]:
         yield _networks(folder, view)
         yield from examine_assurance(view.fold.register, max(now_ms(), view.fold.time))
         yield from examine_sinks(folder, view.checkpoint.size)
+        yield from examine_webhooks(folder, len(view.fold.register.state.webhooks))
     if settings.listen.certificate:
         yield attempt("certificate", lambda: _certificate(folder, settings.listen))
     yield from _served(folder, settings, view)

@@ -127,6 +127,9 @@ def show(notice: Notice, admin: AdminFolder, gateway: Gateway, as_json: Json = F
     if row["rotate"]:
         say(f"replace them by {row['until']}: have them enrolled with new keys")
     say(f"answer, or ask: {row['contact'] or 'whoever gave you access'}")
+    whose = [one for one in row["subjects"] if one.partition(":")[0] in _REPORTED]
+    how = f"bailment report-misuse {whose[0] if whose else 'SUBJECT'} TEXT --access ID --since TIME"
+    say(f"what was none of yours, or what you saw too: {how} --admin {admin} --gateway {gateway}")
     if row["acknowledged"]:
         say(f"acknowledged at {row['acknowledged']}")
     else:
@@ -153,6 +156,8 @@ def _accesses(view: View, entries: set[int]) -> dict[int, AccessOpened]:
     return {one.index: one.facts for one in records if isinstance(one.facts, AccessOpened)}
 
 
+#: Of what `report-misuse` takes reports.
+_REPORTED = ("person", "device", "workload")
 _TITLES = {"subjects": "concerned", "check": "look at", "rotate": "replace"}
 
 

@@ -35,7 +35,6 @@ from bailment.control.outbound import Outbound
 from bailment.control.page_routes import pages_app
 from bailment.control.public import public_app
 from bailment.control.reporting import Reporting
-from bailment.control.sink_acts import SinkTasks
 from bailment.control.standing_routes import StandingRoutes
 from bailment.control.two_person import Approvals
 from bailment.errors import BailmentError, ConfigurationError
@@ -169,8 +168,9 @@ async def run(
     )
     supervisor = _supervisor(issuer, gateway)
     operators = _operators(issuer, assurance)
-    status = partial(_status, issuer, gateway, supervisor, reporting.sinks)
-    gateway.metrics.registry.register(reporting.sinks)
+    status = partial(_status, issuer, gateway, supervisor, reporting)
+    for collector in (reporting.sinks, reporting.webhooks):
+        gateway.metrics.registry.register(collector)
     pages = pages_app(issuer.actions, operators, status, issuer.settings)
     holding = Holding(issuer.actions, Effects(gateway.flights.enforced), operators.approvals)
     console: Any = console_app(
@@ -368,7 +368,7 @@ async def _register_models(issuer: Issuer) -> None:
 
 
 def _status(
-    issuer: Issuer, gateway: Gateway, worker: Supervisor | None, sinks: SinkTasks
+    issuer: Issuer, gateway: Gateway, worker: Supervisor | None, reporting: Reporting
 ) -> dict[str, Any]:
     refused = gateway.available()
     return {
@@ -381,7 +381,8 @@ def _status(
         "heard": round(gateway.feed.age),
         "killed": gateway.guard.killed,
         "maintenance": round(gateway.feed.maintained),
-        **({"sinks": told} if (told := sinks.summary()) else {}),
+        **({"sinks": told} if (told := reporting.sinks.summary()) else {}),
+        **({"webhooks": told} if (told := reporting.webhooks.summary()) else {}),
         "worker": worker.status() if worker is not None else {"state": "disabled"},
     }
 

@@ -160,6 +160,8 @@ def webhook_show(admin: AdminFolder, gateway: Gateway, as_json: Json = False) ->
     say(f"key: {found['key']}")
     say(f"told: {found['told']}, last {last or 'never'}")
     say(f"waiting: {found['waiting']}; given up: {found['given_up']}")
+    if found["behind"]:
+        say(f"{found['behind']} more entries of the log will be read for you as these arrive")
     if found["error"]:
         warn(found["error"])
 

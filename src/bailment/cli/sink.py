@@ -167,6 +167,8 @@ def _lines(file: Path) -> list[str]:
 def _state(row: dict[str, Any]) -> str:
     if row["paused"]:
         return "paused"
+    if row["stopped"]:
+        return f"stopped: {row['error']}; bailment sink resume {row['name']}"
     if row["error"]:
         return f"fails ({row['attempts']}x): {row['error']}"
     return "ok"

@@ -15,7 +15,12 @@ def log_to_stderr() -> None:
     What libraries log, uvicorn above all, has the same shape, and says in `logger` whose it is.
     """
     as_json = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    rendered = [structlog.dev.ConsoleRenderer()] if sys.stderr.isatty() else as_json
+    plain = structlog.dev.plain_traceback  # the other shows what variables hold: secrets, names
+    rendered = (
+        [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
+        if sys.stderr.isatty()
+        else as_json
+    )
     shape: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

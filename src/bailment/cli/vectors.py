@@ -70,7 +70,7 @@ def purge(
                     f"no vectors are kept of `{recipient}`",
                     hint="`bailment detect vectors show` lists whose are",
                 )
-        count = sum(store.purge(name) for name in names)
+        count = store.purge(names)
     note(f"purged {count}; what runs forgets them within some seconds")
 
 

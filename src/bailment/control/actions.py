@@ -212,11 +212,10 @@ class Actions:
         if refused is not None:
             raise Denied(refused)
         recipient = RecipientRegistered(pseudonym, handle, contact, key, author)
-        await self.append(lambda now: recipient)
-        await self.append(lambda now: DelegationGranted(compact))
         slug = SLUG + entropy.token_urlsafe(16)
         wire = TripwireSet(digest(slug.encode()), "slug", f"recipient:{pseudonym}")
-        await self.append(lambda now: wire)
+        # Together: an organisation without its link could not be given one, nor its handle again.
+        await self.append_together([recipient, DelegationGranted(compact), wire])
         return pseudonym, link.id, slug
 
     async def grant(

@@ -1,24 +1,38 @@
-"""An organisation's admin says in which systems outside its own keys and credentials lie."""
+"""An organisation's admin says in which systems outside its own keys and credentials lie.
+
+The record has the request as it was signed, so that whoever audits the log sees that the
+organisation said so, and just that.
+"""
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from bailment import canonical
 from bailment.access.chain import Link
 from bailment.access.nonce import Nonces
+from bailment.access.proof import replay_key
 from bailment.access.reasons import Reason, Refused
 from bailment.access.state import Indexed
 from bailment.control.actions import Actions, Denied
+from bailment.control.pace import Pace
 from bailment.control.requests import Line, Proven, Typed, answer, refusal
 from bailment.control.sources import asked
+from bailment.errors import FormatError
 from bailment.incident.subjects import unfit
 from bailment.ledger.incident_records import CustodyDeclared
+
+#: An organisation may declare so many in an hour: each is a record that people read.
+DECLARATIONS = 100
+#: So many proofs are remembered, each for longer than it is good.
+_MOST = 10_000
 
 _Several = Annotated[tuple[Line, ...], msgspec.Meta(max_length=64)]
 
@@ -42,6 +56,8 @@ class Custody:
 
     actions: Actions
     nonces: Nonces
+    _pace: Pace = field(default_factory=lambda: Pace(DECLARATIONS))
+    _used: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
 
     async def declare(self, request: Request) -> Response:
         """Put a shared system on record. It is called `HANDLE/NAME`, HANDLE being the
@@ -49,16 +65,31 @@ class Custody:
         sent = await asked(request, self.actions, self.nonces)
         if isinstance(sent, Refused):
             return self._refusal(sent)
+        refused = self._pace.refusal(sent[0].subject, self.actions.log.sequencer.time)
+        refused = refused or self._replayed(sent[1])
+        if refused is not None:
+            return self._refusal(refused)
         try:
             facts = self._facts(*sent)
             await self.actions.append(lambda now: facts)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, FormatError) as error:
             return self._refusal(Refused(Reason.BODY_MALFORMED, str(error)))
         except Denied as denied:
             return self._refusal(denied.refused)
         return answer({"system": facts.system}, 201)
 
+    def _replayed(self, sent: Proven) -> Refused | None:
+        """Each proof is good for one record."""
+        key = replay_key(sent.proof.thumbprint, sent.proof.claims.jti)
+        if key in self._used:
+            return Refused(Reason.PROOF_REPLAYED)
+        self._used[key] = None
+        while len(self._used) > _MOST:
+            self._used.popitem(last=False)
+        return None
+
     def _facts(self, organisation: Link, sent: Proven) -> CustodyDeclared:
+        canonical.parse_unique(sent.body)  # what is said twice is not said
         said = msgspec.json.decode(sent.body, type=Declaration)
         log = self.actions.log
         register, own = log.fold.register, f"{organisation.kind}:{organisation.subject}"
@@ -74,6 +105,7 @@ class Custody:
             since=said.since,
             ended=said.ended,
             proof=sent.proof.compact,
+            request=sent.body.decode(),
         )
 
     def _refusal(self, why: Refused) -> Response:

@@ -19,7 +19,7 @@ from bailment.access.slot import slot_of
 from bailment.control.actions import Denied
 from bailment.control.requests import Act
 from bailment.detect.catalogue import INLINE
-from bailment.detect.citing import named_by
+from bailment.detect.citing import by_kind, named_by
 from bailment.detect.grouping import MOST_RECORDS, response_of
 from bailment.errors import FormatError
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised
@@ -60,7 +60,7 @@ class FindingDesk:
         if isinstance(facts, FindingRaised | FindingGrouped):
             self._check(facts.records)
         if isinstance(facts, FindingRaised):
-            facts = await self._raised(facts)
+            facts = await self._raised(by_kind(facts, self._log.fold.register))
         elif not isinstance(facts, FindingGrouped) or (facts.kind and facts.kind not in KINDS):
             raise FormatError("the worker finds no such thing")
         if not _ID.fullmatch(facts.finding or ("" if facts.TYPE == FindingRaised.TYPE else _NONE)):

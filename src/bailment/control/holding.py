@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Annotated, Any
 
 import msgspec
@@ -23,6 +24,7 @@ from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import TokenRevoked
 from bailment.ledger.records import DelegationEnded, HoldAdded
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 _Subject = Annotated[str, msgspec.Meta(max_length=500)]
 
 
@@ -86,6 +88,7 @@ class Holding:
         self._actions = actions
         self._effects = effects
         approvals.performs(HoldAdded, self._approved)
+        approvals.performs(DelegationEnded, self._ended)
 
     async def perform(self, act: HoldingActs) -> dict[str, Any]:
         """Do it; what there is to say about it afterwards."""
@@ -98,7 +101,7 @@ class Holding:
                 await self._lift(act.hold, act.reason, act.author)
             case EndLink():
                 ended = DelegationEnded(act.link, act.author, act.reason)
-                return _told(await self._take(ended))
+                return await self._ended(ended, self._named(act.link))
             case RevokeToken():
                 return await self._revoke(act)
             case SwitchOff():
@@ -147,8 +150,20 @@ class Holding:
         appending = self._actions.append(make, urgent=True, shown=shown)
         return {"hold": hold.hold} | _told(await self._effects.of(appending))
 
-    async def _take(self, facts: Facts) -> Effect:
-        return await self._effects.of(self._actions.append(lambda now: facts, urgent=True))
+    async def _ended(self, ended: DelegationEnded, shown: Mapping[str, Any]) -> dict[str, Any]:
+        """End a link; one that others approved, too."""
+        return _told(await self._take(ended, shown))
+
+    def _named(self, link: str) -> dict[str, Any]:
+        """What whoever signs is shown of a link."""
+        register = self._actions.log.fold.register
+        found = register.links.get(link)
+        known = register.organisations.get(found.subject) if found is not None else None
+        return {"organisation": known.handle} if known is not None else {}
+
+    async def _take(self, facts: Facts, shown: Mapping[str, Any] = _NOTHING) -> Effect:
+        appending = self._actions.append(lambda now: facts, urgent=True, shown=shown)
+        return await self._effects.of(appending)
 
     async def _lift(self, hold: str, reason: str, author: str) -> None:
         known = self._actions.log.fold.register.state.holds.get(hold)

@@ -8,7 +8,7 @@ the spec's. The words are in the personal part, under the key of the person whom
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, defaultdict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import islice
@@ -22,6 +22,7 @@ from bailment.access.nonce import Nonces
 from bailment.access.reasons import Reason, Refused
 from bailment.access.register import Register
 from bailment.control.actions import Actions, Denied
+from bailment.control.pace import Pace
 from bailment.control.requests import Proven, Typed, answer, refusal
 from bailment.control.sources import asked
 from bailment.detect.citing import named_by
@@ -33,8 +34,8 @@ from bailment.ledger.records import AccessOpened, TokenIssued
 from bailment.spec.detection import REPORTED
 from bailment.spec.policy import MAX_TOKEN_MS
 
-#: An organisation may report so often in so many ms: somebody has to read each.
-REPORTS, WITHIN = 20, 3_600_000
+#: An organisation may report so often in an hour: somebody has to read each.
+REPORTS = 20
 #: So many entries of the log are looked through for what is reported.
 MOST_ENTRIES = 50_000
 #: So many reports are remembered, so that one that is sent again is one.
@@ -75,7 +76,7 @@ class Misuse:
 
     actions: Actions
     nonces: Nonces
-    _told: dict[str, deque[int]] = field(default_factory=lambda: defaultdict(deque))
+    _pace: Pace = field(default_factory=lambda: Pace(REPORTS))
     _known: OrderedDict[str, int] = field(default_factory=OrderedDict)
     _one: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -105,7 +106,8 @@ class Misuse:
         report = msgspec.structs.replace(report, until=min(report.until or now, now))
         if not report.since <= report.until:
             raise Denied(Refused(Reason.BODY_MALFORMED, "the time ends before it begins"))
-        self._count(organisation, now)
+        if refused := self._pace.refusal(organisation, now):
+            raise Denied(refused)
         found = await self._seek(report)
         if report.access and not found.count:
             why = (
@@ -120,15 +122,6 @@ class Misuse:
         while len(self._known) > _MOST:
             self._known.popitem(last=False)
         return answer({"finding": name, "accesses": found.count}, 201)
-
-    def _count(self, organisation: str, now: int) -> None:
-        """Denied if the organisation reports too often; what is refused later counts too."""
-        times = self._told[organisation]
-        while times and times[0] <= now - WITHIN:
-            times.popleft()
-        if len(times) >= REPORTS:
-            raise Denied(Refused(Reason.TOO_OFTEN, f"at most {REPORTS} in an hour: call us"))
-        times.append(now)
 
     async def _seek(self, report: Report) -> _Found:
         """The accesses of the subject's in that time, the last of those looked at."""

@@ -70,10 +70,9 @@ class WebhookRoutes:
         except Denied as denied:
             return self._refusal(denied.refused)
         if url:
-            await self.webhooks.outbox.retry(organisation.subject, self.actions.log.sequencer.time)
+            await self.webhooks.again(organisation.subject)
         else:
             await self.webhooks.outbox.drop(organisation.subject)
-        self.webhooks.wake()
         return answer({"url": url, "key": self.webhooks.public}, 201)
 
     async def show(self, request: Request) -> Response:
@@ -115,11 +114,11 @@ class Reporting:
         transmitters = Transmitters(outbound, StreamSecrets(folder, files))
         self.scim = Scim(signals, self._accounts)
         self._hearing = Hearing(actions, transmitters)
-        self._webhooks = Webhooks(actions, outbound, self._outbox, webhook_key(folder, files))
+        self.webhooks = Webhooks(actions, outbound, self._outbox, webhook_key(folder, files))
         self.sinks = SinkTasks(actions)
         events = EventPush(signals, transmitters)
         sources = Sources(actions, nonces, transmitters)
-        webhooks = WebhookRoutes(actions, nonces, outbound, self._webhooks)
+        webhooks = WebhookRoutes(actions, nonces, outbound, self.webhooks)
         self._notices = Notices(actions, nonces)
         self.routes = [
             _either("/signals/sources", sources.show, sources.add),
@@ -133,7 +132,7 @@ class Reporting:
 
     def runs(self) -> list[Coroutine[Any, Any, None]]:
         """What goes on as long as the process does."""
-        told = (self._webhooks.run(), self.sinks.run(), self._notices.run())
+        told = (self.webhooks.run(), self.sinks.run(), self._notices.run())
         return [self.scim.begin(), self._hearing.run(), *told]
 
     def close(self) -> None:

@@ -28,6 +28,8 @@ logger = structlog.get_logger("bailment.sinks")
 
 #: More would each read the log on their own.
 _MOST = 32
+#: So many that fail are named in a line.
+_NAMED = 3
 
 
 class AddSink(Act, frozen=True, tag="sink-add"):
@@ -94,14 +96,17 @@ class SinkTasks:
     def summary(self) -> str:
         """How they stand, in a line; empty where there is none."""
         told = [one for one, _ in self._running.values()]
-        ill = sum(bool(one.progress.error) for one in told)
+        ill = [one.sink.name for one in told if one.progress.error and not one.progress.paused]
         rest = sum(one.progress.paused for one in told)
         behind = max((one.behind for one in told), default=0)
-        line = f"{len(told)} ({ill} failing, {rest} paused), at most {behind} entries behind"
+        line = f"{len(told)} ({len(ill)} failing, {rest} paused), at most {behind} entries behind"
+        names = f"{', '.join(ill[:_NAMED])}{' and more' if len(ill) > _NAMED else ''}"
+        line += f"; what to do about {names}: bailment doctor" if ill else ""
         return line if told else ""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """For Prometheus: how far behind each is, in entries and seconds, and what it was sent."""
+        """For Prometheus: how far behind each is, in entries and seconds, what it was sent, and
+        whether it takes that."""
         behind = GaugeMetricFamily(
             "bailment_sink_behind", "Entries of the log not passed yet.", labels=["sink"]
         )
@@ -109,13 +114,17 @@ class SinkTasks:
             "bailment_sink_oldest_seconds", "How long the oldest event waits.", labels=["sink"]
         )
         sent = GaugeMetricFamily("bailment_sink_sent", "Events sent.", labels=["sink"])
+        failing = GaugeMetricFamily(
+            "bailment_sink_failing", "Whether it takes nothing, or stopped.", labels=["sink"]
+        )
         now = now_ms()
         for name, (one, _) in self._running.items():
             behind.add_metric([name], one.behind)
             waits = (now - one.oldest) / 1000 if one.oldest else 0.0
             oldest.add_metric([name], max(0.0, waits))
             sent.add_metric([name], one.progress.sent)
-        yield from (behind, oldest, sent)
+            failing.add_metric([name], bool(one.progress.error))
+        yield from (behind, oldest, sent, failing)
 
     async def perform(self, act: SinkActs) -> dict[str, Any]:
         """Do it; what there is to say about it afterwards."""
@@ -151,10 +160,11 @@ class SinkTasks:
         if act.sink not in self._running:
             raise _denied(f"there is no sink `{act.sink}`")
         following, task = self._running[act.sink]
-        again = act.what in ("test", "resume") and (task.done() or following.unfit)
-        if again:  # with its secret as it is now, for instance
+        again = task.done() or following.unfit or bool(following.progress.error)
+        if act.what in ("test", "resume") and again:  # with its secret as it is now, for instance
             await self._end(act.sink)
-            following.progress.attempts, following.progress.error = 0, ""
+            if following.unfit:
+                following.progress.well()
             following = self._begin(following.sink, following.progress)
         match act.what:
             case "remove":
@@ -172,32 +182,38 @@ class SinkTasks:
 
     def _begin(self, sink: Sink, progress: Progress) -> Following:
         sender: Sender
+        if progress.stopped:
+            progress.well()
         try:
             sender = sender_of(sink, self._sinks.secret(sink), self._key)
         except ConfigurationError as error:  # its secret's file, for instance; the others go on
             logger.error("a sink cannot be sent anything", sink=sink.name, why=str(error))
             sender, progress.error = Unfit(str(error)), str(error)[:300]
+            progress.since = progress.since or now_ms()
         following = Following(
             sink, progress, sender, self._sinks, self._actions, lambda: self._durable
         )
-        task = asyncio.create_task(following.run())
-        task.add_done_callback(self._ended)
+        task = asyncio.create_task(self._follow(following))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._running[sink.name] = (following, task)
         return following
+
+    async def _follow(self, following: Following) -> None:
+        """A malfunction stops this sink alone, and is told, with it, until it is begun anew."""
+        name, progress = following.sink.name, following.progress
+        try:
+            await following.run()
+        except Exception as error:
+            logger.exception("a sink stopped", sink=name)
+            progress.failed(f"{type(error).__name__}: {error}", now_ms())
+            progress.stopped = True
+            await self._sinks.keep(name, progress)
+            raise
 
     async def _end(self, name: str) -> None:
         _, task = self._running.pop(name)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """A malfunction stops this sink alone, and is told with it until the next start."""
-        if task.cancelled() or (error := task.exception()) is None:
-            return
-        for following, its in self._running.values():
-            if its is task:
-                following.progress.error = f"it stopped: {error}"[:300]
-                logger.error("a sink stopped", sink=following.sink.name, why=str(error)[:300])
 
     def _notice(self, news: News) -> None:
         self._durable = news[-1][0] + 1

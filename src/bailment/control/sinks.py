@@ -106,8 +106,7 @@ class Following:
 
     async def run(self) -> None:
         """Follow until cancelled."""
-        if self.progress.error:  # of its beginning, for instance
-            await self._keep()
+        await self._keep()  # what is wrong with it, or was
         await self._remember()
         try:
             while True:
@@ -136,7 +135,7 @@ class Following:
             except SendError as error:
                 await self._failed(str(error))
                 return str(error)
-            self.progress.attempts, self.progress.error = 0, ""
+            self.progress.well()
             await self._keep()
         self.wake.set()
         return ""
@@ -161,7 +160,7 @@ class Following:
             self._size = min(self._sender.most, self._size * 2)
             one = self.progress
             one.sent, one.last = one.sent + len(batch), now_ms()
-            one.attempts, one.error = 0, ""
+            one.well()
             one.next = self._waiting[0].entry if self._waiting else self._at
             await self._keep()
         return _LAG
@@ -171,7 +170,7 @@ class Following:
         one = self.progress
         if one.error != why[:300]:
             logger.warning("a sink takes nothing", sink=self.sink.name, why=why[:300])
-        one.attempts, one.error = one.attempts + 1, why[:300]
+        one.failed(why, now_ms())
         pause = float(_PAUSES[min(one.attempts, len(_PAUSES)) - 1])
         self._not_before = self._clock() + pause
         await self._keep()

@@ -3,14 +3,15 @@
 Standard Webhooks (standardwebhooks.com) with asymmetric signatures (`v1a`, Ed25519), so that no
 secret is shared and nobody but the issuer can sign. What is told names only what is the
 recipient's own, by the ids that its log has. It is sent from an outbox (`store/outbox.py`) beside
-everything else: access never waits for it.
+everything else: access never waits for it. The log is the queue, as it is for the issuer's own
+sinks: what the outbox has no room for is read there when it has.
 """
 
 from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cache, partial
 from typing import Any
@@ -18,6 +19,7 @@ from typing import Any
 import msgspec
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client.core import GaugeMetricFamily
 
 from bailment.access.coverage import covered
 from bailment.access.notices import as_told
@@ -31,9 +33,11 @@ from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import SourceSilent, WebhookRegistered
 from bailment.ledger.incident_records import NoticeSent, RotationDemanded
+from bailment.ledger.leaf import decode_leaf
 from bailment.ledger.records import DelegationEnded, HoldAdded, HoldLifted
-from bailment.store.outbox import Message, Outbox
+from bailment.store.outbox import Message, Outbox, Standing
 from bailment.store.sequencer import News
+from bailment.store.vault import Erased
 
 logger = structlog.get_logger("bailment.webhooks")
 
@@ -47,6 +51,8 @@ _PAUSES = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 57600, 57600, 57600)
 #: Organisations that are being told at once. Each is told one thing at a time, in the log's order:
 #: else a hold would seem to be lifted before it is there.
 _MOST = 64
+#: Entries read at once.
+_CHUNK = 1000
 #: How long the position may lag behind a log in which nothing is to be told, s.
 _LAG = 30.0
 _Entry = tuple[int, int, Facts]
@@ -63,10 +69,11 @@ class Webhooks:
         self.outbox = outbox
         self._key = key
         self._wake = asyncio.Event()
-        self._news: list[_Entry] = []
-        #: The log was read by others up to here when this began, and is up to there by now.
-        self._from = self._seen = actions.log.fold.size
-        self._holds: dict[str, str] = {}
+        #: The log was read up to `_at`, and is up to `_seen` by now; `_kept` of it is on disk.
+        self._at = self._seen = self._kept = actions.log.fold.size
+        holds = actions.log.fold.register.state.holds.values()
+        self._holds = {one.hold: one.subject for one in holds}
+        self._standing = Standing()
         self._busy: dict[str, asyncio.Task[None]] = {}  # by organisation
         actions.log.sequencer.listeners.append(self._notice)
 
@@ -75,18 +82,39 @@ class Webhooks:
         """The public key, as libraries for Standard Webhooks take it."""
         return "whpk_" + b64encode(self._key.public_key().public_bytes_raw()).decode()
 
-    def wake(self) -> None:
-        """Something is due."""
+    async def again(self, organisation: str) -> None:
+        """Try everything again at once that waits for it or was given up."""
+        await self.outbox.retry(organisation, now_ms())
         self._wake.set()
+
+    def summary(self) -> str:
+        """How they stand, in a line; empty where nobody is told."""
+        many = len(self._actions.log.fold.register.state.webhooks)
+        return in_words(many, self._standing) if many else ""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """For Prometheus: what waits for all of them, and how far behind the furthest is."""
+        one = self._standing
+        for name, says, value in (
+            ("waiting", "Messages to recipients that are kept until they arrive.", one.waiting),
+            ("given_up", "Messages to recipients that were tried too often.", one.given_up),
+            ("failing", "Recipients that do not take what they are sent.", one.failing),
+            ("behind", "Entries of the log not read yet for the furthest behind.", one.behind),
+        ):
+            yield GaugeMetricFamily(f"bailment_webhook_{name}", says, value)
 
     async def run(self) -> None:
         """Read and send until cancelled; a malfunction ends the process, not just the task."""
         try:
-            await self._catch_up()
+            await self._begin()
             while True:
                 self._wake.clear()
                 await self._read()
-                await self._rest(await self._send())
+                more = await self._read_on()
+                due = await self._send()
+                self._standing = await self.outbox.standing()
+                if not more:
+                    await self._rest(due)
         except Exception as error:
             self._actions.log.sequencer.fail(error)
             raise
@@ -99,60 +127,105 @@ class Webhooks:
     # From the log into the outbox
 
     def _notice(self, news: News) -> None:
-        found = [(index, leaf.time, facts) for index, leaf, facts in news]
-        self._seen = found[-1][0] + 1
-        told = [entry for entry in found if isinstance(entry[2], _TOLD)]
-        if told:
-            self._news += told
+        """Pass over what is told to nobody; wake where something may be."""
+        passed, self._seen = self._at == self._seen, news[-1][0] + 1
+        if passed and not any(isinstance(facts, _TOLD) for _, _, facts in news):
+            self._at = self._seen
+        else:
             self._wake.set()
 
-    async def _catch_up(self) -> None:
-        """What a process before wrote and did not tell; a new outbox begins with what is now."""
+    async def _begin(self) -> None:
+        """Where a process before stopped; a new outbox begins with what is now."""
         position = await self.outbox.position()
         if position is None:
-            holds = self._actions.log.fold.register.state.holds.values()
-            await self.outbox.follow(self._from, (), {one.hold: one.subject for one in holds})
+            await self.outbox.follow(self._at, (), self._holds)
+        else:
+            self._at = position
             self._holds = await self.outbox.holds()
-            return
-        self._holds = await self.outbox.holds()
-        reader = self._actions.log.reader
-
-        def read() -> list[_Entry]:
-            records = reader.records(position, self._from)
-            return [
-                (one.index, one.leaf.time, one.facts)
-                for one in records
-                if isinstance(one.facts, _TOLD)
-            ]
-
-        await self._take(await asyncio.to_thread(read), self._from)
 
     async def _read(self) -> None:
         """Take what came since into the outbox."""
-        news, self._news, seen = self._news, [], self._seen
-        await self._take(news, seen)
+        while self._at < self._seen:
+            end = min(self._seen, self._at + _CHUNK)
+            entries = await asyncio.to_thread(self._entries, self._at, end)
+            changed: dict[str, str | None] = {}
+            for _, _, facts in entries:
+                if isinstance(facts, HoldAdded):
+                    changed[facts.hold] = self._holds[facts.hold] = facts.subject
+                elif isinstance(facts, HoldLifted):
+                    changed[facts.hold] = None
+            webhooks = self._actions.log.fold.register.state.webhooks
+            since = {organisation: one.since for organisation, one in webhooks.items()}
+            messages = await self._messages(entries, self._holds, since)
+            await self.outbox.follow(end, messages, changed, now_ms())
+            for hold in (hold for hold, subject in changed.items() if subject is None):
+                self._holds.pop(hold, None)
+            self._at = self._kept = end
+        if (at := self._at) != self._kept:
+            await self.outbox.follow(at)
+            self._kept = at
 
-    async def _take(self, entries: Iterable[_Entry], position: int) -> None:
+    async def _read_on(self) -> bool:
+        """Read some more of the log for one for whom there was no room; whether there was one."""
+        late = await self.outbox.late()
+        if late is None:
+            return False
+        end = min(late.end, late.start + _CHUNK)
+        entries = await asyncio.to_thread(self._entries, late.start, end)
+        holds = await asyncio.to_thread(self._held, entries, late.start)
+        # Not since its webhook is this one: what it waits for is told at whichever it has.
+        messages = await self._messages(entries, holds, {late.organisation: 0})
+        await self.outbox.catch_up(late.organisation, end, messages, now_ms())
+        return True
+
+    def _entries(
+        self, start: int, end: int, types: tuple[type[Facts], ...] = _TOLD
+    ) -> list[_Entry]:
+        """The records of these types among some entries."""
+        found, names = [], {one.TYPE for one in types}
+        reader = self._actions.log.reader
+        for stored in reader.stored(start, end):
+            if decode_leaf(stored.entry).type in names:
+                try:
+                    one = reader.open(stored)
+                except Erased:
+                    logger.error("an entry cannot be told: it was erased", entry=stored.index)
+                else:
+                    found.append((one.index, one.leaf.time, one.facts))
+        return found
+
+    def _held(self, entries: list[_Entry], start: int) -> dict[str, str]:
+        """The subjects of the holds that are added or lifted there; those of earlier ones from as
+        far before as they are."""
+        found = {one.hold: one.subject for _, _, one in entries if isinstance(one, HoldAdded)}
+        lacking = {one.hold for _, _, one in entries if isinstance(one, HoldLifted)} - found.keys()
+        while lacking and start:
+            end, start = start, max(0, start - _CHUNK)
+            for _, _, one in self._entries(start, end, (HoldAdded,)):
+                if isinstance(one, HoldAdded) and one.hold in lacking:
+                    found[one.hold] = one.subject
+                    lacking.discard(one.hold)
+        return found
+
+    async def _messages(
+        self, entries: list[_Entry], holds: dict[str, str], since: Mapping[str, int]
+    ) -> list[tuple[int, Message]]:
+        """What organisations are told of these entries, in their order, each since a time (ms)."""
         register = self._actions.log.fold.register
-        messages: list[Message] = []
-        holds: dict[str, str | None] = {}
+        messages = []
         for index, time, facts in entries:
-            if isinstance(facts, HoldAdded):
-                holds[facts.hold] = self._holds[facts.hold] = facts.subject
-            told = _told(facts, self._holds, register)
-            if isinstance(facts, HoldLifted):
-                holds[facts.hold] = None
-                self._holds.pop(facts.hold, None)
+            await asyncio.sleep(0)  # others have their turn
+            told = _told(facts, holds, register)
             whom = cache(partial(_covered, register, time))  # for all organisations, if for any
-            for organisation, webhook in register.state.webhooks.items():
-                if time < webhook.since:
+            for organisation, begun in since.items():
+                if time < begun:
                     continue
                 data = _for(register, organisation, facts, told, whom)
                 if data is not None:
                     body = _body(facts.TYPE, time, {"entry": index, **data})
                     name = f"msg_{index}_{organisation[:16]}"
-                    messages.append(Message(name, organisation, body))
-        await self.outbox.follow(position, messages, holds, now_ms())
+                    messages.append((index, Message(name, organisation, body)))
+        return messages
 
     # From the outbox to recipients
 
@@ -210,6 +283,13 @@ class Webhooks:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._wake.wait()
+
+
+def in_words(many: int, standing: Standing) -> str:
+    """How the messages to so many organisations stand."""
+    waiting, given_up, failing, behind = standing
+    line = f"{many} ({failing} failing), {waiting} messages wait, {given_up} given up"
+    return f"{line}, at most {behind} entries behind"
 
 
 def _told(facts: Facts, holds: dict[str, str], register: Indexed) -> dict[str, Any]:

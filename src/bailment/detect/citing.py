@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+from msgspec import UNSET
+
 from bailment.access.proof import read_proof
 from bailment.access.reasons import Refused
 from bailment.access.state import Indexed
+from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.records import AccessOpened, TokenIssued
 
@@ -35,9 +39,31 @@ def named_by(
             return set()
     path = register.path(register.link_of.get(caller, ""))
     found = {f"{link.kind}:{link.subject}" for link in path} | {f"link:{link.id}" for link in path}
-    # Detectors call whoever shows a credential a device, and a job's owner is not on its chain.
-    found |= {f"device:{caller}"} if caller else set()
+    # A job's owner is not on its chain.
     return found | ({f"person:{person}"} if person else set())
+
+
+def by_kind(finding: FindingRaised, register: Indexed) -> FindingRaised:
+    """A finding that calls each workload one, so that what it leads to can be done to it.
+
+    Detectors call whoever shows a credential a device: they see events, and no register.
+    """
+    sentence, told = finding.sentence, dict[str, str]()
+    about = finding.subject or ""
+    for subject in (about, *finding.others):
+        kind, _, name = subject.partition(":")
+        link = register.links.get(register.link_of.get(name, ""))
+        if kind == "device" and link is not None and link.kind == "workload":
+            told[subject] = f"workload:{name}"
+            sentence = sentence.replace(subject, told[subject])
+    if not told:
+        return finding
+    return msgspec.structs.replace(
+        finding,
+        subject=told.get(about, about) or UNSET,
+        others=tuple(told.get(one, one) for one in finding.others),
+        sentence=sentence,
+    )
 
 
 def _holder(facts: AccessOpened, register: Indexed) -> str:

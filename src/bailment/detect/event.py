@@ -138,10 +138,11 @@ class EventReader:
                     output=facts.output,
                 )
             case AccessRefused():
-                found = self._of_device(register, facts.device, index, time, "refused")
+                found = self._of_device(
+                    register, facts.device, index, time, "refused", facts.person
+                )
                 return msgspec.structs.replace(
                     found,
-                    person=facts.person or found.person,
                     model=facts.model,
                     action=facts.action,
                     reason=facts.reason,
@@ -197,6 +198,8 @@ class EventReader:
         path = register.path(register.link_of.get(device, ""))
         organisations = [link.subject for link in path if link.kind in GRANTORS]
         people = [link.subject for link in path if link.kind == "person"]
+        if path and path[-1].kind == "workload":
+            person = ""  # what a job does is not what its owner does
         return Event(
             index,
             time,

@@ -4,8 +4,10 @@ Whatever wrote a finding into the log, what the spec says of its kind is done he
 on one device, person or workload and ends by itself; on more only people decide. Where a hold
 takes two people, the person has to sign in again until those have decided.
 
+A workload cannot sign in. Where a person would have to, it is held: somebody looks, and lifts that.
+
 What anybody can bring about, without a key, cuts nobody off: it leads to signing in again only
-where there is a provider to do that at.
+where there is a provider to do that at, and of a workload to nothing but that somebody is told.
 """
 
 from __future__ import annotations
@@ -60,6 +62,10 @@ class Responding:
         register = self._log.fold.register
         kind, _, name = subject.partition(":")
         path = register.path(name if kind == "link" else register.link_of.get(name, ""))
+        if path and path[-1].kind == "workload":
+            if finding.kind not in BY_ANYBODY:
+                await self._hold(finding, subject)
+            return
         people = [one for one in path[-2:] if one.kind == "person"]
         if not people or people[0].subject in register.state.step_ups:
             return

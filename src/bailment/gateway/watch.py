@@ -18,6 +18,7 @@ import structlog
 
 from bailment.access.slot import slot_of
 from bailment.detect.catalogue import INLINE
+from bailment.detect.citing import by_kind
 from bailment.detect.consequence import cited
 from bailment.detect.engine import Engine
 from bailment.detect.event import EventReader, Finding, Seen
@@ -149,7 +150,9 @@ class Watch:
     async def _record(self, recorded: Iterable[Recorded]) -> None:
         sequencer, register = self._log.sequencer, self._log.fold.register
         again, self._refused = list(self._refused), deque()
-        new = list(recorded)
+        new = [
+            by_kind(one, register) if isinstance(one, FindingRaised) else one for one in recorded
+        ]
         for one in new:
             if isinstance(one, FindingRaised):
                 self._metrics.findings.labels(one.kind).inc()

@@ -17,7 +17,7 @@ from bailment.access.chain import Link
 from bailment.access.coverage import Covered, covered, dead
 from bailment.access.coverage import digest as digest_of
 from bailment.access.decision import Request, standing
-from bailment.access.holds import held, subject_exists, subjects_of
+from bailment.access.holds import held, subject_exists, subjects_along, subjects_of
 from bailment.access.reasons import Refused
 from bailment.access.register import Register
 from bailment.access.state import Indexed
@@ -153,6 +153,36 @@ def still_allowed(register: Register, devices: Iterable[str], now: int) -> list[
         if path and any(_allowed(register, path, model, now) for model in register.state.models):
             found.append(f"{path[-1].kind}:{device}")
     return found
+
+
+def cut_by(register: Indexed, subjects: Iterable[str], now: int) -> list[str]:
+    """The devices and workloads that a hold on one of these subjects covers, or has covered: those
+    whose delegation is over as well, for their keys may be used again under another."""
+    wanted = dict.fromkeys(subjects)
+    found = [
+        f"{link.kind}:{link.subject}"
+        for link in register.links.values()
+        if link.kind in CALLERS
+        and not wanted.keys().isdisjoint(subjects_along(register.path(link.id)))
+    ]
+    for subject in wanted:
+        if subject.partition(":")[0] not in (*CALLERS, "link"):
+            for people in covered(register, subject, now):
+                found += _callers(people)
+    return list(dict.fromkeys(found))
+
+
+def with_same_keys(register: Register, callers: Iterable[str]) -> list[str]:
+    """These devices and workloads, and every other device that has a key of one of them."""
+    known, devices = list(dict.fromkeys(callers)), register.state.devices
+    ids = (one.partition(":")[2] for one in known)
+    keys = {register.key(devices[one].key).thumbprint for one in ids if one in devices}
+    same = (
+        f"device:{name}"
+        for name, one in devices.items()
+        if name in register.link_of and register.key(one.key).thumbprint in keys
+    )
+    return list(dict.fromkeys((*known, *same)))
 
 
 def _allowed(register: Register, path: list[Link], model: str, now: int) -> bool:

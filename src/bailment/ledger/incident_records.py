@@ -77,8 +77,9 @@ class CustodyDeclared(Facts, frozen=True):
 
     `runs` is who operates it; `reached` are the organisations, vendors and people that can get into
     it; `stored` are the links, devices, workloads, sources and organisations whose keys or
-    credentials lie there. `organisation` declared it by its admin's signed request, `proof`, and
-    `system` is `HANDLE/NAME` then, with the organisation's handle; empty where the issuer did.
+    credentials lie there. `organisation` declared it by its admin's signed request, `proof` with
+    the body `request`, and `system` is `HANDLE/NAME` then, with the organisation's handle; empty
+    where the issuer did.
     """
 
     TYPE: ClassVar[str] = "custody.declared"
@@ -92,6 +93,7 @@ class CustodyDeclared(Facts, frozen=True):
     since: int = 0
     ended: bool = False
     proof: str | UnsetType = UNSET
+    request: str | UnsetType = UNSET
 
 
 class Done(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -130,7 +132,8 @@ class ContainmentExecuted(Facts, frozen=True):
 
 
 class ContainmentVerified(Facts, frozen=True):
-    """What was found when everything in the incident's extent was decided about again.
+    """What was found when everything in the incident's extent, that a plan of its cut, or that has
+    a key of one of these was decided about again.
 
     `plan` is the plan that was executed last, or empty. `decided` decisions were made again and
     `refused` of them refused; `allowed` names those that did not. Left were `open` flights. `tiers`

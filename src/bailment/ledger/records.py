@@ -129,13 +129,15 @@ class DelegationGranted(Facts, frozen=True):
 
 
 class DelegationEnded(Facts, frozen=True):
-    """A link and everything below it is over, for good."""
+    """A link and everything below it is over, for good. `approval` is the proposal that it was, of
+    a recipient's own where that takes two people."""
 
     TYPE: ClassVar[str] = "delegation.ended"
     REGISTERS: ClassVar[bool] = True
     link: str
     author: str
     reason: str
+    approval: str | UnsetType = UNSET
 
 
 class InvitationIssued(Facts, frozen=True):

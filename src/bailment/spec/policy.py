@@ -21,6 +21,7 @@ TwoPersonAct = Literal[
     "hold-purpose",
     "hold-attribute",
     "hold-recipient",
+    "end-recipient",
     "lift-everything",
     "lift-model",
     "lift-recipient",

@@ -53,9 +53,10 @@ class Sink(msgspec.Struct, frozen=True):
 class Progress(msgspec.Struct):
     """How far a sink has come. `next` is the first entry that it was not sent; times in ms.
 
-    `attempts` are failures since it last took something, `error` the last of them; `cut` were sent
-    shortened, since they were too long for it; `unreadable` could not be sent: what opens their
-    records was destroyed.
+    `attempts` are failures since it last took something, `since` when the first of them was and
+    `error` the last of them; `stopped` says that it was no fault of the receiver and nothing is
+    tried again. `cut` were sent shortened, since they were too long for it; `unreadable` could not
+    be sent: what opens their records was destroyed.
     """
 
     next: int
@@ -66,6 +67,17 @@ class Progress(msgspec.Struct):
     error: str = ""
     cut: int = 0
     unreadable: int = 0
+    since: int = 0
+    stopped: bool = False
+
+    def failed(self, why: str, now: int) -> None:
+        """Once more it took nothing."""
+        self.since = self.since or now
+        self.attempts, self.error = self.attempts + 1, why[:300]
+
+    def well(self) -> None:
+        """Nothing is wrong with it, as far as is known."""
+        self.attempts, self.error, self.since, self.stopped = 0, "", 0, False
 
 
 class Sinks:

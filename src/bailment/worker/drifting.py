@@ -66,8 +66,6 @@ class Drifting:
         self._store = Vectors(folder.vectors, load_kek(folder))
         self._following = Following(folder)
         self._position = -1
-        #: Prompts that were read, whatever became of them.
-        self.taken = 0
         self.state = State()
         self._kept: set[str] = set()
         self._changed: set[str] = set()
@@ -135,8 +133,8 @@ class Drifting:
             drift.expire(scope, now - window)
             if not drift.vectors(scope):
                 del self.state.scopes[name]
-        for name in self._kept - self.state.scopes.keys() - {_TOLD}:
-            self._store.purge(name)
+        if empty := self._kept - self.state.scopes.keys() - {_TOLD}:
+            self._store.purge(empty)
         for name in self._changed & self.state.scopes.keys():
             self._save(name, self.state.scopes[name], window)
         self._changed.clear()
@@ -229,7 +227,7 @@ class Drifting:
                 self._kept.add(name)
         except (VerificationError, msgspec.MsgspecError, FormatError) as error:
             logger.warning("what prompts meant is lost, and learnt anew", why=str(error))
-            self._store.purge()
+            self._store.purge([row.name for row in self._store.rows()])
             self.state, self._kept = State(), set()
 
     def _save(self, name: str, scope: Scope, window: int) -> None:

@@ -47,7 +47,7 @@ def run(
     if not sys.stdin.isatty():
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's is for who started it
     telling, reporter = Telling(folder), _Reporter()
-    worker = Worker(folder, telling.tell, since, detectors, lambda: reporter.say(Report(0)))
+    worker = Worker(folder, telling.tell, since, detectors, reporter.still)
     drifting = Drifting(folder, telling.tell, lambda: worker.tape.register.conditions.detection)
     drifting.start()
     answering = Answering(folder, worker, answer)
@@ -66,8 +66,14 @@ class _Reporter:
 
     def __init__(self) -> None:
         self._said = 0.0
+        self._last = Report(0)
+
+    def still(self) -> None:
+        """Nothing is new, but it is alive: it begins, or reads."""
+        self.say(self._last)
 
     def say(self, report: Report) -> None:
+        self._last = report
         now = time.monotonic()
         if now - self._said < _REPORT:
             return

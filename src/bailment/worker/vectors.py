@@ -8,7 +8,7 @@ data. They are a recipient's; whose device each is of is known, so that a person
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -86,13 +86,12 @@ class Vectors:
             except (InvalidTag, ValueError):
                 raise VerificationError("stored vectors were altered") from None
 
-    def purge(self, prefix: str = "") -> int:
-        """Delete and overwrite what has a name that begins so; how many rows."""
-        names = [row.name for row in self.rows() if row.name.startswith(prefix)]
-        for name in names:
-            self._db.execute("DELETE FROM vectors WHERE name = ?", (name,))
+    def purge(self, names: Iterable[str]) -> int:
+        """Delete and overwrite what has these very names; how many rows."""
+        statement = "DELETE FROM vectors WHERE name = ?"
+        count = sum(self._db.execute(statement, (name,)).rowcount for name in names)
         self._truncate()
-        return len(names)
+        return count
 
     def leave(self, devices: set[str]) -> int:
         """Take out the vectors of devices, here and, by `gone`, of what whoever writes remembers;

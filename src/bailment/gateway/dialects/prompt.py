@@ -23,7 +23,7 @@ def prompt_of(members: Mapping[str, Any]) -> str:
     """
     messages = members.get("messages", members.get("input"))
     if isinstance(messages, str):
-        return _cut(messages)
+        return _cut(messages) if messages.strip() else ""
     last: list[Any] = messages[-_MESSAGES:] if isinstance(messages, list) else []
     for message in reversed(last):
         if isinstance(message, dict) and message.get("role") == "user":
