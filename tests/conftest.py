@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -21,6 +23,18 @@ hypothesis.settings.load_profile("bailment")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """Async tests run on the event loop that the product runs on."""
     return ("asyncio", {"use_uvloop": True})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def signals_as_found() -> Iterator[None]:
+    """A file leaves signals as it found them: those that are ignored would be so, too, in every
+    process that a later file starts and means to end."""
+    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    found = {one: signal.getsignal(one) for one in watched}
+    yield
+    left = {one: signal.getsignal(one) for one in watched}
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(watched)
+    assert (left, blocked) == (found, set())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

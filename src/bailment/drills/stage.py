@@ -51,6 +51,7 @@ class Stage:
     root: Path = field(default_factory=lambda: Path(tempfile.mkdtemp(prefix="bailment-demo-")))
     port: int = field(default_factory=lambda: free_port())
     _running: dict[str, subprocess.Popen[str]] = field(default_factory=dict)
+    _before: dict[signal.Signals, Any] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -168,7 +169,7 @@ class Stage:
 
     def __enter__(self) -> Stage:
         for number in _ENDING:
-            signal.signal(number, signal.default_int_handler)
+            self._before[number] = signal.signal(number, signal.default_int_handler)
         return self
 
     def __exit__(
@@ -182,6 +183,8 @@ class Stage:
             shutil.rmtree(self.root)
         elif isinstance(error, BailmentError):
             error.hint = error.hint or f"what each process wrote is in {self.root}"
+        for number, handler in self._before.items():  # what this process starts next inherits it
+            signal.signal(number, handler)
 
     def _start(
         self, command: Sequence[str], log: str, variables: Mapping[str, str] | None = None
