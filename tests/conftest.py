@@ -26,15 +26,19 @@ def anyio_backend() -> tuple[str, dict[str, bool]]:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def signals_as_found() -> Iterator[None]:
-    """A file leaves signals as it found them: those that are ignored would be so, too, in every
-    process that a later file starts and means to end."""
-    watched = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    found = {one: signal.getsignal(one) for one in watched}
+def signals_are_heard() -> Iterator[None]:
+    """A file leaves no signal ignored or blocked: it would be so, too, in every process that a
+    later file starts and means to end."""
+    before = _deaf()
     yield
-    left = {one: signal.getsignal(one) for one in watched}
-    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ()) & set(watched)
-    assert (left, blocked) == (found, set())
+    assert _deaf() == before
+
+
+def _deaf() -> set[int]:
+    """Which of the signals that end a process do not."""
+    ends = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    ignored = {one for one in ends if signal.getsignal(one) is signal.SIG_IGN}
+    return ignored | (signal.pthread_sigmask(signal.SIG_BLOCK, ()) & ends)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
