@@ -33,11 +33,13 @@ BUNDLE = 256  # entries in a full bundle (C2SP tlog-tiles)
 class Bailment(Served):
     """The gateway with its log."""
 
+    name = "bailment"
     settings = MODEL
+    command: tuple[str | Path, ...] = ("-m", "bailment")
 
     def __init__(self, folder: Path) -> None:
         version = self.bailment("--version").split()[1]
-        super().__init__("bailment", version, folder)
+        super().__init__(self.name, version, folder)
         self.issuer, self.admin = folder / "issuer", folder / "admin"
         self.session: Session | None = None
 
@@ -48,7 +50,7 @@ class Bailment(Served):
         )
         with (self.issuer / "bailment.toml").open("a") as settings:
             settings.write(self.settings.format(upstream=upstream))
-        self.launch([sys.executable, "-m", "bailment", "serve", "-d", self.issuer])
+        self.launch([sys.executable, *self.command, "serve", "-d", self.issuer])
 
     def answers(self) -> bool:
         """Enrols a device as soon as the gateway is ready."""
@@ -140,3 +142,11 @@ class Bailment(Served):
         if done.returncode:
             raise RuntimeError(f"bailment {' '.join(map(str, arguments))}: {done.stderr}")
         return done.stdout
+
+
+class Unwatched(Bailment):
+    """The same without detection, to see what that costs."""
+
+    name = "unwatched"
+    settings = MODEL + "\n[worker]\nenabled = false\n"
+    command = ("-P", Path(__file__).parent / "unwatched.py")  # beside it lies a `bailment.py`

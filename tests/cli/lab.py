@@ -91,7 +91,7 @@ class Quick:
             socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection,
         ):
             files = [stdin, stdout, stderr]
-            stdin.write(typed.encode())
+            stdin.write(typed.encode(errors="surrogateescape"))
             stdin.seek(0)
             connection.settimeout(PATIENCE)
             connection.connect(self._path)

@@ -129,6 +129,15 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         again = lab.team("notice", "send", incident)
         assert "told of this incident before, and not again: acme" in again.err
         lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)
+        twice = lab.admin.ok("notice", "acknowledge", mine["notice"][:8], *admin)
+        assert re.search(f"acknowledged {mine['notice']} before, at 20", twice)
+        other = lab.admin("notice", "show", "0" * 32, *admin)
+        assert (other.status, "no notice of yours begins with" in other.err) == (1, True)
+        odd = lab.admin("report-misuse", "person:maria@acme.example", "not us", *admin)
+        assert (odd.status, "write person:ID, device:ID or workload:ID" in _plain(odd.err)) == (
+            2,
+            True,
+        )
         (sent,) = lab.team.json("notice", "list")
         assert (sent["recipient"], sent["state"]) == ("acme", "acknowledged")
         rotated, address = lab.team.json("rotate", "vendor:vaultly", "--within", "2h")
@@ -143,7 +152,11 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         lab.team.ok(
             "incident", "note", incident, "the vault's key was copied", "--determined", "1h"
         )
+        _refuses_what_is_no_text(lab, incident)
+        _lifts_only_when_told_twice(lab, incident)
         lab.team.ok("incident", "close", incident, "--reason", "rotated")
+        late = lab.team("contain", incident)
+        assert (late.status, "is closed: nothing more is to be done" in late.err) == (1, True)
         shown = lab.team.json("incident", "show", incident)
         (told,) = [one["times"] for one in shown["timeline"] if "forum" in one["text"]]
         assert told["occurred"] < told["detected"] <= told["aware"]
@@ -154,7 +167,9 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         assert (shown["state"], shown["names"]) == ("closed", ["vendor mercury"])
         texts = " ".join(f"{one['what']} {one['text']}" for one in shown["timeline"])
         for told in (
-            "has read its notice",
+            "notice sent: recipient acme",
+            "notice read: recipient acme",
+            "on hold: device",
             "sold in a forum",
             "contained: 2 of 2",
             "1 of 1 refused",
@@ -162,3 +177,39 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         ):
             assert told in texts
         assert re.search(r"closed +a report|a report .*closed", lab.team.ok("incident", "list"))
+
+
+def _plain(told: str) -> str:
+    """Without the box that usage errors stand in."""
+    return " ".join(re.sub("[│╭╰─╮╯]", " ", told).split())
+
+
+def _refuses_what_is_no_text(lab: Lab, incident: str) -> None:
+    """Nothing of a note is cut off, and what is none is no traceback."""
+    before = lab.team.json("incident", "show", incident)["timeline"]
+    for given, why in (
+        ("", "there is no text"),
+        (" \n", "there is no text"),
+        ("\udcff\udcfe", "standard input is no text in UTF-8 (byte 0)"),
+        ("x" * 16_001, "the text has 16,001 characters, and 16,000 are the most"),
+        ("x" * 64_001, "standard input has more than 64,000 bytes"),
+    ):
+        for words in (("note", incident, "-"), ("open", "--tip", "-")):
+            refused = lab.team("incident", *words, typed=given)
+            told = _plain(refused.err)
+            assert (refused.status, why in told) == (2, True), told
+    assert lab.team.json("incident", "show", incident)["timeline"] == before
+    assert lab.team("incident", "note", incident, "-", typed="é" * 16_000).status == 0
+    told = lab.team.json("incident", "show", incident)["timeline"]
+    assert "é" * 16_000 in [one["text"] for one in told]
+
+
+def _lifts_only_when_told_twice(lab: Lab, incident: str) -> None:
+    """A hold that contains an open incident; its end is in the timeline."""
+    holds = lab.team.json("hold", "list")
+    asked = [lab.team("hold", "lift", one["hold"], "--reason", "all well") for one in holds]
+    (hold,) = [one for one, done in zip(holds, asked, strict=True) if "--yes" in done.err]
+    assert all(done.status == 1 for done in asked if "--yes" in done.err)
+    lab.team.ok("hold", "lift", hold["hold"], "--reason", "all well", "--yes")
+    told = [one["what"] for one in lab.team.json("incident", "show", incident)["timeline"]]
+    assert f"hold {hold['hold'][:8]} lifted: all well" in told

@@ -62,7 +62,7 @@ def contain(
         raise typer.BadParameter("that is said when a plan is made", param_hint="--stale")
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
-        name = incidents.incident(incident).opened.incident
+        name = _named(incidents, incident, closed=verify)
         marks, done = _marks(view, stale or ()), _executed(incidents, name)
         if execute is not None:
             made = _read(execute, incidents, name)
@@ -89,6 +89,18 @@ def contain(
     judge(told)
 
 
+def _named(incidents: Incidents, incident: str, *, closed: bool) -> str:
+    """The id of an incident, which may be closed where nothing is to be done."""
+    found = incidents.incident(incident)
+    name = found.opened.incident
+    if found.closed and not closed:
+        raise BailmentError(
+            f"the incident {name[:8]} is closed: nothing more is to be done in it",
+            hint=f"bailment incident open; or bailment contain {name[:8]} --verify",
+        )
+    return name
+
+
 def judge(told: dict[str, Any]) -> None:
     """Fail unless everything was done and everybody is refused; what waits for those who sign is
     neither done nor failed."""
@@ -108,6 +120,9 @@ def judge(told: dict[str, Any]) -> None:
             hint=f"once they have signed: bailment contain {told['incident'][:8]} --verify",
         )
     if not seen["contained"]:
+        if "waiting" in told and not told["of"]:
+            how = f"bailment contain {told['incident'][:8]} --plan-out FILE, then --execute FILE"
+            raise BailmentError("NOT contained: no plan was executed yet", hint=how)
         raise BailmentError("NOT contained: see above", hint="bailment kill-switch on")
     if not seen["decided"] and not seen.get("tiers"):
         raise BailmentError("no credential was tried, so nothing is shown: see the blast radius")

@@ -10,7 +10,8 @@ import typer
 from bailment.access.reasons import Reason as Refusal
 from bailment.cli.console import Dir, act
 from bailment.cli.effect import show_effect
-from bailment.cli.output import Json, say, show_json, show_rows, titled
+from bailment.cli.extent import opened
+from bailment.cli.output import Exit, Json, agreed, say, show_json, show_rows, titled
 from bailment.cli.register import Reason
 from bailment.cli.subjects import find_hold, find_subject, name_of
 from bailment.cli.times import ahead, show_time
@@ -94,14 +95,32 @@ def lift(
         str, typer.Argument(metavar="HOLD", help="The hold's id, or its subject as for `add`.")
     ],
     reason: Reason,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Even if it contains an incident that is open.")
+    ] = False,
     directory: Dir = Path(),
 ) -> None:
     """Unlock: what this hold alone kept out may come back; what was ended may not."""
     folder = Folder(directory)
     hold_id = find_hold(folder, held)
+    if not (yes or _may_end(folder, hold_id)):
+        raise typer.Exit(Exit.FAILED)
     hints = {Refusal.CHAIN_BROKEN: "bailment hold list"}
     act(folder, "hold-lift", hints=hints, hold=hold_id, reason=reason)
     say(f"lifted {hold_id}")
+
+
+def _may_end(folder: Folder, hold_id: str) -> bool:
+    """Whether it contains no incident that is open, or somebody says that it may all the same."""
+    known = open_view(folder).fold.register.state.incidents.values()
+    if all(one.closed for one in known):
+        return True
+    with opened(folder) as (_, incidents):
+        found = incidents.contained_by(hold_id)
+    if found is None:
+        return True
+    name, title = found.opened.incident[:8], found.opened.title
+    return agreed(f"it contains the incident {name}, which is open ({title}): lift it?")
 
 
 @hold.command("list")

@@ -12,6 +12,7 @@ from bailment.cli.extent import opened
 from bailment.cli.output import Json, note, say, show_json, show_rows, titled
 from bailment.cli.reach import find_any, named
 from bailment.cli.register import Reason
+from bailment.cli.telling import text_of
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
 from bailment.incident.timeline import Moment, timeline
@@ -56,6 +57,7 @@ def open_incident(
     """Open an incident: because of a finding, of a tip from outside, or of what a person saw."""
     if not (finding or tip or about):
         raise typer.BadParameter("say --finding, --tip or --about")
+    told_text = text_of(tip, "--tip") if tip else ""
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
         found = [incidents.finding(one) for one in finding or ()]
@@ -78,7 +80,7 @@ def open_incident(
         subjects=subjects,
         findings=[one[2].finding for one in found],
         times=_told(times),
-        text=typer.get_text_stream("stdin").read(16_000) if tip == "-" else tip,
+        text=told_text,
     )
     if as_json:
         show_json(done)
@@ -138,6 +140,7 @@ def add_note(
     as_json: Json = False,
 ) -> None:
     """Add to the timeline, or to what it is about. The text may name people."""
+    told_text = text_of(text, "TEXT")
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
         name = incidents.incident(incident).opened.incident
@@ -149,7 +152,7 @@ def add_note(
         folder,
         "incident-note",
         incident=name,
-        text=typer.get_text_stream("stdin").read(16_000) if text == "-" else text,
+        text=told_text,
         subjects=subjects,
         findings=findings,
         times=_told(Times(*(_when(one, 0) for one in given))),
@@ -200,7 +203,8 @@ def _moment(view: View, one: Moment) -> dict[str, Any]:
     times = {name: show_time(time) if time else None for name, time in told}
     return {
         "at": show_time(one.at),
-        "what": one.what,
+        "what": one.what + (f": {named(view, one.whom)}" if one.whom else ""),
+        "subject": one.whom,
         "text": at.get("text", ""),
         "times": times,
         "record": one.record,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 import typer
@@ -11,6 +12,8 @@ from bailment.cli.output import Json, note, say, show_json
 from bailment.cli.signals import asked_by
 from bailment.cli.times import ago
 from bailment.clock import now_ms
+
+_SUBJECT = re.compile("(person|device|workload):[0-9a-f]{32}")
 
 
 def report_misuse(
@@ -33,6 +36,12 @@ def report_misuse(
     about. Your words stay readable until the person is erased. It cuts nobody off by itself unless
     the spec says so: to have somebody cut off at once, end their delegation or ring the lab.
     """
+    if not _SUBJECT.fullmatch(subject):
+        raise typer.BadParameter(
+            f"`{subject}` is none: write person:ID, device:ID or workload:ID, with the whole id "
+            "that the lab's notices and answers name",
+            param_hint="SUBJECT",
+        )
     now = now_ms()
     times = ago(since, now), ago(until, now) if until else 0
     done = asked_by(

@@ -18,6 +18,7 @@ from bailment.cli.signals import asked_by
 from bailment.cli.subjects import handle_of
 from bailment.cli.times import show_time
 from bailment.clock import now_ms
+from bailment.errors import BailmentError
 from bailment.incident.notices import concerned, drafts
 from bailment.ledger.records import AccessOpened
 from bailment.store.folder import Folder
@@ -142,12 +143,15 @@ def acknowledge(
     notice: Notice, admin: AdminFolder, gateway: Gateway, as_json: Json = False
 ) -> None:
     """For a recipient's admin: say that you have read it. Your signed request goes on record."""
-    name = _find(admin, gateway, notice)["notice"]
-    done = asked_by(admin, gateway, lambda asking: asking.acknowledge(name))
+    found = _find(admin, gateway, notice)
+    name, before = found["notice"], found["acknowledged"]
+    done = {"notice": name}
+    if not before:
+        done = asked_by(admin, gateway, lambda asking: asking.acknowledge(name))
     if as_json:
         show_json(done)
     else:
-        say(f"acknowledged {name}")
+        say(f"acknowledged {name}" + (f" before, at {show_time(before)}" if before else ""))
 
 
 def _accesses(view: View, entries: set[int]) -> dict[int, AccessOpened]:
@@ -165,7 +169,9 @@ def _find(admin: Path, gateway: str, notice: str) -> dict[str, Any]:
     rows = asked_by(admin, gateway, lambda asking: asking.notices())
     found = [row for row in rows if row["notice"].startswith(notice)]
     if len(found) != 1:
-        raise typer.BadParameter(f"{len(found)} notices begin so")
+        begins = "several of your notices begin" if found else "no notice of yours begins"
+        how = f"bailment notice mine --admin {admin} --gateway {gateway}"
+        raise BailmentError(f"{begins} with `{notice}`", hint=how)
     return found[0]
 
 

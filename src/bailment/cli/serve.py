@@ -383,7 +383,10 @@ def _status(
         "maintenance": round(gateway.feed.maintained),
         **({"sinks": told} if (told := reporting.sinks.summary()) else {}),
         **({"webhooks": told} if (told := reporting.webhooks.summary()) else {}),
-        "worker": worker.status() if worker is not None else {"state": "disabled"},
+        "worker": {
+            **(worker.status() if worker is not None else {"state": "disabled"}),
+            "prompts_dropped": gateway.prompts.dropped,
+        },
     }
 
 

@@ -26,6 +26,7 @@ from bailment.control.rotation import at_once_worthless, demand
 from bailment.incident.notices import Draft
 from bailment.incident.subjects import is_handle, unfit
 from bailment.ledger.incident_records import (
+    MOST_TEXT,
     CustodyDeclared,
     IncidentClosed,
     IncidentNoted,
@@ -36,7 +37,6 @@ from bailment.ledger.incident_records import (
 
 #: What a person tells at length; it is kept in the personal part, under the incident's own key.
 Text = str
-_MOST_TEXT = 16_000
 
 
 class OpenIncident(Act, frozen=True, tag="incident-open"):
@@ -157,8 +157,8 @@ class IncidentDesk:
     async def _tell(
         self, facts: IncidentOpened | IncidentNoted, incident: str, text: str
     ) -> dict[str, Any]:
-        if len(text) > _MOST_TEXT:
-            raise _denied(f"the text has more than {_MOST_TEXT} characters")
+        if len(text) > MOST_TEXT:
+            raise _denied(f"the text has more than {MOST_TEXT} characters")
         personal = {"text": text} if text else None
         done = await self._actions.append(lambda now: facts, person=incident, personal=personal)
         return {"incident": incident, "record": done.index}

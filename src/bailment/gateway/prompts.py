@@ -32,11 +32,13 @@ _PEER = struct.Struct("3i")
 
 
 class Prompts:
-    """Those of one gateway. Whoever connects last is handed what waits, and what comes."""
+    """Those of one gateway. Whoever connects last is handed what waits, and what comes. `dropped`
+    counts those since the start that nobody was handed."""
 
     def __init__(self, path: Path, metrics: Metrics) -> None:
         self._path = path
         self._counted = metrics.prompts
+        self.dropped = 0
         self._waiting: deque[tuple[float, Asked]] = deque()  # since when, by the loop's clock
         self._timer: asyncio.TimerHandle | None = None
         self._came = asyncio.Event()
@@ -49,7 +51,7 @@ class Prompts:
             return
         if len(self._waiting) >= ROOM:
             self._waiting.popleft()
-            self._counted.labels("dropped").inc()
+            self._drop()
         token = access.request.token
         asked = Asked(
             access.index,
@@ -97,7 +99,7 @@ class Prompts:
         loop = asyncio.get_running_loop()
         while self._waiting and self._waiting[0][0] + KEPT <= loop.time():
             self._waiting.popleft()
-            self._counted.labels("dropped").inc()
+            self._drop()
         self._timer = None
         if self._waiting:
             self._timer = loop.call_at(self._waiting[0][0] + KEPT, self._expire)
@@ -130,10 +132,14 @@ class Prompts:
         finally:
             writer.close()
 
+    def _drop(self) -> None:
+        self.dropped += 1
+        self._counted.labels("dropped").inc()
+
     def _again(self, since: float, asked: Asked) -> None:
         """Put back what did not go out; dropped if there is no room by now."""
         if len(self._waiting) >= ROOM:
-            self._counted.labels("dropped").inc()
+            self._drop()
             return
         self._waiting.appendleft((since, asked))
         if self._timer is None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import msgspec
 
 from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.incident_records import (
     ContainmentExecuted,
@@ -21,17 +22,19 @@ from bailment.ledger.incident_records import (
     RotationDone,
     Times,
 )
+from bailment.ledger.records import HoldAdded, HoldLifted
 
 
 class Moment(msgspec.Struct, frozen=True):
     """One entry: `at` (ms) is when it occurred where that is known, else when it was recorded;
-    `told` says that the record's personal part has a text."""
+    `told` says that the record's personal part has a text, and `whom` is the subject of the act."""
 
     at: int
     what: str
     record: int
     times: Times = Times()
     told: bool = False
+    whom: str = ""
 
 
 def timeline(entries: Iterable[tuple[int, int, Facts]]) -> list[Moment]:
@@ -66,13 +69,20 @@ def _moment(index: int, time: int, facts: Facts) -> Moment | None:
             what = f"verified: {facts.refused} of {facts.decided} refused, {facts.open} open"
             return Moment(time, what, index)
         case RotationDemanded():
-            return Moment(time, f"asked to replace {facts.subject}", index)
+            return Moment(time, "asked to replace", index, whom=facts.subject)
         case RotationDone():
             return Moment(time, f"replaced: {facts.how}", index)
         case NoticeSent():
-            return Moment(time, f"told {facts.organisation}", index)
+            return Moment(time, "notice sent", index, whom=f"recipient:{facts.organisation}")
         case NoticeAcknowledged():
-            return Moment(time, f"{facts.organisation} has read its notice", index)
+            return Moment(time, "notice read", index, whom=f"recipient:{facts.organisation}")
+        case HoldAdded():
+            return Moment(time, "on hold", index, whom=facts.subject)
+        case HoldLifted():
+            return Moment(time, f"hold {facts.hold[:8]} lifted: {facts.reason}", index)
+        case EvidenceStaled():
+            what = f"evidence marked stale ({', '.join(facts.kinds)})"
+            return Moment(time, what, index, whom=f"recipient:{facts.recipient}")
     return None
 
 

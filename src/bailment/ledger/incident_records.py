@@ -13,6 +13,9 @@ from msgspec import UNSET, UnsetType
 
 from bailment.ledger.facts import Facts
 
+#: Characters of a text that somebody tells, at the most.
+MOST_TEXT = 16_000
+
 #: Who or what made it known.
 Source = Literal["finding", "tip", "person"]
 

@@ -21,9 +21,17 @@ from msgspec import UNSET
 from bailment.incident.blast_radius import Use
 from bailment.ledger.context import Context
 from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.incident_records import INCIDENT_RECORDS
-from bailment.ledger.records import AccessClosed, AccessOpened, TokenIssued, decode_facts
+from bailment.ledger.records import (
+    AccessClosed,
+    AccessOpened,
+    HoldAdded,
+    HoldLifted,
+    TokenIssued,
+    decode_facts,
+)
 from bailment.ledger.tree import leaf_hash
 from bailment.spec.policy import MAX_TOKEN_MS
 from bailment.store.derived import DAMAGED, Derived, code
@@ -32,7 +40,7 @@ _DAY = 86_400_000
 #: Records that go in together.
 BATCH = 5_000
 #: What this file's tables are; those of another format are made again.
-FORMAT = 2
+FORMAT = 3
 _VALUES = "count INTEGER, tokens INTEGER, first INTEGER, last INTEGER, began INTEGER, ended INTEGER"
 _KEY = "device, model, purpose, network, declared, client"
 #: Without a type no index would serve a comparison with another table's.
@@ -61,7 +69,13 @@ ON CONFLICT DO UPDATE SET count = count + excluded.count, tokens = tokens + excl
 _MARKS = ", ".join("?" * 12)
 _COLUMNS = f"{_KEY}, count, tokens, first, last, began, ended"
 _SUMS = "sum(count), sum(tokens), min(first), max(last), min(began), max(ended)"
-_NOTED: tuple[type[Facts], ...] = (FindingRaised, *INCIDENT_RECORDS)
+_NOTED: tuple[type[Facts], ...] = (
+    FindingRaised,
+    HoldAdded,
+    HoldLifted,
+    EvidenceStaled,
+    *INCIDENT_RECORDS,
+)
 #: device, model, purpose, network, declared, client, by the ids of their names.
 Key = tuple[int, int, int, int, int, int]
 #: One record: its entry, its time (ms) and its facts.
@@ -280,7 +294,7 @@ class Exposure(Derived):
         return [names[one] for one in found]
 
     def told(self, about: str = "", type: str = "") -> list[Entry]:
-        """Findings and the records of incidents: those about something, of a type, or all."""
+        """Findings, holds, and records of incidents: those about something, of a type, or all."""
         given = {"about": about, "type": type}
         where = " AND ".join(f"{name} = ?" for name, value in given.items() if value) or "1"
         rows = self.rows(
@@ -301,4 +315,4 @@ class Exposure(Derived):
 
 
 #: By what a record is found, the first that it has.
-_ABOUT = ("incident", "system", "notice", "rotation", "finding")
+_ABOUT = ("incident", "system", "notice", "rotation", "finding", "hold")

@@ -3,7 +3,7 @@ index of accesses and the graph put together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -18,6 +18,7 @@ from bailment.incident.window import Cluster, Window, first_exposure
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.facts import Facts
 from bailment.ledger.incident_records import (
+    ContainmentExecuted,
     CustodyDeclared,
     IncidentClosed,
     IncidentNoted,
@@ -130,13 +131,21 @@ class Incidents:
         return found
 
     def told_of(self, incident: Incident) -> list[Entry]:
-        """The records of an incident, of its findings, notices and rotations."""
+        """The records of an incident, of its findings, notices and rotations, and of the holds that
+        its containment made."""
         found = self.index.told(incident.opened.incident)
         later = [facts.notice for _, _, facts in found if isinstance(facts, NoticeSent)]
         later += [facts.rotation for _, _, facts in found if isinstance(facts, RotationDemanded)]
-        for name in (*incident.findings, *later):
+        for name in (*incident.findings, *later, *_held(found)):
             found += self.index.told(name)
         return found
+
+    def contained_by(self, hold: str) -> Incident | None:
+        """The incident that is open and whose containment made this hold."""
+        for one in self.incidents():
+            if one.closed is None and hold in _held(self.index.told(one.opened.incident)):
+                return one
+        return None
 
     def finding(self, name: str) -> tuple[int, int, FindingRaised]:
         """A finding with its entry and time (ms), by its id or how that begins; BailmentError if
@@ -242,6 +251,13 @@ class Incidents:
                 facts = record.facts
                 if isinstance(facts, AccessOpened | AccessRefused) and facts.context is not UNSET:
                     yield facts.context.network, facts.context.client
+
+
+def _held(entries: Iterable[Entry]) -> Iterator[str]:
+    """The holds that a containment made."""
+    for _, _, facts in entries:
+        if isinstance(facts, ContainmentExecuted):
+            yield from (one.made for one in facts.acts if one.act == "hold" and one.made)
 
 
 def _once(values: Sequence[str]) -> tuple[str, ...]:
