@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+import typer
 
 from bailment.cli import detect, drill_run, rotate, sink
 from bailment.errors import BailmentError
@@ -60,3 +61,11 @@ def test_a_rate_is_told_only_of_a_recipient_week_or_more() -> None:
 
 def _never(*_: Any, **__: Any) -> NoReturn:
     pytest.fail("it was begun")
+
+
+def test_some_variants_are_no_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drill_run, "_live", _never)
+    asked = {"live": True, "report": tmp_path / "report.json", "scope": "acme"}
+    with pytest.raises(typer.BadParameter, match="with every variant"):
+        drill_run.run("breach-2026", variant=["bearer"], **asked)  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())

@@ -17,6 +17,7 @@ from bailment.agent import profile as profiles
 from bailment.agent.client import fetch_token
 from bailment.agent.profile import Profile
 from bailment.agent.ratchet import Ratchet
+from bailment.detect.consequence import named_in
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.records import HoldAdded, TokenIssued
 
@@ -99,6 +100,9 @@ async def test_a_thief_with_the_key_alone_is_noticed_at_once(lab: World) -> None
     thief.handle = ""
     assert reason(await thief.fetch()) == "ratchet-forked"
     assert len(forks(lab, since)) == 2
+    (hold,) = lab.of(HoldAdded, since)
+    (found,) = [one for one in lab.of(FindingRaised, since) if one.kind == FORKED]
+    assert named_in(hold.reason) == found.finding
 
 
 async def test_a_fork_is_told_once_and_the_lifted_hold_does_not_mend_it(lab: World) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from bailment.drills.breach.variants import Variant
 
 _NAMES = ("breach-2026",)
+_REPORT = "a --report is of a --live drill with every variant, and about a --scope"
 
 
 def run(
@@ -65,8 +66,8 @@ def run(
     chosen = _chosen(variant or ())
     if live == lab:
         raise typer.BadParameter("say which: --live or --lab")
-    if report is not None and (lab or not scope):
-        raise typer.BadParameter("a --report is of a --live drill, and about a --scope")
+    if report is not None and (lab or not scope or variant):
+        raise typer.BadParameter(_REPORT)
     _writable(plot, report)
     if live:
         result = _live(Folder(directory), chosen, model, seconds, pace)

@@ -123,8 +123,7 @@ def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> No
         say(f"judged {row['verdict']} by {row['author']}: {row['reason']}")
     else:
         asked = f"{row['recipient']} ({row['contact']})" if row["recipient"] else "whom it is about"
-        # A workload cannot sign in: it is held.
-        did = "hold" if row["subject"].startswith("workload:") else row["response"]
+        did = "hold" if row["held"] else row["response"]
         note(f"next: {(_NEXT.get(did, _USUAL) if row['done'] else _USUAL).format(asked)}")
 
 
@@ -286,9 +285,10 @@ def _rows(view: View, since: int) -> dict[str, dict[str, Any]]:
                 }
             case StepUpAsked(person=person) as asked if cited(asked) in rows:
                 rows[cited(asked)]["done"].append(f"person:{person} was asked to sign in again")
-            case HoldAdded() as hold if cited(hold) in rows:
-                ends = show_time(hold.until)
-                rows[cited(hold)]["done"].append(f"{hold.subject} is on hold until {ends}")
+            case HoldAdded() as hold if (name := named_in(hold.reason)) in rows:
+                ends = show_time(hold.until) if hold.until else "it is lifted"
+                rows[name]["done"].append(f"{hold.subject} is on hold until {ends}")
+                rows[name]["held"] = True
     return rows
 
 
@@ -334,6 +334,7 @@ def _row(view: View, record: Record, facts: FindingRaised) -> dict[str, Any]:
         "said": _said(view, record, facts),
         "more": 0,
         "done": [],
+        "held": False,
         "verdict": "",
         "reason": "",
         "author": "",

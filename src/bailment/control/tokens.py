@@ -36,6 +36,7 @@ from bailment.control.client_auth import Client, ClientAuth
 from bailment.control.oauth_errors import oauth_error
 from bailment.control.requests import answer
 from bailment.control.workloads import Workloads
+from bailment.detect.consequence import reason_for
 from bailment.errors import BailmentError
 from bailment.ledger.detection_records import FindingRaised
 from bailment.ledger.records import TokenIssued
@@ -202,7 +203,7 @@ class TokenEndpoint:
         try:
             await self._actions.append(lambda now: finding)
             if not held(self._log.fold.register, [subject], now):
-                reason = "two may hold this device's key; it enrols anew"
+                reason = f"{reason_for(finding)}: two may hold this device's key; it enrols anew"
                 await self._actions.hold(subject, reason, "bailment")
         except BailmentError as error:  # the line is over all the same
             logger.error("a forked device is not on hold", device=facts.device, why=str(error))
