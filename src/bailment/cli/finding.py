@@ -16,9 +16,9 @@ from bailment.access.tripwire import CAPABILITY, digest
 from bailment.cli.access import Limit, Since
 from bailment.cli.console import Dir, act
 from bailment.cli.extent import opened
-from bailment.cli.output import Json, note, say, show_json, show_rows, titled, warn
+from bailment.cli.output import Column, Json, note, say, show_json, show_rows, titled, warn
 from bailment.cli.register import Reason
-from bailment.cli.subjects import find_person, name_of
+from bailment.cli.subjects import find_person, name_of, short
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
 from bailment.detect.consequence import cited, named_in
@@ -83,10 +83,7 @@ def finding_list(
         if kind in (None, row["kind"]) and not (undecided and row["verdict"])
     ]
     none = f"no finding since {since}"
-    columns = titled("time", "finding", "kind", "recipient")
-    columns |= {"who": _who} | titled("sentence", "more", "verdict")
-    columns["finding"] = lambda row: row["finding"][:8]
-    show_rows(rows[-(limit or 0) :], columns, as_json=as_json, none=none)
+    show_rows(rows[-(limit or 0) :], COLUMNS, as_json=as_json, none=none, told="sentence")
     unmetered = [
         name for name, model in load_settings(folder.settings).models.items() if not model.meter
     ]
@@ -314,6 +311,29 @@ def _who(row: dict[str, Any]) -> str:
     names = dict.fromkeys((row["person_name"], row["name"]))
     called = ", ".join(name for name in names if name)
     return f"{called} ({row['subject']})" if called else row["subject"]
+
+
+def _whom(row: dict[str, Any]) -> str:
+    """Whom a finding is about, as short as people can tell them apart."""
+    names = (row["person_name"], row["name"], row["recipient"])
+    return ", ".join(dict.fromkeys(filter(None, names))) or short(row["subject"])
+
+
+def _sentence(row: dict[str, Any]) -> str:
+    """What was seen, and what came of it since."""
+    since = [f"{row['more']} times more since"] if row["more"] else []
+    since += [f"judged {row['verdict']}"] if row["verdict"] else []
+    return f"{row['sentence']} ({', '.join(since)})" if since else str(row["sentence"])
+
+
+#: What a list shows of a finding: columns that are short, and the sentence.
+COLUMNS: dict[str, Column] = {
+    "finding": lambda row: row["finding"][:8],
+    **titled("time", "kind"),
+    "severity": lambda row: row["severity"] or "medium",
+    "whom": _whom,
+    "sentence": _sentence,
+}
 
 
 def _row(view: View, record: Record, facts: FindingRaised) -> dict[str, Any]:

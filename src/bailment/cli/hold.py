@@ -92,7 +92,10 @@ def _show_covered(covers: list[dict[str, Any]]) -> None:
 @hold.command("lift")
 def lift(
     held: Annotated[
-        str, typer.Argument(metavar="HOLD", help="The hold's id, or its subject as for `add`.")
+        str,
+        typer.Argument(
+            metavar="HOLD", help="Its id, how that begins, or its subject as for `add`."
+        ),
     ],
     reason: Reason,
     yes: Annotated[
@@ -129,11 +132,11 @@ def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
     view = open_view(Folder(directory))
     rows = [_hold(view, found) for found in view.fold.register.state.holds.values()]
     columns = {
-        **titled("hold", "subject", "name", "reason", "author"),
+        "hold": lambda row: row["hold"][:8],
         "ends": lambda row: row["until"] or "when lifted",
-        **titled("state"),
+        **titled("state", "subject", "name", "author", "reason"),
     }
-    show_rows(rows, columns, as_json=as_json, none="nothing is on hold")
+    show_rows(rows, columns, as_json=as_json, none="nothing is on hold", told="reason")
 
 
 def _hold(view: View, found: HoldAdded) -> dict[str, Any]:

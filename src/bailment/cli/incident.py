@@ -96,9 +96,9 @@ def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
         rows = [_row(view, one) for one in incidents.incidents()]
     columns = {
         "incident": lambda row: row["incident"][:8],
-        **titled("opened", "source", "title", "names", "state"),
+        **titled("opened", "source", "state", "names", "title"),
     }
-    show_rows(rows, columns, as_json=as_json, none="there is no incident")
+    show_rows(rows, columns, as_json=as_json, none="there is no incident", told="title")
 
 
 @app.command()
@@ -122,7 +122,7 @@ def show(incident: Id, directory: Dir = Path(), as_json: Json = False) -> None:
         "times": lambda row: ", ".join(f"{k} {v}" for k, v in row["times"].items() if v),
         **titled("record"),
     }
-    show_rows(rows, columns, as_json=False, none="")
+    show_rows(rows, columns, as_json=False, none="", told="what")
 
 
 @app.command("note")

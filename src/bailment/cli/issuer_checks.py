@@ -216,8 +216,8 @@ def _worker(told: dict[str, Any]) -> Finding:
         mend = "set worker.enabled = true"
         return Finding("worker", True, "it is off: what only it sees is not seen", mend)
     says = f"{state}, {told['behind']} entries behind for {told['seconds']:.0f} s"
-    if told["prompts_dropped"]:
-        says += f"; {told['prompts_dropped']} prompts since the start were not looked at"
+    if dropped := told.get("prompts_dropped"):
+        says += f"; {dropped} prompts since the start were not looked at"
     late = state == "failed" or told["seconds"] > _LATE
     mend = "see what it wrote to standard error; docs/detection.md, `The worker`"
     return Finding("worker", not late, says, mend if late else "")

@@ -18,7 +18,9 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from rich.cells import cell_len
 from rich.console import Console
+from rich.padding import Padding
 from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
@@ -32,6 +34,9 @@ Column = str | Callable[[Any], str]
 
 #: Where no terminal says how wide it is, lines are not folded for one.
 _WIDTH = None if sys.stdout.isatty() else 10_000
+
+#: Columns up to so long (a time, a kind) are not folded while each longer one has at least so much.
+_SHORT, _LEAST = 24, 6
 
 out = Console(highlight=False, width=_WIDTH)
 err = Console(stderr=True, highlight=False)
@@ -109,26 +114,74 @@ def show_rows(
     *,
     as_json: bool,
     none: str,
+    told: str = "",
 ) -> None:
-    """A listing: all fields as JSON, or `columns` as a table, or `none` where there is no row."""
+    """A listing: all fields as JSON, or `columns` as a table, or `none` where there is no row.
+
+    The column `told` is sentences: on a terminal that is too narrow for all columns, each stands
+    under its row. What is short, like a time, is folded only where nothing else is left to fold.
+    """
     if as_json:
         show_json(rows)
         return
     if not rows:
         note(none)
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in columns:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        cells = (_cell(row[of]) if isinstance(of, str) else of(row) for of in columns.values())
-        table.add_row(*(Text(shown(cell)) for cell in cells))
-    out.print(table)
+    lines = [[shown(_cell(_value(row, of))) for of in columns.values()] for row in rows]
+    titles = list(columns)
+    lengths = _lengths(titles, lines)
+    if not told or sum(lengths) + len(lengths) - 1 <= out.width:
+        out.print(_table(titles, lines, _widths(lengths, out.width)))
+        return
+    at = titles.index(told)
+    sentences = [line.pop(at) for line in lines]
+    del titles[at]
+    widths = _widths(_lengths(titles, lines), out.width)
+    for line, sentence in zip(lines, sentences, strict=True):
+        out.print(_table(titles, [line], widths, header=line is lines[0]))
+        if sentence:
+            out.print(Padding(Text(sentence, overflow="fold"), (0, 0, 0, 2)))
+
+
+def _table(
+    titles: Sequence[str],
+    lines: Sequence[Sequence[str]],
+    widths: Sequence[int],
+    *,
+    header: bool = True,
+) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", show_header=header)
+    for title, width in zip(titles, widths, strict=True):
+        table.add_column(title, overflow="fold", width=width)
+    for line in lines:
+        table.add_row(*map(Text, line))
+    return table
+
+
+def _lengths(titles: Sequence[str], lines: Sequence[Sequence[str]]) -> list[int]:
+    """The longest of each column, in terminal cells."""
+    return [max(map(cell_len, column)) for column in zip(titles, *lines, strict=True)]
+
+
+def _widths(lengths: Sequence[int], room: int) -> list[int]:
+    """How wide columns are: the shortest as wide as they need, the others share what is left."""
+    left = room - (len(lengths) - 1)
+    widths = list(lengths)
+    for done, at in enumerate(sorted(range(len(lengths)), key=lengths.__getitem__)):
+        fair = max(left // (len(lengths) - done), 1)
+        short = lengths[at] <= _SHORT and left - lengths[at] >= _LEAST * (len(lengths) - done - 1)
+        widths[at] = lengths[at] if short else min(lengths[at], fair)
+        left -= widths[at]
+    return widths
 
 
 def titled(*names: str) -> dict[str, Column]:
     """Columns that show the fields of these names under them."""
     return {name: name for name in names}
+
+
+def _value(row: Mapping[str, Any], of: Column) -> Any:
+    return row[of] if isinstance(of, str) else of(row)
 
 
 def _cell(value: object) -> str:

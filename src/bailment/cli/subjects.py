@@ -85,6 +85,11 @@ def name_of(known: Known, kind: str, subject: str) -> str:
     return subject
 
 
+def short(subject: str) -> str:
+    """A subject with only the beginning of its random id, for where there is little room."""
+    return _ID.sub(lambda found: found[0][:8], subject)
+
+
 def find_subject(folder: Folder, subject: str) -> str:
     """The subject of a hold with names replaced by the ids that the log knows."""
     kind, _, name = subject.partition(":")
@@ -103,9 +108,9 @@ def find_subject(folder: Folder, subject: str) -> str:
 
 
 def find_hold(folder: Folder, held: str) -> str:
-    """The id of a hold: this one, or the only one on this subject."""
+    """The id of a hold: this one, the only one that begins so, or the only one on this subject."""
     if ":" not in held and held != EVERYTHING:
-        return held
+        return _begun(folder, held) if 8 <= len(held) < 32 else held
     subject = find_subject(folder, held)
     register = open_view(folder).fold.register
     found = [hold.hold for hold in register.holds_on.get(subject, ())]
@@ -113,6 +118,14 @@ def find_hold(folder: Folder, held: str) -> str:
         many = f"there are {len(found)} holds" if found else "there is no hold"
         raise BailmentError(f"{many} on `{held}`", hint="bailment hold list")
     return found[0]
+
+
+def _begun(folder: Folder, begin: str) -> str:
+    known = open_view(folder).fold.register.state.holds
+    found = [name for name in known if name.startswith(begin)]
+    if len(found) > 1:
+        raise BailmentError(f"several holds begin with `{begin}`", hint="bailment hold list --json")
+    return found[0] if found else begin
 
 
 _ADMINS = "the recipient makes it with `bailment recipient key FOLDER` and sends you admin.jwk"
