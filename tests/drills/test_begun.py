@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from anyio import from_thread, to_thread
 
-from bailment.drills.breach.begun import FILE, Begun, alone, broken_off, keep
+from bailment.drills.breach.begun import FILE, ROOT, Begun, alone, broken_off, keep
 from bailment.drills.breach.canaries import Holder
 from bailment.drills.breach.live import end
 from bailment.errors import BailmentError
@@ -40,11 +40,15 @@ async def test_its_recipients_links_are_ended_and_it_is_on_record_once(tmp_path:
         drill = Begun("ab" * 16, started)
         for _ in range(2):
             drill.recipients.append((await lab.recipient(until=started + DAY)).id)
+        root = tmp_path / f"{ROOT}x"
+        root.mkdir()
+        drill.root = str(root)
         keep(lab.folder, drill)
         assert stat.S_IMODE((lab.folder.root / FILE).stat().st_mode) == 0o600
         ended_by_hand = lab.register.link_of[drill.recipients[1]]
         await lab.act("link-end", link=ended_by_hand, reason="no longer needed")
         assert ["broken off" in one for one in await _end(lab)] == [True]
+        assert not root.exists()
         (noted,) = lab.of(DrillNoted)
         assert (noted.started, noted.recipients) == (started, tuple(drill.recipients))
         assert not lab.register.state.links[before.link.id].ended
@@ -84,6 +88,14 @@ async def test_who_was_being_registered_when_it_was_killed_is_its_recipient_if_r
         assert noted.recipients == (canary.id,)
         assert lab.register.state.links[canary.link.id].ended
         assert not lab.register.state.links[before.link.id].ended
+
+
+async def test_a_folder_that_was_not_a_drills_is_not_removed(tmp_path: Path) -> None:
+    async with world(tmp_path) as lab:
+        (own := tmp_path / "own").mkdir()
+        keep(lab.folder, Begun("ab" * 16, lab.clock.now(), root=str(own)))
+        await _end(lab)
+        assert own.exists() and broken_off(lab.folder) is None
 
 
 async def test_two_drills_are_not_held_at_once(tmp_path: Path) -> None:

@@ -156,8 +156,8 @@ def test_a_live_drill_is_evidence_that_the_adapter_reads() -> None:
         background=Background(2, 10, 0, {"quota": 1}, 0.0),
         variants=(_outcome([_tried(1, 401, "proof-key")]),),
     )
-    report = recognition.read(report_of(result, "drill.alert", "acme.example"))
+    report = recognition.read(report_of(result, "drill.breach", "acme.example"))
     assert isinstance(report, Report)
     assert report.claims["noticed_after_ms"] == 5
     assert report.claims["false_alerts"] == 1
-    assert report.checks["acme.example"] == {"breach-drill": "pass"}
+    assert report.checks["acme.example"] == {"breach-drill": "pass", "breach-drill.vpn": "pass"}

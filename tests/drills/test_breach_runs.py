@@ -61,7 +61,12 @@ def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count_nor_is_one_bro
                 assert not (issuer / "drill.json").exists()
             _broken_off(issuer, signal.SIGKILL, ends=-signal.SIGKILL)
             assert (issuer / "drill.json").exists()
+            assert list(tmp_path.glob("bailment-drill-*")), "with keys of its recipients"
+            assert "bailment drill end" in _run("doctor", "-d", str(issuer), ends=1)
             _run("drill", "end", "-d", str(issuer))
+            assert not list(tmp_path.glob("bailment-drill-*"))
+            findings = _listed(issuer, "finding")
+            holds = _listed(issuer, "hold")
             standing = json.loads(_run("standing", "list", "--json", "-d", str(issuer)))
             links = json.loads(_run("link", "list", "--json", "-d", str(issuer)))
         finally:
@@ -74,7 +79,18 @@ def test_a_live_drill_refuses_and_notices_and_is_then_in_no_count_nor_is_one_bro
     assert told["background"]["refused"] == 0
     assert standing == [], "a drill's recipients are in no count"
     assert links and {one["state"] for one in links} == {"ended"}
+    assert {one["drill"] for one in findings} == {told["drill"]}
+    assert {one["drill"] for one in holds if one["subject"].startswith("device:")} == {
+        told["drill"]
+    }
     assert not (issuer / "drill.json").exists()
+
+
+def _listed(issuer: Path, what: str) -> list[dict[str, Any]]:
+    """Findings or holds, of which none are left where those of drills are left out."""
+    assert json.loads(_run(what, "list", "--no-drills", "--json", "-d", str(issuer))) == []
+    found: list[dict[str, Any]] = json.loads(_run(what, "list", "--json", "-d", str(issuer)))
+    return found
 
 
 def _broken_off(issuer: Path, number: signal.Signals, *, ends: int) -> None:

@@ -17,11 +17,11 @@ from ..world import world
 
 pytestmark = pytest.mark.anyio
 
-ORG, KIND = "acme.example", "drill.alert"
-ASKED = b"{kind: drill.alert, check: breach-drill, min_independence: pulled}"
+ORG, KIND = "acme.example", "drill.breach"
+ASKED = b"{kind: drill.breach, check: breach-drill, min_independence: pulled}"
 SPEC = LONE.replace(
     b"tiers:\n",
-    b"  drill.alert: {adapter: drill/1, class: process, max_age: P30D, scope: org}\ntiers:\n",
+    b"  drill.breach: {adapter: drill/1, class: process, max_age: P30D, scope: org}\ntiers:\n",
 ).replace(b"{kind: scan, check: MS.AAD.3.1v1}", ASKED)
 
 
@@ -75,6 +75,7 @@ async def test_one_that_refused_all_proves_it_and_one_in_which_somebody_got_thro
         items = [one.item for one in made.of(EvidenceReceived, since)]
         assert {one["independence"] for one in items} == {"pulled"}
         assert [one["checks"] for one in items] == [
-            {"breach-drill": result} for result in ("fail", "pass", "fail")
+            {"breach-drill": result, "breach-drill.bearer": result}
+            for result in ("fail", "pass", "fail")
         ]
         assert len(made.of(StandingEvaluated, since)) >= 3

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from bailment.cli.catalogue import spec_text
 from bailment.cli.drill_run import row_of
 from bailment.drills.breach.lab import NOTES
 from bailment.drills.breach.order import Tried
 from bailment.drills.breach.result import outcome_of
 from bailment.drills.breach.variants import NAMES, VARIANTS
+from bailment.spec.validation import check
+from bailment.spec.vocabulary import VOCABULARIES
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "drill.md").read_text()
@@ -49,3 +52,24 @@ def test_the_page_says_what_is_simulated_and_what_cannot_be_seen() -> None:
 def test_every_variant_is_explained() -> None:
     for variant in VARIANTS:
         assert f"`{variant.name}`" in PAGE
+
+
+def test_what_the_page_puts_into_the_built_in_spec_is_valid_there() -> None:
+    block = PAGE.partition("```yaml\n")[2].partition("```")[0]
+    kinds, _, rest = block.partition("requirements:\n")
+    requirements, _, tiers = rest.partition("tiers:\n")
+    text = spec_text()
+    for section, more in (
+        ("\nevidence_kinds:\n", kinds.partition("evidence_kinds:\n")[2]),
+        ("\nrequirements:\n", requirements),
+        ("    require:\n      - ID-7", "      - LAB-1\n"),
+    ):
+        before, found, after = text.partition(section)
+        assert found, section
+        line, end, after = after.partition("\n") if section.endswith("ID-7") else ("", "", after)
+        text = f"{before}{found}{line}{end}{more}{after}"
+    assert tiers.startswith("  T3: {require: [LAB-1]}")
+    checked = check(text.encode(), VOCABULARIES)
+    document = checked.document
+    assert document is not None and "LAB-1" in document.requirements
+    assert all(one.warning and "LAB-1" not in one.path for one in checked.problems)

@@ -17,7 +17,12 @@ LONGEST = 2 * 86_400_000
 def is_drill(register: Indexed, organisation: str) -> bool:
     """Whether an organisation was one of a drill's canaries, which reports do not count."""
     found = register.organisations.get(organisation)
-    return found is not None and found.recipient in register.state.drilled
+    return found is not None and drill_of(register, found.recipient) != ""
+
+
+def drill_of(register: Indexed, recipient: str) -> str:
+    """The drill of which a recipient was a canary, once it is over; empty of any other."""
+    return register.state.drilled.get(recipient, "")
 
 
 def unfit(register: Indexed, recipient: str, started: int, ended: int) -> str:

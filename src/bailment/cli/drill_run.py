@@ -52,7 +52,7 @@ def run(
     report: Annotated[
         Path | None, typer.Option(help="Write what `evidence submit` takes (live).")
     ] = None,
-    kind: Annotated[str, typer.Option(help="Of that evidence.")] = "drill.alert",
+    kind: Annotated[str, typer.Option(help="Of that evidence.")] = "drill.breach",
     scope: Annotated[str, typer.Option(help="The organisation that it is about.")] = "",
     directory: Dir = Path(),
     as_json: Json = False,

@@ -12,9 +12,12 @@ import msgspec
 import typer
 
 from bailment.access.details import person_of
+from bailment.access.drilled import drill_of
+from bailment.access.slot import slot_of_subject
 from bailment.access.tripwire import CAPABILITY, digest
 from bailment.cli.access import Limit, Since
 from bailment.cli.console import Dir, act
+from bailment.cli.drilled import WithDrills, tell_drills
 from bailment.cli.extent import opened
 from bailment.cli.output import Column, Json, note, say, show_json, show_rows, titled, warn
 from bailment.cli.register import Reason
@@ -70,20 +73,25 @@ def finding_list(
     undecided: Annotated[
         bool, typer.Option("--open", help="Only those that nobody has judged.")
     ] = False,
+    drills: WithDrills = True,
     limit: Limit = None,
     directory: Dir = Path(),
     as_json: Json = False,
 ) -> None:
-    """List findings."""
+    """List findings. What a drill raised says so once the drill is over, and not before."""
     folder = Folder(directory)
     view = open_view(folder)
     rows = [
         row
         for row in _rows(view, ago(since, now_ms())).values()
-        if kind in (None, row["kind"]) and not (undecided and row["verdict"])
-    ]
+        if kind in (None, row["kind"])
+        and not (undecided and row["verdict"])
+        and (drills or not row["drill"])
+    ][-(limit or 0) :]
     none = f"no finding since {since}"
-    show_rows(rows[-(limit or 0) :], COLUMNS, as_json=as_json, none=none, told="sentence")
+    show_rows(rows, COLUMNS, as_json=as_json, none=none, told="sentence")
+    if not as_json:
+        tell_drills(rows)
     unmetered = [
         name for name, model in load_settings(folder.settings).models.items() if not model.meter
     ]
@@ -103,6 +111,8 @@ def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> No
         show_json({**row, "entries": records})
         return
     say(f"{row['kind']} {row['finding']}, {row['severity'] or 'medium'}, {row['time']}")
+    if row["drill"]:
+        say(f"of the drill {row['drill']}, which is over: nobody has to do anything about it")
     if row["subject"]:
         say(f"about {_who(row)}" + (f" of {row['recipient']}" if row["recipient"] else ""))
     say(row["sentence"])
@@ -118,7 +128,7 @@ def finding_show(name: Id, directory: Dir = Path(), as_json: Json = False) -> No
         say(f"done: {done}")
     if row["verdict"]:
         say(f"judged {row['verdict']} by {row['author']}: {row['reason']}")
-    else:
+    elif not row["drill"]:
         asked = f"{row['recipient']} ({row['contact']})" if row["recipient"] else "whom it is about"
         did = "hold" if row["held"] else row["response"]
         note(f"next: {(_NEXT.get(did, _USUAL) if row['done'] else _USUAL).format(asked)}")
@@ -303,6 +313,7 @@ def _named(view: View, subject: str) -> dict[str, str]:
         "person_name": name_of(view, "person", person) if person else "",
         "recipient": top.handle if top else "",
         "contact": top.contact if top else "",
+        "drill": drill_of(register, slot_of_subject(subject, register)),
     }
 
 
@@ -316,7 +327,8 @@ def _who(row: dict[str, Any]) -> str:
 def _whom(row: dict[str, Any]) -> str:
     """Whom a finding is about, as short as people can tell them apart."""
     names = (row["person_name"], row["name"], row["recipient"])
-    return ", ".join(dict.fromkeys(filter(None, names))) or short(row["subject"])
+    called = ", ".join(dict.fromkeys(filter(None, names))) or short(row["subject"])
+    return f"{called} (drill)" if row["drill"] else called
 
 
 def _sentence(row: dict[str, Any]) -> str:

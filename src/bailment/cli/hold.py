@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from bailment.access.drilled import drill_of
 from bailment.access.reasons import Reason as Refusal
+from bailment.access.slot import slot_of_subject
 from bailment.cli.console import Dir, act
+from bailment.cli.drilled import WithDrills, tell_drills
 from bailment.cli.effect import show_effect
 from bailment.cli.extent import opened
 from bailment.cli.output import Exit, Json, agreed, say, show_json, show_rows, titled
@@ -127,19 +130,24 @@ def _may_end(folder: Folder, hold_id: str) -> bool:
 
 
 @hold.command("list")
-def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
-    """List holds that were not lifted."""
+def show_list(drills: WithDrills = True, directory: Dir = Path(), as_json: Json = False) -> None:
+    """List holds that were not lifted. A drill's say so once the drill is over, and not before."""
     view = open_view(Folder(directory))
     rows = [_hold(view, found) for found in view.fold.register.state.holds.values()]
+    rows = [row for row in rows if drills or not row["drill"]]
     columns = {
         "hold": lambda row: row["hold"][:8],
         "ends": lambda row: row["until"] or "when lifted",
-        **titled("state", "subject", "name", "author", "reason"),
+        "state": lambda row: row["state"] + (", drill" if row["drill"] else ""),
+        **titled("subject", "name", "author", "reason"),
     }
     show_rows(rows, columns, as_json=as_json, none="nothing is on hold", told="reason")
+    if not as_json:
+        tell_drills(rows)
 
 
 def _hold(view: View, found: HoldAdded) -> dict[str, Any]:
+    register = view.fold.register
     kind, _, subject = found.subject.partition(":")
     name = name_of(view, kind, subject)
     over = 0 < found.until <= now_ms()
@@ -151,4 +159,5 @@ def _hold(view: View, found: HoldAdded) -> dict[str, Any]:
         "author": found.author,
         "until": show_time(found.until) if found.until else None,
         "state": "over" if over else "in force",
+        "drill": drill_of(register, slot_of_subject(found.subject, register)),
     }

@@ -13,7 +13,9 @@ from bailment.access.reasons import Reason
 from bailment.cli.assurance_checks import examine_assurance
 from bailment.cli.checks import Finding, attempt
 from bailment.cli.console import NotRunning, status
+from bailment.cli.output import counted
 from bailment.cli.sink_checks import examine_sinks, examine_webhooks
+from bailment.cli.times import show_time
 from bailment.cli.tls import server_certificate
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, ConfigurationError
@@ -68,6 +70,7 @@ def examine_issuer(folder: Folder) -> Iterator[Finding]:
 
     yield attempt("log", read_log)
     yield _space(folder, settings)
+    yield from _drill(folder)
     if view is not None:
         yield _clock(view)
         yield _networks(folder, view)
@@ -130,6 +133,27 @@ def _space(folder: Folder, settings: Settings) -> Finding:
     free, reserve = found.f_bavail * found.f_frsize, settings.limits.disk_reserve_bytes
     says = f"{free >> 20} MiB free, of which {reserve >> 20} are kept for holds"
     return Finding("disk", free > 4 * reserve, says, "" if free > 4 * reserve else "free some")
+
+
+def _drill(folder: Folder) -> Iterator[Finding]:
+    """A drill whose process was killed leaves recipients whose access nobody ended."""
+    from bailment.drills.breach.begun import alone, broken_off
+
+    try:
+        begun = broken_off(folder)
+    except BailmentError as error:
+        yield Finding("drill", False, str(error), error.hint)
+        return
+    if begun is None:
+        return
+    since = show_time(begun.started)
+    try:
+        with alone(folder):
+            left = counted(len(begun.recipients) + len(begun.coming), "recipient")
+            says = f"one of {since} was broken off, and {left} of it may still have access"
+            yield Finding("drill", False, says, "bailment drill end")
+    except BailmentError:
+        yield Finding("drill", True, f"one has been held since {since}")
 
 
 def _networks(folder: Folder, view: View) -> Finding:

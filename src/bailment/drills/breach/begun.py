@@ -6,9 +6,11 @@ nothing behind that another cannot finish.
 from __future__ import annotations
 
 import fcntl
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,6 +29,8 @@ from bailment.store.view import open_view
 Act = Callable[..., Mapping[str, Any]]
 NAME = "breach-2026"
 FILE = "drill.json"
+#: How the name of the folder begins in which its recipients and strangers have what is theirs.
+ROOT = "bailment-drill-"
 BROKEN_OFF = "broken off"
 #: For how long a registration may be under way that nobody waits for any more, seconds.
 _UNDER_WAY = 10.0
@@ -34,12 +38,13 @@ _UNDER_WAY = 10.0
 
 class Begun(msgspec.Struct, forbid_unknown_fields=True):
     """A drill by its id, when it began (ms), and its recipients up to now; `coming` are the handles
-    of those that are being registered."""
+    of those that are being registered, and `root` the folder with their keys and their loot."""
 
     drill: str
     started: int
     recipients: list[str] = []
     coming: list[str] = []
+    root: str = ""
 
 
 class Ended(NamedTuple):
@@ -108,7 +113,7 @@ def finish(folder: Folder, act: Act, begun: Begun, result: Result) -> Ended:
         register = open_view(folder).register
     result = msgspec.structs.replace(result, ended=now_ms())
     if begun.drill in register.state.drilled.values():  # by a process that was then killed
-        return _removed(folder, Ended(result, ()))
+        return _removed(folder, begun, Ended(result, ()))
     ordinary = tuple(
         one for one in begun.recipients if unfit(register, one, begun.started, result.ended)
     )
@@ -124,7 +129,7 @@ def finish(folder: Folder, act: Act, begun: Begun, result: Result) -> Ended:
             variants=[msgspec.to_builtins(one.record()) for one in result.variants],
             result=canonical.digest(canonical.encode(msgspec.to_builtins(result))),
         )
-    return _removed(folder, Ended(result, ordinary))
+    return _removed(folder, begun, Ended(result, ordinary))
 
 
 def _registered(folder: Folder, begun: Begun) -> Register:
@@ -155,6 +160,8 @@ def _left(register: Register, begun: Begun) -> Iterator[str]:
                 yield link.id
 
 
-def _removed(folder: Folder, ended: Ended) -> Ended:
+def _removed(folder: Folder, begun: Begun, ended: Ended) -> Ended:
+    if Path(begun.root).name.startswith(ROOT):  # and nothing that was not a drill's
+        shutil.rmtree(begun.root, ignore_errors=True)
     (folder.root / FILE).unlink(missing_ok=True)
     return ended

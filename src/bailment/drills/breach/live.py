@@ -26,6 +26,7 @@ from bailment.agent.ratchet import HANDLE
 from bailment.clock import now_ms
 from bailment.drills.breach.begun import (
     BROKEN_OFF,
+    ROOT,
     Act,
     Begun,
     alone,
@@ -99,9 +100,9 @@ class Live:
     def run(self, variants: Sequence[Variant]) -> Result:
         """Hold the drill, end its recipients' links, and put its result on record, also where it is
         broken off."""
-        with alone(self.folder), tempfile.TemporaryDirectory(prefix="bailment-drill-") as root:
+        with alone(self.folder), tempfile.TemporaryDirectory(prefix=ROOT) as root:
             end(self.folder, self.act, self.say)
-            begun = Begun(secrets.token_hex(16), now_ms())
+            begun = Begun(secrets.token_hex(16), now_ms(), root=root)
             keep(self.folder, begun)
             self._ground = Ground(
                 self.folder,

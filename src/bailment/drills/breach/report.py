@@ -5,12 +5,13 @@ from __future__ import annotations
 from bailment import canonical
 from bailment.drills.breach.result import Result
 
-#: Passed if everything came as it must.
+#: Passed if everything came as it must; with a dot and its name, if one variant did.
 CHECK = "breach-drill"
 
 
 def report_of(result: Result, kind: str, scope: str) -> bytes:
-    """The report: how long it took to notice and to contain what had to be, and false alerts."""
+    """The report: how long it took to notice what had to be, which variants came out as they must,
+    and false alerts."""
     must = [one for one in result.variants if one.expected != "open"]
 
     def trials(after: list[int | None]) -> list[dict[str, int | None]]:
@@ -29,6 +30,13 @@ def report_of(result: Result, kind: str, scope: str) -> bytes:
         },
         "observed": len(must),
         "counts": {"false_alerts": result.background.false_alerts},
-        "checks": {CHECK: "pass" if result.as_expected else "fail"},
+        "checks": {
+            CHECK: _passed(result.as_expected),
+            **{f"{CHECK}.{one.variant}": _passed(one.as_expected) for one in must},
+        },
     }
     return canonical.encode(told)
+
+
+def _passed(so: bool) -> str:
+    return "pass" if so else "fail"
