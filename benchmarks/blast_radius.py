@@ -1,6 +1,6 @@
 """How soon `bailment blast-radius` answers: a thousand organisations, ten million accesses.
 
-python -m benchmarks.blast_radius [--organisations 1000] [--accesses 10000000] [--days 90]
+python benchmarks/blast_radius.py [--organisations 1000] [--accesses 10000000] [--days 90]
 
 An issuer is made with so many organisations in a real log, and served. The whole command is timed,
 each time in a new process, asked for a table and for JSON; then with nothing running. Against what
@@ -29,14 +29,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from blast_radius_rig.issuer import DAY, MODELS, PURPOSES, START, Issuer, folder
+
 from bailment.ledger.records import AccessClosed, AccessOpened, TokenIssued
 from bailment.store.exposure import Exposure, Read
 from bailment.store.folder import Folder
 from bailment.store.incidents import Incidents
 from bailment.store.questions import ask
 from bailment.store.view import open_view
-
-from .blast_radius_rig.issuer import DAY, MODELS, PURPOSES, START, Issuer, folder
 
 #: What the command may take, seconds.
 LIMIT = 1.0

@@ -125,7 +125,8 @@ def _breaches(worlds: list[World]) -> Iterator[str]:
     cells = ("breach", "recall", "within 12 requests", "requests: median", "p90")
     yield f"| {' | '.join((*cells, 'time: median', 'p90', 'by'))} |"
     yield "|---|---|---|---|---|---|---|---|"
-    said = {name: it.says for name, it in (*SCENARIOS.items(), *CROWDS.items())}
+    said = {name: one.says for name, one in SCENARIOS.items()}
+    said |= {name: one.says for name, one in CROWDS.items()}
     for name, says in said.items():
         breaches = [b for world in worlds for b in world.breaches if b.scenario == name]
         if breaches:

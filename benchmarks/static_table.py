@@ -56,7 +56,8 @@ def _small(vectors: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     axes = axes * np.sign(largest)
     weighed = (centred @ axes.T) * np.log(1 + np.arange(1, len(vectors) + 1))[:, None]
     scaled = weighed / np.percentile(np.abs(weighed), 99.9) * 127
-    return np.clip(np.round(scaled), -127, 127).astype(np.int8)
+    bounded: np.ndarray[Any, Any] = np.clip(np.round(scaled), -127, 127).astype(np.int8)
+    return bounded
 
 
 if __name__ == "__main__":

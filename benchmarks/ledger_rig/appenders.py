@@ -116,8 +116,9 @@ class Bare:
         self._staging.settle(max(0, first - 10_000))
 
         def commit() -> None:
-            columns = map(frame, zip(*(one.columns for one in taken), strict=True))
-            self._staging.commit(Batch(first, len(taken), 0, *columns, bytes(200)))
+            leaves, facts, personal = map(frame, zip(*(one.columns for one in taken), strict=True))
+            batch = Batch(first, len(taken), 0, leaves, facts, personal, bytes(200))
+            self._staging.commit(batch)
 
         task = loop.run_in_executor(self._writer, commit)
         task.add_done_callback(lambda done: self._committed(done, taken, loop))

@@ -68,10 +68,10 @@ async def gate(peer: bool, rate: float, seconds: float, columns: Any = None) -> 
         tasks: set[asyncio.Task[None]] = set()
 
         async def access(due: int) -> None:
-            opened = await appender.open(work.popleft())  # type: ignore[arg-type]
+            opened = await appender.open(work.popleft())
             latencies.append((time.monotonic_ns() - due) / 1e6)
             await asyncio.sleep(ANSWER_SECONDS)
-            await appender.close(opened)  # type: ignore[arg-type]
+            await appender.close(opened)
 
         async for due in _arrivals(rate, seconds):
             task = asyncio.create_task(access(due))
@@ -149,7 +149,8 @@ async def audit(root: str, out: str) -> dict[str, Any]:
 async def _appender(peer: bool, columns: Any) -> AsyncIterator[Any]:
     with tempfile.TemporaryDirectory(prefix="bailment-ledger-") as place:
         if peer:
-            yield Bare(Path(place) / "staging.db", *map(tuple, columns))
+            opened, closed = map(tuple, columns)
+            yield Bare(Path(place) / "staging.db", opened, closed)
         else:
             async with _issuer(Path(place) / "issuer") as issuer:
                 yield Journaled(issuer)

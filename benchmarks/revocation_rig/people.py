@@ -92,10 +92,11 @@ class Holder:
     async def open(self, count: int) -> None:
         """Open so many streams, and wait until all are under way."""
         address = urlsplit(self.session.issuer)
+        host, port = str(address.hostname), address.port or 80
         loop = asyncio.get_running_loop()
         for request in self.requests(PACED, count):
             stream = Stream(request)
-            await loop.create_connection(lambda s=stream: s, address.hostname, address.port)  # type: ignore[misc]
+            await loop.create_connection(lambda s=stream: s, host, port)  # type: ignore[misc]
             self.streams.append(stream)
         async with asyncio.timeout(WITHIN):
             await asyncio.gather(*(stream.begun for stream in self.streams))

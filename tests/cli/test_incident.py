@@ -64,6 +64,8 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
             assert {"system:ci-vault", f"device:{device}", f"model:{MODEL}"} <= set(reached)
             assert f"person:{person}" not in reached
             assert reached[f"device:{device}"]["accesses"] == 1
+            assert reached[f"model:{MODEL}"]["accesses"] == 1
+            assert reached["system:ci-vault"]["accesses"] is None, "a vault calls nothing"
             assert found["used"]["models"] == {MODEL: 1}
             assert "ci-vault" in found["window"]["why"]
             assert not found["window"]["misses_exposure"]

@@ -16,6 +16,7 @@ from bailment.detect.ocsf import Mapper
 from bailment.detect.ocsf_shapes import CLASSES, shortened
 from bailment.ledger.context import Context
 from bailment.ledger.detection_records import FindingGrouped, FindingJudged, FindingRaised
+from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import PersonSignedIn
 from bailment.ledger.incident_records import (
@@ -41,7 +42,7 @@ from bailment.ledger.records import (
 from .ocsf_schema import wrong
 
 ISSUER, HASH = "lab.example/log", "ab" * 32
-A, B, C = "a" * 32, "b" * 32, "c" * 32
+A, B, C, D = "a" * 32, "b" * 32, "c" * 32, "d" * 32
 RAISED = FindingRaised(
     A,
     "relay",
@@ -143,15 +144,17 @@ def test_an_incident_is_one_from_its_opening_to_the_answer_of_the_last_recipient
     told = events(
         IncidentOpened(A, "copied keys", "finding", "maria", findings=(B,), times=Times(5)),
         IncidentNoted(A, "maria"),
+        EvidenceStaled(D, ("scan",), "its host was theirs", "maria", A),
         NoticeSent(B, A, C, 1, 2, 3, "maria"),
         NoticeAcknowledged(B, C, "proof"),
         IncidentClosed(A, "over", "maria"),
     )
-    assert [one["type_uid"] for one in told] == [200501, 200502, 200502, 200502, 200503]
+    assert [one["type_uid"] for one in told] == [200501, 200502, 200502, 200502, 200502, 200503]
     assert {one["finding_info_list"][0]["uid"] for one in told} == {A}
-    assert [one["status_id"] for one in told] == [1, 2, 2, 2, 5]
+    assert [one["status_id"] for one in told] == [1, 2, 2, 2, 2, 5]
     assert told[0]["finding_info_list"][1]["uid"] == B
-    assert told[3]["metadata"]["tenant_uid"] == C
+    assert [told[n]["metadata"]["tenant_uid"] for n in (2, 4)] == [D, C]
+    assert told[2]["unmapped"]["kinds"] == ["scan"]
 
 
 def test_a_hold_takes_and_its_end_gives_back_the_same_subjects_access() -> None:

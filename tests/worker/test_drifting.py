@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import SimpleNamespace
@@ -341,6 +343,23 @@ async def test_a_prompt_that_one_worker_did_not_take_is_handed_to_the_next() -> 
         assert b'outcome="dropped"' not in metrics.expose()
         for one in (slow, writer):
             one.close()
+        await prompts.stop()
+
+
+async def test_of_several_that_connect_at_once_all_but_the_last_are_let_go() -> None:
+    with TemporaryDirectory() as folder, ExitStack() as opened:
+        path = Path(folder) / "prompts.sock"
+        prompts = Prompts(path, Metrics())
+        await prompts.start()
+        peers = [opened.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(3)]
+        for one in peers:
+            one.connect(str(path))
+            one.setblocking(False)
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(PATIENCE):
+            assert [await loop.sock_recv(one, 1) for one in peers[:-1]] == [b"", b""]
+            prompts.offer(Said(1), "prompt")  # type: ignore[arg-type]
+            assert await loop.sock_recv(peers[-1], 1)
         await prompts.stop()
 
 

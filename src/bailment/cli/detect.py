@@ -12,7 +12,7 @@ import typer
 from bailment.auditor.export import Export
 from bailment.cli import vectors
 from bailment.cli.console import Dir
-from bailment.cli.output import Json, following, note, show_rows, titled, warn
+from bailment.cli.output import Column, Json, following, note, show_rows, titled, warn
 from bailment.cli.spec import load
 from bailment.cli.times import ago, show_time
 from bailment.clock import now_ms
@@ -80,9 +80,14 @@ def replay(
     taken = time.monotonic() - began
     start = ago(since, now_ms()) if since else 0
     shown = [hit for hit in replaying.hits if hit.time >= start]
-    columns = {**titled("time", "kind", "severity", "subject", "count", "sentence")}
+    columns: dict[str, Column] = {
+        **titled("time", "kind", "severity", "subject", "count"),
+        "on record": lambda row: "yes" if row["recorded"] else "no",
+        "sentence": "sentence",
+    }
     none = "the detectors find nothing"
-    show_rows([_row(hit) for hit in shown], columns, as_json=as_json, none=none)
+    rows = [_row(hit) for hit in shown]
+    show_rows(rows, columns, as_json=as_json, none=none, told="sentence")
     note(f"{size} entries, {replaying.events} of them events, {_rate(size, began, taken)}")
     weeks = (last - max(first, start)) / _WEEK_MS * len(replaying.register.state.recipients)
     note(_counted(len(shown), weeks))

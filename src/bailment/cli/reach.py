@@ -15,7 +15,7 @@ from bailment.cli.subjects import find_network, find_person, find_recipient, han
 from bailment.cli.times import show_time
 from bailment.clock import steady_ms
 from bailment.errors import BailmentError
-from bailment.incident.blast_radius import Node, totals
+from bailment.incident.blast_radius import CALLERS, Node, Use, totals
 from bailment.incident.graph import Step
 from bailment.incident.window import Window
 from bailment.store.incidents import Extended, Incidents
@@ -86,6 +86,7 @@ def tell(known: Known, extended: Extended, most: int = 0) -> dict[str, Any]:
     """The extent of something as JSON has it. With `most`, only so many subjects of each list, and
     no delegations: names are read one by one."""
     radius, window = extended.radius, extended.window
+    by_model = _by_model(radius.uses)
     lists = {"reached": radius.reached, "through": radius.through, "beside": radius.beside}
     return {
         "starts": radius.starts,
@@ -93,7 +94,7 @@ def tell(known: Known, extended: Extended, most: int = 0) -> dict[str, Any]:
         "window": _window(window),
         "counts": {name: _counts(nodes) for name, nodes in lists.items()},
         **{
-            name: [_node(known, one) for one in (_most(nodes, most) if most else nodes)]
+            name: [_node(known, one, by_model) for one in (_most(nodes, most) if most else nodes)]
             for name, nodes in lists.items()
         },
         "used": _totals(radius.uses),
@@ -125,19 +126,30 @@ def _window(window: Window) -> dict[str, Any]:
     }
 
 
-def _node(known: Known, one: Node) -> dict[str, Any]:
+def _by_model(uses: Iterable[Use]) -> dict[str, list[Use]]:
+    found: dict[str, list[Use]] = {}
+    for use in uses:
+        found.setdefault(f"model:{use.model}", []).append(use)
+    return found
+
+
+def _node(known: Known, one: Node, by_model: dict[str, list[Use]]) -> dict[str, Any]:
+    """A node as JSON has it. Only of what calls models, and of models, are there accesses."""
+    kind = one.node.partition(":")[0]
+    counts = kind in (*CALLERS, "model")
+    uses = one.uses if kind in CALLERS else by_model.get(one.node, ())
     return {
         "node": one.node,
-        "kind": one.node.partition(":")[0],
+        "kind": kind,
         "name": named(known, one.node),
         "recipient": handle_of(known, one.recipient) if one.recipient else "",
         "why": _why(known, one.path),
-        "accesses": sum(use.count for use in one.uses),
-        "tokens": sum(use.tokens for use in one.uses),
-        "first": show_time(min(use.began for use in one.uses)) if one.uses else None,
-        "last": show_time(max(use.ended for use in one.uses)) if one.uses else None,
-        "records": [min(use.first for use in one.uses), max(use.last for use in one.uses)]
-        if one.uses
+        "accesses": sum(use.count for use in uses) if counts else None,
+        "tokens": sum(use.tokens for use in uses) if counts else None,
+        "first": show_time(min(use.began for use in uses)) if uses else None,
+        "last": show_time(max(use.ended for use in uses)) if uses else None,
+        "records": [min(use.first for use in uses), max(use.last for use in uses)]
+        if uses
         else None,
     }
 

@@ -17,7 +17,7 @@ import msgspec
 from bailment import __version__
 from bailment.access.state import Indexed
 from bailment.detect.event import Event, EventReader
-from bailment.detect.ocsf_shapes import VERSION, JSONObject, classified, endpoint, resource
+from bailment.detect.ocsf_shapes import CLASSES, VERSION, JSONObject, classified, endpoint, resource
 from bailment.ledger.detection_records import (
     FindingGrouped,
     FindingJudged,
@@ -25,10 +25,10 @@ from bailment.ledger.detection_records import (
     StepUpAsked,
     StepUpEnded,
 )
+from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import PersonSignedIn, SignInsEnded, TokenRevoked
 from bailment.ledger.incident_records import (
-    INCIDENT_RECORDS,
     IncidentClosed,
     IncidentOpened,
     NoticeAcknowledged,
@@ -116,7 +116,7 @@ class Mapper:
                 return self._sign_in(event, facts)
             case HoldAdded() | HoldLifted() | DelegationEnded() | StepUpAsked() | StepUpEnded():
                 return self._given(facts, register)
-            case _ if isinstance(facts, INCIDENT_RECORDS):
+            case _ if isinstance(facts, CLASSES["incidents"]):
                 return self._incident(facts)
         return None
 
@@ -361,7 +361,9 @@ class Mapper:
             found["unmapped"]["times"] = msgspec.structs.asdict(times)
             if times.occurred:
                 found["start_time"] = times.occurred
-        if organisation := told.get("organisation"):
+        if isinstance(facts, EvidenceStaled):
+            found["unmapped"]["kinds"] = list(facts.kinds)
+        if organisation := told.get("organisation") or told.get("recipient"):
             found["metadata"]["tenant_uid"] = organisation
         if self._authors and told.get("author"):
             found["assignee"] = {"name": told["author"]}

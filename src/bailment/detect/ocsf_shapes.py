@@ -12,6 +12,7 @@ from bailment.ledger.detection_records import (
     StepUpAsked,
     StepUpEnded,
 )
+from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.identity_records import PersonSignedIn, SignInsEnded, TokenRevoked
 from bailment.ledger.incident_records import INCIDENT_RECORDS
@@ -33,7 +34,7 @@ VERSION = "1.8.0"
 Class = Literal["findings", "incidents", "accesses", "sign-ins", "delegations"]
 CLASSES: dict[Class, tuple[type[Facts], ...]] = {
     "findings": (FindingRaised, FindingGrouped, FindingJudged),
-    "incidents": INCIDENT_RECORDS,
+    "incidents": (*INCIDENT_RECORDS, EvidenceStaled),
     "accesses": (AccessOpened, AccessClosed, AccessRefused),
     "sign-ins": (PersonSignedIn, SignInsEnded, TokenIssued, TokenRevoked),
     "delegations": (HoldAdded, HoldLifted, DelegationEnded, StepUpAsked, StepUpEnded),

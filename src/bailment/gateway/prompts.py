@@ -112,6 +112,8 @@ class Prompts:
         if self._handing is not None:
             self._handing.cancel()
         self._handing = asyncio.create_task(self._hand(writer))
+        # Also of one that is cancelled before it began, of which nothing else runs.
+        self._handing.add_done_callback(lambda _: writer.close())
 
     async def _hand(self, writer: asyncio.StreamWriter) -> None:
         try:
@@ -129,8 +131,6 @@ class Prompts:
                 self._counted.labels("handed").inc()
         except OSError:
             return
-        finally:
-            writer.close()
 
     def _drop(self) -> None:
         self.dropped += 1
