@@ -46,6 +46,24 @@ async def test_people_are_found_by_id_name_and_email(issuer: Issuer) -> None:
         assert people.find("eve") == []
 
 
+async def test_many_that_are_read_at_once_are_called_as_one_by_one_and_not_read_again(
+    issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with issuer.open() as log:
+        await issuer.begin(log)
+        party = await issuer.recipient(log)
+        links = [await issuer.person(log, party, name) for name in ("ada", "bob", "eve")]
+        ids = [log.fold.register.links[one].subject for one in links]
+        alone, together = (People(log.fold.register, log.reader) for _ in range(2))
+        said = [alone.of(one) for one in ids]
+        alone.forget(ids[2])
+        together.prefetch([*ids, "ab" * 16], ["cd" * 16])
+        together.forget(ids[2])
+        monkeypatch.setattr(LogReader, "stored", None)
+        assert [together.of(one) for one in ids] == [*said[:2], {}]
+        assert together.name("ab" * 16) == "erased:abababab"
+
+
 async def test_somebody_unknown_is_not_unknown_for_good(issuer: Issuer) -> None:
     async with issuer.open() as log:
         await issuer.begin(log)

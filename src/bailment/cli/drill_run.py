@@ -218,6 +218,8 @@ def _show(result: Result) -> None:
         f"background: {seen.recipients} recipients, {seen.requests} requests, {fate}, "
         f"{seen.false_alerts} false alerts{rate}" + (f" ({kinds})" if kinds else "")
     )
+    if seen.weekly:
+        say(f"false alerts by week: {', '.join(map(str, seen.weekly))}")
     for text in result.notes:
         say(text)
     if not result.simulated:

@@ -4,7 +4,7 @@ has the register in memory, or by the command itself where nothing runs."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,6 +88,8 @@ def tell(known: Known, extended: Extended, most: int = 0) -> dict[str, Any]:
     radius, window = extended.radius, extended.window
     by_model = _by_model(radius.uses)
     lists = {"reached": radius.reached, "through": radius.through, "beside": radius.beside}
+    if not most:
+        known.people.prefetch(*_called(lists.values()))
     return {
         "starts": radius.starts,
         "names": [named(known, one) for one in radius.starts],
@@ -124,6 +126,14 @@ def _window(window: Window) -> dict[str, Any]:
         "misses_exposure": window.misses,
         "accesses_before": window.before,
     }
+
+
+def _called(lists: Iterable[Iterable[Node]]) -> Iterator[set[str]]:
+    """The people and the devices whose names these nodes and their paths need."""
+    nodes = {step.node for nodes in lists for one in nodes for step in one.path}
+    nodes |= {one.node for nodes in lists for one in nodes}
+    for wanted in ("person", "device"):
+        yield {node.partition(":")[2] for node in nodes if node.startswith(f"{wanted}:")}
 
 
 def _by_model(uses: Iterable[Use]) -> dict[str, list[Use]]:

@@ -4,12 +4,14 @@ their key is destroyed."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from itertools import groupby
 
 import msgspec
 
 from bailment.access.chain import commit_person
 from bailment.access.register import Register
+from bailment.ledger.tiles import WIDTH
 from bailment.store.reader import LogReader
 
 
@@ -56,6 +58,18 @@ class People:
             if found is not None:  # and unless its person was erased meanwhile
                 self._known.setdefault(index, found)
 
+    def prefetch(self, people: Iterable[str] = (), devices: Iterable[str] = ()) -> None:
+        """Read what many are called, in the log's order: each by itself takes a bundle."""
+        records = [(at, person) for person in people if (at := self._record(person))]
+        sought = {at: (person, signed) for (at, signed), person in records if at not in self._known}
+        enrolled = self._register.state.enrolled
+        named = {enrolled[one] for one in devices if one in enrolled} - self._devices.keys()
+        for index, found in self._personals(sought.keys() | named):
+            if index in sought:
+                self._known[index] = _checked(found, *sought[index])
+            else:
+                self._devices[index] = found
+
     def name(self, person: str) -> str:
         """What to print for a person: the name, or the id of somebody erased."""
         return self.of(person).get("name") or f"erased:{person[:8]}"
@@ -74,9 +88,10 @@ class People:
     def find(self, text: str) -> list[str]:
         """The ids of people with this id, email or name."""
         people = [link.subject for link in self._register.links.values() if link.kind == "person"]
-        return sorted(
-            {p for p in people if text == p or text in (self.of(p).get(k) for k in _SOUGHT)}
-        )
+        if text in people:
+            return [text]
+        self.prefetch(people)
+        return sorted({p for p in people if text in (self.of(p).get(k) for k in _SOUGHT)})
 
     def known(self) -> Iterator[str]:
         """Every name and email; goes through everybody."""
@@ -105,9 +120,7 @@ class People:
     def _read(self, index: int, person: str, signed: str) -> dict[str, str] | None:
         """What `of` tells of a person, from the record; looks at nothing that changes."""
         found = self._personal(index)
-        if found and signed and signed != commit_person(found):
-            return {"name": f"misnamed:{person[:8]}"}
-        return found
+        return found if found is None else _checked(found, person, signed)
 
     def at(self, index: int) -> dict[str, str]:
         """The personal part of the record at this index; empty if there is none any more."""
@@ -115,11 +128,24 @@ class People:
 
     def _personal(self, index: int) -> dict[str, str] | None:
         """The personal part of a record; empty if its key was destroyed, None if there is none."""
-        stored = next(self._reader.stored(index, index + 1), None)
-        if stored is None:
-            return None
-        personal = self._reader.personal(stored)
-        return msgspec.json.decode(personal, type=dict[str, str]) if personal else {}
+        return next((found for _, found in self._personals({index})), None)
+
+    def _personals(self, indices: Collection[int]) -> Iterator[tuple[int, dict[str, str]]]:
+        """The personal parts of the records at these indices, bundle by bundle."""
+        for _, some in groupby(sorted(indices), lambda index: index // WIDTH):
+            wanted = set(some)
+            for stored in self._reader.stored(min(wanted), max(wanted) + 1):
+                if stored.index in wanted:
+                    personal = self._reader.personal(stored)
+                    read = msgspec.json.decode(personal, type=dict[str, str]) if personal else {}
+                    yield stored.index, read
+
+
+def _checked(found: dict[str, str], person: str, signed: str) -> dict[str, str]:
+    """What is said of a person, unless it is not what the admin signed."""
+    if found and signed and signed != commit_person(found):
+        return {"name": f"misnamed:{person[:8]}"}
+    return found
 
 
 _SOUGHT = ("email", "name")

@@ -53,7 +53,8 @@ NOTES = (
     "to the next; the gate, the proofs, the log and the detectors are the real ones",
     "the background goes to the detectors as events and not through the gate, so that nothing here "
     "says whether the gate would refuse any of it",
-    "false alerts are all findings about the background, of every kind; nobody judged them",
+    "false alerts are all findings about the background, of every kind; nobody judged them, and in "
+    "the first week the detectors know nobody yet",
 )
 #: The breach is in the last of the weeks.
 _WEEK = 7
@@ -226,6 +227,7 @@ class _Tally:
         self._breaches, self._bound = breaches, bound
         self._of: dict[int, tuple[int, int]] = {}  # entries of the breaches
         self._false: Counter[str] = Counter()
+        self._weekly: Counter[int] = Counter()
         self._requests = 0
         self._asked = [0] * len(breaches)
 
@@ -253,6 +255,7 @@ class _Tally:
         whose = {self._of[record][0] for record in finding.records if record in self._of}
         if not whose:
             self._false[finding.kind] += 1
+            self._weekly[(time - EPOCH) // (_WEEK * DAY)] += 1
         for number in whose:
             seen, breach = self.seen[number], self._breaches[number]
             seen.kinds[finding.kind] += 1
@@ -267,7 +270,10 @@ class _Tally:
                 seen.cut = Signal(how, self._asked[number], max(0, after))
 
     def background(self, recipients: int, days: int) -> Background:
-        return Background(recipients, self._requests, 0, dict(self._false), days / 7)
+        weekly = tuple(self._weekly[week] for week in range(-(-days // _WEEK)))
+        return Background(
+            recipients, self._requests, 0, dict(self._false), days / _WEEK, weekly=weekly
+        )
 
 
 def _outcome(breach: _Breach, seen: _Seen, static: _Seen) -> Outcome:

@@ -84,7 +84,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 class Background(msgspec.Struct, frozen=True):
     """Those who meant no harm: how many, what they asked, how much of that was refused, or had no
-    answer for another cause, and the findings about them."""
+    answer for another cause, and the findings about them, also by week where there are weeks."""
 
     recipients: int
     requests: int
@@ -92,6 +92,7 @@ class Background(msgspec.Struct, frozen=True):
     findings: dict[str, int]
     weeks: float
     failed: int = 0
+    weekly: tuple[int, ...] = ()
 
     @property
     def false_alerts(self) -> int:
