@@ -212,6 +212,7 @@ def test_a_hold_cuts_off_until_it_is_lifted_and_tells_whom_to_ask(lab: Lab) -> N
             "author": str,
             "until": TIME,
             "state": "in force",
+            "drill": "",
         }
         assert matches(held := lab.team.json("hold", "list")[-1], shape), held
         assert maria(lab)["state"] == "on hold"
@@ -303,6 +304,7 @@ def test_a_call_around_the_gateway_becomes_a_finding_in_the_listing(lab: Lab) ->
         "person_name": "",
         "recipient": "",
         "contact": "",
+        "drill": "",
         "sentence": str,
         "model": MODEL,
         "numbers": {"input_tokens": int, "output_tokens": int},

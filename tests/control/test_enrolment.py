@@ -127,6 +127,22 @@ async def test_of_two_enrolments_of_one_key_the_admin_sees_the_later(lab: World)
     assert found.json()["device"] == device.id
 
 
+async def test_of_two_enrolments_of_one_key_one_is_confirmed_and_the_other_then_never(
+    lab: World,
+) -> None:
+    recipient = await lab.recipient()
+    person = await recipient.person()
+    device = await person.enrol()
+    first = device.id
+    again = recipient.below("person", subject=person.id)
+    sent = await recipient.grant(again, {"name": "Maria"})
+    await person.enrol(device, sent.json()["invitation"]["code"])
+    assert (await recipient.confirm(device)).subject == device.id != first
+    with pytest.raises(AssertionError, match="another device's"):
+        await recipient.confirm(device)  # by the same code that is now the first's
+    assert first not in lab.register.link_of
+
+
 async def test_an_invitation_is_used_once(lab: World) -> None:
     person = await (await lab.recipient()).person()
     first = await person.enrol()

@@ -198,10 +198,20 @@ def _device_link(register: Indexed, link: Link, now: int) -> Refused | None:
         return Refused(Reason.CHAIN_BROKEN, "the device enrolled for another person")
     if link.subject in register.link_of:
         return _wrong("the device has a link already")
+    if refused := _used(register, device.key):
+        return refused
     if not link.personal and signing_in.provider_of(register, link.parent) is not None:
         return _wrong("the link does not say who confirmed the device")
     if now >= device.until:
         return Refused(Reason.LINK_EXPIRED, "the enrolment was not confirmed in time")
+    return None
+
+
+def _used(register: Indexed, key: dict[str, str]) -> Refused | None:
+    """Whether a device was ever confirmed with this key: one that was taken away from a device, as
+    it leaked, must not come back with another; who asks again before that may."""
+    if register.confirmed_with(key):
+        return _wrong("the key is, or was, another device's: a device makes a key of its own")
     return None
 
 
@@ -227,7 +237,7 @@ def _enrolled(register: Indexed, facts: EnrolmentRequested, now: int) -> Refused
         return _wrong("the invitation is unknown, used or expired")
     if facts.device in register.state.devices:
         return _wrong("the device id is taken")
-    refused = alive(register, invitation.link, now) or _key(facts.key)
+    refused = alive(register, invitation.link, now) or _key(facts.key) or _used(register, facts.key)
     refused = refused or attestation.believed(facts, register.key(facts.key))
     return refused or signing_in.unsigned(register, facts.invitation, facts.key)
 

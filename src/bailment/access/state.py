@@ -226,6 +226,7 @@ class Indexed:
             self.spec = compile_spec(read_spec(self.state.document))
         self._keys: dict[str, PublicKey] = {}
         self._links_of: dict[str, list[Link]] = {}
+        self._confirmed: dict[tuple[str, ...], str] = {}  # key → the device that has or had it
         #: All that may prove something and pass access on, by id.
         self.organisations: dict[str, Organisation] = {}
         for recipient in self.state.recipients.values():
@@ -271,6 +272,10 @@ class Indexed:
         path = self.path(link_id)
         return path[0].subject if path and not path[0].parent else ""
 
+    def confirmed_with(self, jwk: dict[str, str]) -> str:
+        """The device that was confirmed with this key, ever; empty if none was."""
+        return self._confirmed.get(_key_of(jwk), "")
+
     def key(self, jwk: dict[str, str]) -> PublicKey:
         """The parsed key of a JWK that the register holds."""
         name = jwk.get("x", "") + jwk.get("n", "")
@@ -304,6 +309,8 @@ class Indexed:
         self.links[link.id] = link
         self.link_of[link.subject] = link.id
         self._links_of.setdefault(link.subject, []).append(link)
+        if link.kind == "device" and link.subject in self.state.devices:
+            self._confirmed[_key_of(self.state.devices[link.subject].key)] = link.subject
         if link.kind == "subcontractor":
             above = self.organisations[self.links[link.parent].subject]
             self.organisations[link.subject] = Organisation(
@@ -315,6 +322,11 @@ class Indexed:
             )
         new = tuple(block for block in link.networks if block not in self.networks)
         self.networks += new
+
+
+def _key_of(jwk: dict[str, str]) -> tuple[str, ...]:
+    """What two keys have in common only if they are one: a strict JWK has no more members."""
+    return tuple(jwk[name] for name in sorted(jwk))
 
 
 def read_spec(document: dict[str, Any]) -> Document:

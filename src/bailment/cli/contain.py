@@ -19,7 +19,7 @@ from bailment.cli.subjects import find_recipient, handle_of
 from bailment.cli.waiting import of_done, sentence, takes, waits, who_may
 from bailment.clock import now_ms
 from bailment.errors import BailmentError, Waiting
-from bailment.incident.containment import Plan, cut_by, plan, read_plan, with_same_keys
+from bailment.incident.containment import Plan, cut_by, plan, read_plan
 from bailment.ledger.incident_records import ContainmentExecuted, ContainmentPlanned
 from bailment.spec.terms import TIERS
 from bailment.store.folder import Folder
@@ -53,8 +53,8 @@ def contain(
     """Plan the containment of an incident, and show whom it cuts off besides; or execute a plan.
 
     Nothing is done without `--execute`. Afterwards, and with `--verify`, each credential in the
-    incident's extent, each that was ever cut because of it, and whatever has one of their keys is
-    decided about again: all must be refused, and none have an access open.
+    incident's extent, and each that was ever cut because of it, is decided about again: all must
+    be refused, and none have an access open.
     """
     if verify and (execute or plan_out):
         raise typer.BadParameter("it makes and executes no plan", param_hint="--verify")
@@ -180,13 +180,13 @@ def _left(view: View, incidents: Incidents, incident: str) -> Plan:
 
 
 def _tried(view: View, made: Plan, done: Iterable[ContainmentExecuted]) -> list[str]:
-    """The devices and workloads to decide about again: of the extent, those that this plan or one
-    before cut, and whatever has a key of one of these."""
+    """The devices and workloads to decide about again: of the extent, and those that this plan or
+    one before cut."""
     register = view.fold.register
     acts = (one for executed in done for one in executed.acts if not one.failed)
     subjects = [*(one.subject for one in made.acts), *(one.subject for one in acts)]
     cut = cut_by(register, subjects, now_ms())
-    return with_same_keys(register, (*(one.subject for one in made.credentials), *cut))
+    return list(dict.fromkeys((*(one.subject for one in made.credentials), *cut)))
 
 
 def _plan(folder: Folder, made: Plan, out: Path | None) -> None:

@@ -156,8 +156,8 @@ def still_allowed(register: Register, devices: Iterable[str], now: int) -> list[
 
 
 def cut_by(register: Indexed, subjects: Iterable[str], now: int) -> list[str]:
-    """The devices and workloads that a hold on one of these subjects covers, or has covered: those
-    whose delegation is over as well, for their keys may be used again under another."""
+    """The devices and workloads that a hold on one of these subjects covers, or has covered, and
+    those whose delegation is over as well."""
     wanted = dict.fromkeys(subjects)
     found = [
         f"{link.kind}:{link.subject}"
@@ -170,19 +170,6 @@ def cut_by(register: Indexed, subjects: Iterable[str], now: int) -> list[str]:
             for people in covered(register, subject, now):
                 found += _callers(people)
     return list(dict.fromkeys(found))
-
-
-def with_same_keys(register: Register, callers: Iterable[str]) -> list[str]:
-    """These devices and workloads, and every other device that has a key of one of them."""
-    known, devices = list(dict.fromkeys(callers)), register.state.devices
-    ids = (one.partition(":")[2] for one in known)
-    keys = {register.key(devices[one].key).thumbprint for one in ids if one in devices}
-    same = (
-        f"device:{name}"
-        for name, one in devices.items()
-        if name in register.link_of and register.key(one.key).thumbprint in keys
-    )
-    return list(dict.fromkeys((*known, *same)))
 
 
 def _allowed(register: Register, path: list[Link], model: str, now: int) -> bool:
