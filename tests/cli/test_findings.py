@@ -14,7 +14,8 @@ import pytest
 
 from bailment.access.tripwire import CAPABILITY, digest
 from bailment.auditor.audit import audit_export
-from bailment.cli import finding
+from bailment.cli import finding, incident
+from bailment.cli.hold import lift
 from bailment.errors import BailmentError
 from bailment.ledger.detection_records import FindingJudged, FindingRaised, StepUpAsked, StepUpEnded
 from bailment.store.export import export_log
@@ -114,6 +115,26 @@ async def test_judging_says_what_is_still_on_hold_and_what_was_said_before(
     await lab.act("hold-lift", hold=hold, reason="it was them")
     told = await run(finding.finding_judge, name, finding.Verdict.KNOWN, "announced")
     assert "on hold" not in told and "no more" not in told and "known, once more" in told
+
+
+async def test_an_incident_has_what_its_finding_led_to_and_its_hold_is_not_lifted_unasked(
+    lab: World, run: Run
+) -> None:
+    device, found = await suspect(lab)
+    because = {"subject": f"device:{device.id}", "reason": f"finding {found.finding}"}
+    hold = (await lab.act("hold-add", **because))["hold"]
+    about = await run(incident.open_incident, about=[f"finding:{found.finding[:12]}"])
+    name = about.split()[1]
+    await run(finding.finding_judge, found.finding, finding.Verdict.MISUSE, "not them")
+    shown = json.loads(await run(incident.show, name, as_json=True))
+    whats = [one["what"] for one in shown["timeline"]]
+    device_name = open_view(lab.folder).people.device(device.id)
+    assert f"on hold: device {device_name}" in whats and "judged misuse: not them" in whats
+    assert any(one.startswith("asked to sign in again: person ") for one in whats)
+    assert shown["names"] == [f"device {device_name}"] and shown["subjects"] == []
+    with pytest.raises(BailmentError, match="it contains the incident"):
+        await run(lift, hold, reason="over")
+    await run(lift, hold, reason="over", yes=True)
 
 
 async def test_a_reason_that_is_too_long_is_said_to_be(lab: World, run: Run) -> None:

@@ -166,7 +166,10 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
         (told,) = [one["times"] for one in shown["timeline"] if "copied" in one["text"]]
         assert [name for name, time in told.items() if time] == ["determined"]
         assert f"determined {told['determined']}" in lab.team.ok("incident", "show", incident)
-        assert (shown["state"], shown["names"]) == ("closed", ["vendor mercury"])
+        assert (shown["state"], shown["names"]) == (
+            "closed",
+            ["vendor mercury", "device vm"],
+        )
         texts = " ".join(f"{one['what']} {one['text']}" for one in shown["timeline"])
         for told in (
             "notice sent: recipient acme",
@@ -178,7 +181,9 @@ def test_from_a_tip_to_a_proven_containment(breached: Lab, tmp_path: Path) -> No
             "key was copied",
         ):
             assert told in texts
-        assert re.search("closed +vendor mercury +a report", lab.team.ok("incident", "list"))
+        assert re.search(
+            "closed +vendor mercury, device vm +a report", lab.team.ok("incident", "list")
+        )
 
 
 def _plain(told: str) -> str:

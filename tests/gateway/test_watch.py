@@ -16,6 +16,7 @@ from bailment.access.reasons import Reason, Refused
 from bailment.access.slot import slot_of
 from bailment.access.tripwire import CAPABILITY, digest
 from bailment.auditor.audit import audit_export
+from bailment.detect.event import Finding
 from bailment.detect.grouping import group_of
 from bailment.gateway.metrics import Metrics
 from bailment.gateway.responding import HOLD_MS
@@ -131,6 +132,42 @@ async def test_no_more_than_one_person_is_held_by_itself_and_nobody_twice(lab: W
     await lab.until(lambda: lab.of(HoldAdded, since))
     assert [one.subject for one in lab.of(HoldAdded, since)] == [f"device:{device.id}"]
     assert not lab.of(StepUpAsked, since)
+
+
+async def test_a_hold_that_ends_soon_is_no_answer_to_a_finding(lab: World) -> None:
+    device = await lab.device()
+    subject, now = f"device:{device.id}", lab.clock.now()
+    await lab.hold(subject, until=now + 60_000)
+    since = lab.size
+    await write(lab, subject, "hold")
+    await lab.until(lambda: lab.of(HoldAdded, since))
+    await write(lab, subject, "hold")
+    (held,) = lab.of(HoldAdded, since)
+    assert held.until > now + 3_600_000
+
+
+async def test_what_the_log_refused_until_the_end_is_told_after_the_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = Finding("detector-failed", "", "a test", 1, 1, (0,), "high", key="a test")
+    store = Store.make(tmp_path / "issuer")
+    async with store.open() as log:
+
+        async def never(draft: Draft) -> Refused:
+            return Refused(Reason.DISK_RESERVE)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(log.sequencer, "append", never)
+            watch = Watch(log, Metrics())
+            watch.report(found)
+            watch.start()
+            await watch.finish()
+    async with store.open() as log:
+        watch = Watch(log, Metrics())
+        watch.start()
+        await watch.finish()
+        told = [one.facts for one in log.reader.records()]
+    assert [one.sentence for one in told if isinstance(one, FindingRaised)] == ["a test"]
 
 
 async def test_what_cites_entries_that_are_not_there_is_refused(lab: World) -> None:

@@ -13,7 +13,7 @@ import typer
 from bailment.cli.console import Dir, act
 from bailment.cli.extent import opened
 from bailment.cli.incident import Id
-from bailment.cli.output import Column, Json, note, say, show_json, show_rows, titled, warn
+from bailment.cli.output import Column, Json, counted, note, say, show_json, show_rows, titled, warn
 from bailment.cli.reach import named
 from bailment.cli.subjects import find_recipient, handle_of
 from bailment.cli.waiting import of_done, sentence, takes, waits, who_may
@@ -192,8 +192,13 @@ def _tried(view: View, made: Plan, done: Iterable[ContainmentExecuted]) -> list[
 def _plan(folder: Folder, made: Plan, out: Path | None) -> None:
     if out is None:
         return
-    with out.open("xb") as stream:
-        stream.write(msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+    try:
+        with out.open("xb") as stream:
+            stream.write(msgspec.json.format(msgspec.json.encode(made), indent=1) + b"\n")
+    except FileExistsError:
+        raise BailmentError(
+            f"`{out}` is there already, and no plan is overwritten", hint="name another file"
+        ) from None
     act(
         folder,
         "containment-plan",
@@ -339,8 +344,9 @@ def _show_plan(told: dict[str, Any]) -> None:
     if told["beside"]:
         warn(f"{told['beside']} of them are not exposed and are cut off all the same")
     states = Counter(one["state"] for one in told["credentials"])
-    counted = ", ".join(f"{number} {_STATES[state]}" for state, number in states.items())
-    say(f"{len(told['credentials'])} credentials in its extent: {counted or 'none'}")
+    found = ", ".join(f"{number} {_STATES[state]}" for state, number in states.items())
+    extent = counted(len(told["credentials"]), "credential")
+    say(f"{extent} in its extent: {found or 'none'}")
 
 
 def _tier(rank: int) -> str:

@@ -127,8 +127,14 @@ def _show(told: dict[str, Any]) -> None:
         say(f"from where the findings were: {_done(bad)} by {counted(bad['devices'], 'device')}")
     for title, rows in (("may have been lost through", "through"), ("exposed beside", "beside")):
         if told[rows]:
-            say(f"{title}: {', '.join(row['name'] for row in told[rows])}")
+            say(f"{title}: {', '.join(map(_whose, told[rows]))}")
             _more(told, rows)
+
+
+def _whose(row: dict[str, Any]) -> str:
+    """Its name, and of whom it is where that does not say so itself."""
+    name, owner = row["name"], row["recipient"]
+    return f"{name} of {owner}" if owner and not name.endswith(f" {owner}") else str(name)
 
 
 def _done(used: dict[str, Any]) -> str:

@@ -19,7 +19,7 @@ from bailment.incident.timeline import Moment, timeline
 from bailment.ledger.incident_records import Times
 from bailment.spec.detection import REPORTED
 from bailment.store.folder import Folder
-from bailment.store.incidents import Incident
+from bailment.store.incidents import Incident, Incidents
 from bailment.store.view import View
 
 app = typer.Typer(no_args_is_help=True, help="What has to be looked into, and what was done.")
@@ -29,9 +29,10 @@ About = Annotated[
     list[str] | None,
     typer.Option(
         help="Whom or what it is about: person:…, device:…, subcontractor:HANDLE, vendor:NAME, "
-        "system:HANDLE, network:…; repeat for more."
+        "system:HANDLE, network:…, finding:ID; repeat for more."
     ),
 ]
+_FINDING = "finding:"
 _When = "like 2h (ago) or 2026-04-07."
 Occurred = Annotated[str, typer.Option(help=f"When it happened, {_When}")]
 Detected = Annotated[str, typer.Option(help=f"When somebody or something noticed, {_When}")]
@@ -60,8 +61,8 @@ def open_incident(
     told_text = text_of(tip, "--tip") if tip else ""
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
-        found = [incidents.finding(one) for one in finding or ()]
-        subjects = [find_any(view, one) for one in about or ()]
+        found = [incidents.finding(one) for one in _findings(finding, about)]
+        subjects = [find_any(view, one) for one in _others(about)]
         incidents.require(subjects)
     now = now_ms()
     times = Times(
@@ -93,7 +94,7 @@ def open_incident(
 def show_list(directory: Dir = Path(), as_json: Json = False) -> None:
     """List incidents."""
     with opened(Folder(directory)) as (view, incidents):
-        rows = [_row(view, one) for one in incidents.incidents()]
+        rows = [_row(view, incidents, one) for one in incidents.incidents()]
     columns = {
         "incident": lambda row: row["incident"][:8],
         **titled("opened", "source", "state", "names", "title"),
@@ -108,7 +109,7 @@ def show(incident: Id, directory: Dir = Path(), as_json: Json = False) -> None:
         found = incidents.incident(incident)
         moments = timeline(incidents.told_of(found))
         rows = [_moment(view, one) for one in moments]
-        told = _row(view, found)
+        told = _row(view, incidents, found)
     if as_json:
         show_json({**told, "timeline": rows})
         return
@@ -144,9 +145,9 @@ def add_note(
     folder = Folder(directory)
     with opened(folder) as (view, incidents):
         name = incidents.incident(incident).opened.incident
-        subjects = [find_any(view, one) for one in about or ()]
+        subjects = [find_any(view, one) for one in _others(about)]
         incidents.require(subjects)
-        findings = [incidents.finding(one)[2].finding for one in finding or ()]
+        findings = [incidents.finding(one)[2].finding for one in _findings(finding, about)]
     given = (occurred, detected, aware, classified, determined)
     done = act(
         folder,
@@ -181,8 +182,20 @@ def _told(times: Times) -> dict[str, int]:
     return {name: getattr(times, name) for name in times.__struct_fields__}
 
 
-def _row(view: View, found: Incident) -> dict[str, Any]:
+def _findings(finding: list[str] | None, about: list[str] | None) -> list[str]:
+    """The findings that somebody says, in either way."""
+    said = [one.partition(":")[2] for one in about or () if one.startswith(_FINDING)]
+    return [*(finding or ()), *said]
+
+
+def _others(about: list[str] | None) -> list[str]:
+    return [one for one in about or () if not one.startswith(_FINDING)]
+
+
+def _row(view: View, incidents: Incidents, found: Incident) -> dict[str, Any]:
     first = found.opened
+    seen = (incidents.finding(one)[2].subject or "" for one in found.findings)
+    about = dict.fromkeys((*found.subjects, *filter(None, seen)))
     return {
         "incident": first.incident,
         "title": first.title,
@@ -190,7 +203,7 @@ def _row(view: View, found: Incident) -> dict[str, Any]:
         "author": first.author,
         "opened": show_time(found.time),
         "subjects": found.subjects,
-        "names": [named(view, one) for one in found.subjects],
+        "names": [named(view, one) for one in about],
         "findings": found.findings,
         "state": "closed" if found.closed else "open",
         "record": found.index,

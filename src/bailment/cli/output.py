@@ -125,22 +125,34 @@ def show_rows(
         show_json(rows)
         return
     if not rows:
-        note(none)
+        if none:
+            note(none)
         return
     lines = [[shown(_cell(_value(row, of))) for of in columns.values()] for row in rows]
     titles = list(columns)
     lengths = _lengths(titles, lines)
     if not told or sum(lengths) + len(lengths) - 1 <= out.width:
-        out.print(_table(titles, lines, _widths(lengths, out.width)))
+        _print(_table(titles, lines, _widths(lengths, out.width)))
         return
     at = titles.index(told)
     sentences = [line.pop(at) for line in lines]
     del titles[at]
     widths = _widths(_lengths(titles, lines), out.width)
     for line, sentence in zip(lines, sentences, strict=True):
-        out.print(_table(titles, [line], widths, header=line is lines[0]))
+        _print(_table(titles, [line], widths, header=line is lines[0]))
         if sentence:
             out.print(Padding(Text(sentence, overflow="fold"), (0, 0, 0, 2)))
+
+
+def _print(table: Table) -> None:
+    """On a terminal as it is; elsewhere no line ends in what fills a column."""
+    if out.is_terminal:
+        out.print(table)
+        return
+    with out.capture() as printed:
+        out.print(table)
+    for line in printed.get().splitlines():
+        out.print(Text(line.rstrip()), soft_wrap=True)
 
 
 def _table(

@@ -6,14 +6,16 @@ Nothing is dropped: each finding is a `finding.raised`, or counted in a `finding
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from hashlib import sha256
 
 import msgspec
 from msgspec import UNSET
 
+from bailment import canonical
 from bailment.detect.event import Finding
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised
+from bailment.ledger.records import decode_facts
 from bailment.spec.detection import DetectionTerms
 
 Recorded = FindingRaised | FindingGrouped
@@ -51,6 +53,17 @@ def response_of(kind: str, terms: DetectionTerms) -> str:
     """What a finding of this kind leads to by itself."""
     said = terms.rule(kind).response
     return "step-up" if said == "hold" and kind in BY_ANYBODY else said
+
+
+def pack(records: Iterable[Recorded]) -> list[tuple[str, bytes]]:
+    """Records as they are kept until the log has them: type and facts."""
+    return [(one.TYPE, canonical.encode(one)) for one in records]
+
+
+def unpack(packed: Iterable[tuple[str, bytes]]) -> list[Recorded]:
+    """The records again; FormatError if they are none."""
+    found = (decode_facts(name, facts) for name, facts in packed)
+    return [one for one in found if isinstance(one, FindingRaised | FindingGrouped)]
 
 
 class Group(msgspec.Struct):

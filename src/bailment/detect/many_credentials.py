@@ -3,7 +3,8 @@
 Each may be used so seldom that nothing about it alone stands out. A request is strange where two of
 network, client and workspace are new to its person; what strange requests of `threshold` people
 within `window_ms` have in common, an address range or a workspace, is found. An address range that
-colleagues have used, as those behind an office's gateway do, makes nothing strange.
+colleagues have used, as those behind an office's gateway do, makes nothing strange; what strange
+requests came from is none of theirs within the window, however often it is used.
 """
 
 from __future__ import annotations
@@ -68,13 +69,15 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
     new = [trait not in person.known for trait in traits]
     for trait in traits:
         touch(person.known, trait, now, _KNOWN)
-    colleagues = prefix in ranges
+    colleagues, common = prefix in ranges, f"address range {prefix}"
     if sum(new) < 2 or young or event.networks or colleagues:
-        if not new[0]:
+        once = state.common.get(common, {}).get(who)
+        strange = once is not None and now - once.time <= terms.window_ms
+        if not new[0] and not strange:
             touch(ranges, prefix, now, _RANGES)
         return state, []
     found: list[Finding] = []
-    shared = (f"address range {prefix}", new[0]), (f"workspace {context.workspace}", new[2])
+    shared = (common, new[0]), (f"workspace {context.workspace}", new[2])
     for name, is_new in shared:
         if is_new and not name.endswith(" "):
             found += _strange(state, name, who, event, now, terms)

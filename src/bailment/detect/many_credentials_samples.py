@@ -33,7 +33,16 @@ def _then(where: str, client: str, workspace: str, people: int = 8) -> list[Even
     ]
 
 
+def _insistent() -> tuple[Event, ...]:
+    """The first thief asks again and again, before the others come; all are of one employer."""
+    asked = _then(_PROXY, _OTHER, "x")
+    again = [msgspec.structs.replace(asked[0], time=asked[0].time + wait) for wait in (1, 2, 3)]
+    whole = (*_usual(), *asked, *again)
+    return in_order(*(msgspec.structs.replace(one, organisation="of-0") for one in whole))
+
+
 SAMPLES = (
+    Sample("a proxy that the first of them uses more than once", _insistent(), ("person:p7",)),
     Sample(
         "eight people's credentials through one proxy",
         in_order(*_usual(), *_then(_PROXY, _OTHER, "x")),

@@ -22,7 +22,7 @@ from bailment.detect.citing import by_kind
 from bailment.detect.consequence import cited
 from bailment.detect.engine import Engine
 from bailment.detect.event import EventReader, Finding, Seen
-from bailment.detect.grouping import LONGEST_MS, Recorded
+from bailment.detect.grouping import LONGEST_MS, Recorded, pack, unpack
 from bailment.errors import FormatError
 from bailment.gateway.metrics import Metrics
 from bailment.gateway.responding import Responding
@@ -51,8 +51,11 @@ _Entry = tuple[int, int, Facts]
 
 
 class _Kept(msgspec.Struct):
+    """`refused` are records that the log has not taken yet."""
+
     seen: Seen
     engine: bytes
+    refused: list[tuple[str, bytes]] = []
 
 
 class Watch:
@@ -93,7 +96,8 @@ class Watch:
         await self._step()
         await self._record(self._engine.end())
         await self._step()
-        kept = msgspec.msgpack.encode(_Kept(self._reader.seen, self._engine.encode()))
+        refused = pack(self._refused)
+        kept = msgspec.msgpack.encode(_Kept(self._reader.seen, self._engine.encode(), refused))
         try:
             await asyncio.to_thread(Files().write, self._path, kept)
         except OSError as error:
@@ -202,6 +206,7 @@ class Watch:
         try:
             kept = msgspec.msgpack.decode(self._path.read_bytes(), type=_Kept)
             self._engine.decode(kept.engine)
+            self._refused.extend(unpack(kept.refused))
         except FileNotFoundError:
             return False
         except (msgspec.DecodeError, msgspec.ValidationError, FormatError) as error:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.detection_records import FindingJudged, FindingRaised, StepUpAsked
 from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.incident_records import (
@@ -58,8 +58,10 @@ def _moment(index: int, time: int, facts: Facts) -> Moment | None:
         case IncidentClosed():
             return Moment(time, f"closed: {facts.reason}", index)
         case ContainmentPlanned():
-            what = f"a plan of {facts.acts} acts that cuts off {facts.cut}"
-            return Moment(time, f"{what}, {facts.beside} of them not exposed", index)
+            acts = "1 act" if facts.acts == 1 else f"{facts.acts} acts"
+            beside = f", {facts.beside} of them not exposed" if facts.beside else ""
+            cut = f"cuts off {facts.cut or 'nobody'}{beside}"
+            return Moment(time, f"a plan of {acts} that {cut}", index)
         case ContainmentExecuted():
             done = sum(not (one.proposal or one.failed) for one in facts.acts)
             waiting = sum(bool(one.proposal) for one in facts.acts)
@@ -76,6 +78,10 @@ def _moment(index: int, time: int, facts: Facts) -> Moment | None:
             return Moment(time, "notice sent", index, whom=f"recipient:{facts.organisation}")
         case NoticeAcknowledged():
             return Moment(time, "notice read", index, whom=f"recipient:{facts.organisation}")
+        case FindingJudged():
+            return Moment(time, f"judged {facts.verdict}: {facts.reason}", index)
+        case StepUpAsked():
+            return Moment(time, "asked to sign in again", index, whom=f"person:{facts.person}")
         case HoldAdded():
             return Moment(time, "on hold", index, whom=facts.subject)
         case HoldLifted():

@@ -20,7 +20,7 @@ from msgspec import UNSET
 
 from bailment.incident.blast_radius import Use
 from bailment.ledger.context import Context
-from bailment.ledger.detection_records import FindingRaised
+from bailment.ledger.detection_records import FindingJudged, FindingRaised, StepUpAsked
 from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.facts import Facts
 from bailment.ledger.incident_records import INCIDENT_RECORDS
@@ -40,7 +40,7 @@ _DAY = 86_400_000
 #: Records that go in together.
 BATCH = 5_000
 #: What this file's tables are; those of another format are made again.
-FORMAT = 3
+FORMAT = 4
 _VALUES = "count INTEGER, tokens INTEGER, first INTEGER, last INTEGER, began INTEGER, ended INTEGER"
 _KEY = "device, model, purpose, network, declared, client"
 #: Without a type no index would serve a comparison with another table's.
@@ -71,6 +71,8 @@ _COLUMNS = f"{_KEY}, count, tokens, first, last, began, ended"
 _SUMS = "sum(count), sum(tokens), min(first), max(last), min(began), max(ended)"
 _NOTED: tuple[type[Facts], ...] = (
     FindingRaised,
+    FindingJudged,
+    StepUpAsked,
     HoldAdded,
     HoldLifted,
     EvidenceStaled,

@@ -3,13 +3,14 @@ index of accesses and the graph put together."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TypeVar
 
 import msgspec
 from msgspec import UNSET
 
 from bailment.access.state import Indexed
+from bailment.detect.consequence import named_in
 from bailment.errors import BailmentError
 from bailment.incident.blast_radius import Extent, Radius, Use
 from bailment.incident.graph import Graph
@@ -26,7 +27,7 @@ from bailment.ledger.incident_records import (
     NoticeSent,
     RotationDemanded,
 )
-from bailment.ledger.records import AccessOpened, AccessRefused
+from bailment.ledger.records import AccessOpened, AccessRefused, HoldAdded
 from bailment.store.exposure import Entry, Exposure, Read
 from bailment.store.folder import Folder
 from bailment.store.reader import LogReader
@@ -131,21 +132,34 @@ class Incidents:
         return found
 
     def told_of(self, incident: Incident) -> list[Entry]:
-        """The records of an incident, of its findings, notices and rotations, and of the holds that
-        its containment made."""
+        """The records of an incident, of its findings, notices and rotations, and of its holds."""
         found = self.index.told(incident.opened.incident)
         later = [facts.notice for _, _, facts in found if isinstance(facts, NoticeSent)]
         later += [facts.rotation for _, _, facts in found if isinstance(facts, RotationDemanded)]
-        for name in (*incident.findings, *later, *_held(found)):
+        for name in (*incident.findings, *later, *self._holds_of(incident)):
             found += self.index.told(name)
         return found
 
     def contained_by(self, hold: str) -> Incident | None:
-        """The incident that is open and whose containment made this hold."""
+        """The incident that is open and has this hold."""
         for one in self.incidents():
-            if one.closed is None and hold in _held(self.index.told(one.opened.incident)):
+            if one.closed is None and hold in self._holds_of(one):
                 return one
         return None
+
+    def _holds_of(self, incident: Incident) -> list[str]:
+        """The holds that its containment made, and those because of its findings."""
+        found = [
+            one.made
+            for _, _, facts in self.index.told(incident.opened.incident)
+            if isinstance(facts, ContainmentExecuted)
+            for one in facts.acts
+            if one.act == "hold" and one.made
+        ]
+        if incident.findings:
+            added = self._of(HoldAdded)
+            found += (one.hold for one in added if named_in(one.reason) in incident.findings)
+        return list(dict.fromkeys(found))
 
     def finding(self, name: str) -> tuple[int, int, FindingRaised]:
         """A finding with its entry and time (ms), by its id or how that begins; BailmentError if
@@ -251,13 +265,6 @@ class Incidents:
                 facts = record.facts
                 if isinstance(facts, AccessOpened | AccessRefused) and facts.context is not UNSET:
                     yield facts.context.network, facts.context.client
-
-
-def _held(entries: Iterable[Entry]) -> Iterator[str]:
-    """The holds that a containment made."""
-    for _, _, facts in entries:
-        if isinstance(facts, ContainmentExecuted):
-            yield from (one.made for one in facts.acts if one.act == "hold" and one.made)
 
 
 def _once(values: Sequence[str]) -> tuple[str, ...]:

@@ -13,12 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from bailment import canonical
 from bailment.detect.event import Seen
-from bailment.detect.grouping import Recorded
+from bailment.detect.grouping import Recorded, unpack
 from bailment.errors import FormatError
-from bailment.ledger.detection_records import FindingGrouped, FindingRaised
-from bailment.ledger.records import decode_facts
 from bailment.store.durable import PRIVATE
 
 
@@ -34,13 +31,7 @@ class Kept(msgspec.Struct):
     @property
     def untold(self) -> list[Recorded]:
         """The pending records; FormatError if they are none."""
-        found = [decode_facts(name, facts) for name, facts in self.pending]
-        return [one for one in found if isinstance(one, FindingRaised | FindingGrouped)]
-
-
-def pack(records: list[Recorded]) -> list[tuple[str, bytes]]:
-    """Records as they are kept."""
-    return [(one.TYPE, canonical.encode(one)) for one in records]
+        return unpack(self.pending)
 
 
 def load(path: Path) -> Kept | None:

@@ -13,7 +13,7 @@ from bailment.clock import now_ms
 from bailment.detect.catalogue import STREAM
 from bailment.detect.detector import Detector
 from bailment.detect.engine import Engine
-from bailment.detect.grouping import Recorded
+from bailment.detect.grouping import Recorded, pack
 from bailment.errors import FormatError
 from bailment.ledger.detection_records import FindingGrouped, FindingRaised
 from bailment.ledger.facts import Facts
@@ -22,7 +22,7 @@ from bailment.spec.detection import DetectionTerms
 from bailment.spec.policy import MAX_TOKEN_MS
 from bailment.store.folder import Folder
 from bailment.worker.following import Following
-from bailment.worker.keeping import Kept, load, pack, save
+from bailment.worker.keeping import Kept, load, save
 from bailment.worker.report import Report
 from bailment.worker.tape import Tape
 
@@ -176,7 +176,7 @@ class Worker:
         began = time.monotonic()
         self._pending += self._found
         self._found.clear()
-        pending = pack(list(self._pending))
+        pending = pack(self._pending)
         position, engine = self.tape.position, self._engine.encode()
         save(self._path, Kept(position, self.tape.time, self.tape.seen, engine, pending))
         self._kept = position

@@ -13,7 +13,7 @@ import msgspec
 from bailment.detect.event import Event, Finding
 from bailment.detect.grouping import group_of
 from bailment.detect.memory import entry, expire, recent, touch
-from bailment.detect.rules.wording import where
+from bailment.detect.rules.wording import where_by
 from bailment.spec.detection import RuleTerms
 
 KIND = "new-network-and-client"
@@ -126,7 +126,7 @@ def _found(
     days = max(1, terms.window_ms // _DAY)
     numbers = {"networks": len(person.networks), "clients": len(person.clients)}
     sentence = (
-        f"device:{event.device} was used from {where(context)} by `{client}`: in {days} days "
+        f"device:{event.device} was used from {where_by(context, client)}: in {days} days "
         f"neither was seen of its holder (of {numbers['networks']} networks and "
         f"{numbers['clients']} clients), nor the network of a colleague (of {len(shared)}); ask "
         "the holder whether it was them"

@@ -11,5 +11,10 @@ def where(context: Context) -> str:
     return " ".join(filter(None, (network, context.country, context.address)))
 
 
+def where_by(context: Context, client: str) -> str:
+    """The same, and by which client."""
+    return f"{where(context)} by `{client}`" if client else where(context)
+
+
 def times(count: int) -> str:
     return "once" if count == 1 else f"{count} times"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bailment.detect.event import Event, Finding
 from bailment.detect.memory import Tallies
-from bailment.detect.rules.wording import times, where
+from bailment.detect.rules.wording import times, where_by
 from bailment.spec.detection import RuleTerms
 
 KIND = "wrong-key"
@@ -38,7 +38,7 @@ def step(state: Tallies, event: Event, now: int, terms: RuleTerms) -> tuple[Tall
         return state, []
     whose = f" of person:{event.person}" if event.person else ""
     minutes = terms.window_ms // 60_000
-    by = f"from {where(event.context)} {event.context.client}".rstrip()
+    by = f"from {where_by(event.context, event.context.client)}"
     sentence = (
         f"a token of device:{event.device}{whose} was shown {HOW[event.reason]} ({by}), "
         f"{times(count)} in {minutes} minutes: whoever does that is not its holder, or the "
