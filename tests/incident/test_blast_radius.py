@@ -129,6 +129,11 @@ def test_exposure_of_what_a_vault_keeps_begins_when_it_was_put_there() -> None:
     town = Town()
     radius = town.radius("vendor:vaultly")
     assert first_exposure(town.book.register, radius, town.custody).since == 7
+    # And no later for what was seen since, which need not be all that was done.
+    uses = (use(town.theirs, 4, "AS666", "curl", at=20),)
+    seen = town.radius("vendor:vaultly", uses=uses)
+    window = first_exposure(town.book.register, seen, town.custody, [("AS666", "curl")])
+    assert (window.since, window.entry) == (7, -1)
 
 
 CHOICES = st.lists(st.integers(0, 5), max_size=4)

@@ -39,15 +39,16 @@ def first_exposure(
     custody: Iterable[CustodyDeclared] = (),
     clusters: Sequence[Cluster] = (),
 ) -> Window:
-    """The earliest time at which the subject could have been misused; of `clusters`, known to be
-    others' than the holder's, the first access."""
+    """The earliest time at which the subject could have been misused: since when a shared system
+    keeps it, or the first access of `clusters`, known to be others' than the holder's. Where there
+    is neither, its delegation's beginning."""
+    found = [Window(since, -1, why) for since, why in _declared(radius, custody)]
     known = set(clusters)
     bad = [use for use in radius.uses if (use.network, use.client) in known]
     if bad:
         first = min(bad, key=lambda use: use.first)
         place = " with ".join(filter(None, (first.network, first.client)))
-        return Window(first.began, first.first, f"first access from {place or 'there'}")
-    found = [Window(since, -1, why) for since, why in _declared(radius, custody)]
+        found.append(Window(first.began, first.first, f"first access from {place or 'there'}"))
     if not found:
         found = list(_begun(register, radius))
     if not found and radius.uses:
