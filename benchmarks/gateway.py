@@ -23,7 +23,7 @@ from typing import Any
 
 import uvloop
 from gateway_rig import load, meter
-from gateway_rig.bailment import Bailment, Unwatched
+from gateway_rig.bailment import Bailment, Inline, Unwatched
 from gateway_rig.report import CONCURRENCY, STEADY, STEADY_RATE, Result, markdown
 from gateway_rig.targets import LiteLLM, Nginx, Smg, Target, free_port, post
 
@@ -54,6 +54,7 @@ def make_targets(options: argparse.Namespace, run: Path) -> list[Target]:
         ],
         "smg": lambda: [Smg(folder("smg"), options.work, SMG)],
         "bailment": lambda: [Bailment(folder("bailment"))],
+        "inline": lambda: [Inline(folder("inline"))],
         "unwatched": lambda: [Unwatched(folder("unwatched"))],
     }
     return [target for name in options.targets.split(",") for target in makers[name]()]
@@ -136,7 +137,9 @@ def machine(options: argparse.Namespace) -> dict[str, Any]:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--targets", default="nginx,litellm,smg,bailment,unwatched", help="which, in which order"
+        "--targets",
+        default="nginx,litellm,smg,bailment,inline,unwatched",
+        help="which, in which order",
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=3, help="length of each run")

@@ -144,9 +144,15 @@ class Bailment(Served):
         return done.stdout
 
 
-class Unwatched(Bailment):
+class Inline(Bailment):
+    """The same without its worker: what looks at requests is in the gateway's own process alone."""
+
+    name = "inline"
+    settings = MODEL + "\n[worker]\nenabled = false\n"
+
+
+class Unwatched(Inline):
     """The same without detection, to see what that costs."""
 
     name = "unwatched"
-    settings = MODEL + "\n[worker]\nenabled = false\n"
     command = ("-P", Path(__file__).parent / "unwatched.py")  # beside it lies a `bailment.py`
