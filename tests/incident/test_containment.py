@@ -9,6 +9,7 @@ from bailment.access.coverage import covered
 from bailment.incident.blast_radius import Extent
 from bailment.incident.containment import Plan, plan, read_plan, still_allowed
 from bailment.incident.graph import Graph
+from bailment.ledger.records import DelegationEnded
 
 from .test_blast_radius import Town, node, use
 
@@ -134,3 +135,13 @@ def test_every_credential_of_the_extent_is_in_the_plan_whatever_cuts_it() -> Non
         node(town.maria): True,
         node(town.otto): False,
     }
+
+
+def test_what_can_never_be_used_again_is_not_replaced() -> None:
+    town = Town()
+    acts = [(one.act, one.subject) for one in planned(town, "vendor:vaultly").acts]
+    assert ("rotate", node(town.theirs)) in acts
+    town.book.add(DelegationEnded(town.theirs.its.id, "tests", "lost"))
+    made = planned(town, "vendor:vaultly")
+    assert not [one for one in made.acts if one.act == "rotate"]
+    assert [(one.subject, one.state) for one in made.credentials] == [(node(town.theirs), "ended")]

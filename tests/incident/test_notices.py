@@ -8,7 +8,7 @@ from bailment.incident.notices import Draft, concerned, drafts
 from bailment.incident.window import Window
 from bailment.ledger.context import Context
 from bailment.ledger.identity_records import SignalSource
-from bailment.ledger.records import AccessOpened
+from bailment.ledger.records import AccessOpened, DelegationEnded
 
 from ..access.book import Party
 from .test_blast_radius import Town, node, use
@@ -25,8 +25,10 @@ def radius_of(town: Town, *uses: Use, start: str = "vendor:vaultly") -> Radius:
 def told(
     town: Town, radius: Radius, *misused: Use, accesses: dict[int, AccessOpened] | None = None
 ) -> dict[str, Draft]:
-    whom = concerned(town.book.register, radius, misused)
-    return {one.organisation: one for one in drafts(whom, Window(7, -1, "kept"), accesses or {})}
+    register = town.book.register
+    whom = concerned(register, radius, misused)
+    given = register, whom, Window(7, -1, "kept"), accesses or {}, town.book.time
+    return {one.organisation: one for one in drafts(*given)}
 
 
 def access(town: Town, party: Party, context: Context = BERLIN) -> AccessOpened:
@@ -37,6 +39,15 @@ def both_kept() -> Town:
     town = Town()
     town.custody = [town.vault(node(town.theirs), node(town.device))]
     return town
+
+
+def test_nobody_is_asked_to_replace_what_can_never_be_used_again() -> None:
+    town = both_kept()
+    town.book.add(DelegationEnded(town.device.its.id, "tests", "lost"))
+    found = told(town, radius_of(town, use(town.device, 5), use(town.theirs, 2)))
+    mine, other = found[town.acme.its.subject], found[town.other.its.subject]
+    assert (mine.subjects, mine.rotate) == ((node(town.device),), ())
+    assert other.rotate == (node(town.theirs),)
 
 
 def test_each_recipient_is_told_of_its_own_and_of_nobody_elses() -> None:

@@ -215,7 +215,9 @@ def _read(path: Path, incidents: Incidents, incident: str) -> Plan:
     try:
         made = read_plan(path.read_bytes())
     except (msgspec.DecodeError, msgspec.ValidationError) as error:
-        raise BailmentError(f"`{path}` is no plan: {error}") from None
+        raise BailmentError(
+            f"`{path}` is no plan: {error}", hint=f"bailment contain {incident[:8]} --plan-out FILE"
+        ) from None
     if made.incident != incident:
         raise BailmentError(f"the plan is for the incident {made.incident[:8]}")
     if made.digest not in _saved(incidents, incident):

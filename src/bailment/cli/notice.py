@@ -51,7 +51,7 @@ def send(
         told = [one for one in whom if told_before(register, name, one.organisation)]
         whom = [one for one in whom if one not in told]
         entries = {entry for one in whom for entry in one.entries}
-        made = drafts(whom, found.window, _accesses(view, entries))
+        made = drafts(register, whom, found.window, _accesses(view, entries), now_ms())
         made = [msgspec.structs.replace(one, check=(*one.check, *(check or ()))) for one in made]
         before = [handle_of(view, one.organisation) for one in told]
         rows = [

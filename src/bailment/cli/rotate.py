@@ -56,7 +56,9 @@ def rotate(
         graph, extended = incidents.graph_of([found])
         wanted = [
             {"subject": whose, "organisation": organisation, "why": why}
-            for whose, organisation, why in credentials(view.fold.register, graph, extended.radius)
+            for whose, organisation, why in credentials(
+                view.fold.register, graph, extended.radius, now_ms()
+            )
         ]
         names = {one["subject"]: named(view, one["subject"]) for one in wanted}
         handles = {one["organisation"]: handle_of(view, one["organisation"]) for one in wanted}

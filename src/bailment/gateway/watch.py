@@ -119,6 +119,8 @@ class Watch:
         self._wake.set()
 
     async def _rest(self) -> None:
+        if self._wake.is_set():
+            return
         # Not `wait_for`: in Python 3.11 it loses a cancellation that comes with the wake.
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK):
@@ -162,6 +164,8 @@ class Watch:
                 self._metrics.findings.labels(one.kind).inc()
                 logger.warning("finding", kind=one.kind, sentence=one.sentence)
         records = again + new
+        if not records:  # as for nearly every request
+            return
         drafts = [sequencer.draft(one, slot_of(one, register)) for one in records]
         answers = await asyncio.gather(*map(sequencer.append, drafts))
         for one, answer in zip(records, answers, strict=True):

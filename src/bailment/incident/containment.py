@@ -129,7 +129,7 @@ def plan(
     )
     acts += (
         Act("rotate", subject, why, organisation=organisation, within=rotate_ms)
-        for subject, organisation, why in credentials(register, graph, radius, below=False)
+        for subject, organisation, why in credentials(register, graph, radius, now, below=False)
     )
     states = {one: _state(register, one, now) for one in _extent(radius, covers)}
     cut = _cut(radius, covers, recent, states)
@@ -229,10 +229,11 @@ def _held_by(register: Indexed, graph: Graph, radius: Radius, now: int) -> Itera
 
 
 def credentials(
-    register: Indexed, graph: Graph, radius: Radius, *, below: bool = True
+    register: Indexed, graph: Graph, radius: Radius, now: int, *, below: bool = True
 ) -> Iterator[tuple[str, str, str]]:
     """Every credential that it is about, that could be reached (where `below`), or that a shared
-    system keeps which could be reached: whose it is, which organisation can replace it, and why."""
+    system keeps which could be reached: whose it is, which organisation can replace it, and why.
+    What can never be used again need not be replaced."""
     reached = [one.node for one in radius.reached]
     kept = {
         subject
@@ -245,7 +246,7 @@ def credentials(
     for subject in dict.fromkeys((*wanted, *sorted(kept))):
         kind, _, name = subject.partition(":")
         organisation = _keeper(register, kind, name)
-        if kind in _ROTATED and organisation:
+        if kind in _ROTATED and organisation and not dead(register, subject, now):
             kept_there = "kept in a shared system that was exposed"
             yield subject, organisation, kept_there if subject in kept else "exposed"
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import msgspec
 from msgspec import UNSET
 
+from bailment.access.coverage import dead
 from bailment.access.state import Indexed
 from bailment.incident.blast_radius import CALLERS, Radius, Use, top_of
 from bailment.incident.window import Window
@@ -68,12 +69,18 @@ def concerned(register: Indexed, radius: Radius, misused: Iterable[Use] = ()) ->
 
 
 def drafts(
-    told: Iterable[Concerned], window: Window, accesses: Mapping[int, AccessOpened]
+    register: Indexed,
+    told: Iterable[Concerned],
+    window: Window,
+    accesses: Mapping[int, AccessOpened],
+    now: int,
 ) -> list[Draft]:
-    """A notice for each of them. `accesses` are those of their entries that could be read."""
+    """A notice for each of them. `accesses` are those of their entries that could be read. What can
+    never be used again need not be replaced."""
     found = []
     for one in told:
-        replaced = [node for node in one.subjects if node.partition(":")[0] in _REPLACED]
+        keys = (node for node in one.subjects if node.partition(":")[0] in _REPLACED)
+        replaced = [node for node in keys if not dead(register, node, now)]
         check, shown = _check(one, accesses), one.subjects[:_MOST]
         given = (shown, one.accesses, check, tuple(replaced[:_MOST]))
         found.append(Draft(one.organisation, window.since, *given))
