@@ -196,7 +196,7 @@ def _show(page: str) -> None:
     time = r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ"
     for row in (
         "tier +phase +from +ends +for",
-        rf"T2 +earned +{time} +{time}, in (1 h|59 min) +",
+        rf"T2 +earned +{time} +{time}, in (1 h|59 min)",
         rf"T2 +grace +{time} +{time}, in (2|1) h +ID-2",
         rf"no tier +none +{time} +never +ID-2",
         "requirement +status +ends +title",

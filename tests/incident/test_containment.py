@@ -9,8 +9,9 @@ from bailment.access.coverage import covered
 from bailment.incident.blast_radius import Extent
 from bailment.incident.containment import Plan, plan, read_plan, still_allowed
 from bailment.incident.graph import Graph
-from bailment.ledger.records import DelegationEnded
+from bailment.ledger.records import DelegationEnded, HoldLifted
 
+from ..access.book import Book
 from .test_blast_radius import Town, node, use
 
 HOUR = 3_600_000
@@ -145,3 +146,31 @@ def test_what_can_never_be_used_again_is_not_replaced() -> None:
     made = planned(town, "vendor:vaultly")
     assert not [one for one in made.acts if one.act == "rotate"]
     assert [(one.subject, one.state) for one in made.credentials] == [(node(town.theirs), "ended")]
+
+
+def test_a_hold_on_one_network_or_purpose_leaves_a_key_good_from_and_for_another() -> None:
+    near, far = "192.0.2.0/24", "198.51.100.0/24"
+    book = Book()
+    acme = book.recipient(networks=(near, far), purposes=("audit", "research"))
+    device = book.device(acme, book.person(acme)).its.subject
+    alive = [f"device:{device}"]
+    for first, other in ((near, far), (far, near)):
+        held = book.hold(f"network:{first}")
+        assert still_allowed(book.register, [device], book.time) == alive
+        both = book.hold(f"network:{other}")
+        assert still_allowed(book.register, [device], book.time) == []
+        for one in (held, both):
+            book.add(HoldLifted(one, "over", "tests"))
+    book.hold("purpose:audit")
+    assert still_allowed(book.register, [device], book.time) == alive
+    book.hold("purpose:research")
+    assert still_allowed(book.register, [device], book.time) == []
+
+
+def test_a_hold_that_ends_by_itself_contains_nothing() -> None:
+    town = Town()
+    subject = node(town.device)
+    town.book.hold(subject, until=town.book.time + HOUR)
+    assert next((one.act, one.subject) for one in planned(town, subject).acts) == ("hold", subject)
+    town.book.hold(subject)
+    assert next((one.act, one.subject) for one in planned(town, subject).acts) == ("held", subject)

@@ -21,7 +21,7 @@ from bailment.control.holding import AddHold, Holding
 from bailment.control.requests import Act
 from bailment.control.rotation import demand
 from bailment.incident.containment import Act as Planned
-from bailment.incident.containment import Plan, still_allowed
+from bailment.incident.containment import Plan, for_good, still_allowed
 from bailment.ledger.evidence_records import EvidenceStaled
 from bailment.ledger.incident_records import (
     ContainmentExecuted,
@@ -145,10 +145,8 @@ class Containment:
             stale = marks(register.proven(one.subject.partition(":")[2]))
             if all(stale.get(kind, 0) >= plan.made for kind in one.kinds):
                 return Done(one.act, one.subject, already=True)
-        else:
-            for hold in register.holds_on.get(one.subject, ()):
-                if not hold.until or now < hold.until:
-                    return Done(one.act, one.subject, hold.hold, already=True)
+        elif hold := for_good(register, one.subject):  # one that ends by itself contains nothing
+            return Done(one.act, one.subject, hold, already=True)
         for name, proposal in register.state.proposals.items():
             if now < proposal.until and _proposes(proposal.act, one):
                 return Done(one.act, one.subject, proposal=name, already=True)

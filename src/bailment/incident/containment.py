@@ -7,10 +7,12 @@ the digest of whom it covered when the plan was made; where that changed it is n
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from types import MappingProxyType
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 
 from bailment import canonical
 from bailment.access.chain import Link
@@ -40,7 +42,8 @@ State = Literal["live", "held", "ended"]
 class Act(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One thing to do.
 
-    `act` is `hold`, `rotate`, `stale`, or `held` for what is on hold already and must stay so. Of a
+    `act` is `hold`, `rotate`, `stale`, or `held` for what is on hold already until somebody lifts
+    that, and must stay so. Of a
     hold `selects` is the digest of whom it covers, of a rotation `organisation` is who must replace
     the credential within `within` ms, and `stale` marks the organisation's evidence of `kinds`.
     """
@@ -119,7 +122,7 @@ def plan(
     covers = {one: covered(register, one, now) for one in _held_by(register, graph, radius, now)}
     acts = [
         Act("held", subject, "on hold already")
-        if held(register, [subject], now)
+        if for_good(register, subject)
         else Act("hold", subject, _reason(radius, subject), selects=digest_of(people))
         for subject, people in covers.items()
     ]
@@ -146,7 +149,8 @@ def read_plan(data: bytes) -> Plan:
 
 def still_allowed(register: Register, devices: Iterable[str], now: int) -> list[str]:
     """Those of these devices and workloads that some model would still be given to, decided as for
-    a token that was made this instant, from every network that their chains declare."""
+    a token that was made this instant: for each purpose, however it is presented, and from each
+    network that their chains declare, since a hold may be on one of them alone."""
     found = []
     for device in devices:
         path = register.path(register.link_of.get(device, ""))
@@ -172,20 +176,49 @@ def cut_by(register: Indexed, subjects: Iterable[str], now: int) -> list[str]:
     return list(dict.fromkeys(found))
 
 
+def for_good(register: Indexed, subject: str) -> str:
+    """The hold on a subject that only a person ends, and no clock; empty if there is none."""
+    return next((one.hold for one in register.holds_on.get(subject, ()) if not one.until), "")
+
+
 def _allowed(register: Register, path: list[Link], model: str, now: int) -> bool:
+    asked = (
+        Request(token, "generate", model, networks, 0)
+        for token in _tokens(register, path, now)
+        for networks in _places(register, path)
+    )
+    return any(not isinstance(standing(one, register, now), Refused) for one in asked)
+
+
+def _tokens(register: Register, path: list[Link], now: int) -> Iterator[TokenIssued]:
+    """The tokens that could be made of a chain this instant."""
     last = path[-1]
     thumbprint = register.key(last.key).thumbprint if last.key is not None else ""
-    networks = tuple(dict.fromkeys(block for link in path for block in link.networks))
-    purposes = next((link.purposes for link in reversed(path) if link.purposes), ("",))
     links = tuple(link.id for link in path)
     person = path[-2].subject if len(path) > 1 else ""
-    told = TokenIssued(
-        *("0" * 43, last.subject, person, links, (), purposes[0], "hw-attested", thumbprint),
-        *(now, now + 1, now, "", "", networks),
-    )
-    return not isinstance(
-        standing(Request(told, "generate", model, networks, 0), register, now), Refused
-    )
+    for purpose in next((link.purposes for link in reversed(path) if link.purposes), ("",)):
+        for certificate in (UNSET, "0" * 43):
+            yield TokenIssued(
+                *("0" * 43, last.subject, person, links, (), purpose, "hw-attested", thumbprint),
+                *(now, now + 1, now, "", ""),
+                certificate=certificate,
+            )
+
+
+def _places(register: Register, path: list[Link]) -> list[tuple[str, ...]]:
+    """From where a chain may be used: the declared networks that an address lies in, for one in
+    each network of the chain and in none that is smaller."""
+    blocks = list(dict.fromkeys(block for link in path for block in link.networks))
+    marked = [one.partition(":")[2] for one in register.holds_on if one.startswith("network:")]
+    every = {one: ip_network(one) for one in (*blocks, *marked)}
+    return [
+        tuple(one for one, around in every.items() if _within(every[block], around))
+        for block in blocks
+    ] or [()]
+
+
+def _within(block: IPv4Network | IPv6Network, around: IPv4Network | IPv6Network) -> bool:
+    return block.version == around.version and block.subnet_of(around)  # type: ignore[arg-type]
 
 
 def _extent(radius: Radius, covers: dict[str, list[Covered]]) -> list[str]:

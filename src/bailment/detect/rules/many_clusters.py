@@ -59,8 +59,9 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
         _judged(state, event, now)
         return state, []
     context, client = event.context, client_of(event)
-    way = context.network, client, context.workspace
-    if event.what != "opened" or not all(way):
+    # A request without system prompt and tools is of a workspace too: of the one without.
+    way = context.network, client, context.workspace or "-"
+    if event.what != "opened" or not context.network:
         return state, []
     credential = entry(state.credentials, event.credential, _CREDENTIALS, Credential)
     credential.first = credential.first or now

@@ -28,6 +28,11 @@ SAMPLES = (
         ("device:ana-laptop",),
     ),
     Sample(
+        "two strangers who say nothing of client, task or tools",
+        in_order(*_USUAL, _used(DAY, "AS2/US", "", ""), _used(DAY + MINUTE, "AS3/BR", "", "")),
+        ("device:ana-laptop",),
+    ),
+    Sample(
         "one new laptop in a new place with a new task",
         in_order(*_USUAL, *(_used(DAY + at, "AS2/US", _CURL, "w2") for at in range(5))),
     ),

@@ -22,6 +22,8 @@ YOUNG_MS, YOUNG_REQUESTS = 3_600_000, 5
 _CREDENTIALS, _PEOPLE, _ORGANISATIONS = 20_000, 10_000, 1_000
 _NETWORKS, _CLIENTS, _SUSPECTS, _OF_ORGANISATION = 32, 16, 8, 512
 _DAY = 86_400_000
+#: The client that says of itself nothing, which whoever would not be known could choose to do.
+NOTHING = "a client that does not say which"
 
 
 class Credential(msgspec.Struct):
@@ -56,10 +58,10 @@ def begin(terms: RuleTerms) -> State:
 
 def client_of(event: Event) -> str:
     """What stands for the client: its name and system, and of its version what is before the first
-    point, since smaller steps happen to everybody."""
+    point, since smaller steps happen to everybody. To say nothing is a way of its own."""
     context = event.context
     if not context.client:
-        return ""
+        return NOTHING
     return f"{context.client} {context.version.partition('.')[0]} {context.system}".strip()
 
 
@@ -68,7 +70,7 @@ def step(state: State, event: Event, now: int, terms: RuleTerms) -> tuple[State,
         _judged(state, event, now)
         return state, []
     network, client = event.context.network, client_of(event)
-    if event.what != "opened" or not network or not client:
+    if event.what != "opened" or not network:
         return state, []
     who = event.person or event.credential
     person = entry(state.people, who, _PEOPLE, Person)

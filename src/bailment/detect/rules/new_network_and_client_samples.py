@@ -62,7 +62,19 @@ SAMPLES = (
         in_order(*_usual(), event(32 * DAY, "ana", _HOME, _MINE)),
     ),
     Sample(
-        "where nothing is known of address or client nothing is said",
-        in_order(*_usual(), event(DAY, "ana", "", _OTHER), event(DAY + 1, "ana", _FAR, "")),
+        "where nothing is known of the address nothing is said",
+        in_order(*_usual(), event(DAY, "ana", "", _OTHER)),
+    ),
+    Sample(
+        "a thief whose client does not say which it is",
+        in_order(*_usual(), event(DAY, "ana", _FAR, "")),
+        ("device:ana-laptop",),
+    ),
+    Sample(
+        "a holder whose client never says which it is, travelling",
+        in_order(
+            *(event(hour * HOUR, "ana", _HOME, "") for hour in range(8)),
+            event(DAY, "ana", _FAR, ""),
+        ),
     ),
 )
